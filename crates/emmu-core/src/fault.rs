@@ -1,0 +1,148 @@
+//! Why a translation was refused, before any architecture puts it into its own words.
+
+use crate::{Access, BusError, PhysAddr, VirtAddr};
+use core::fmt;
+use thiserror::Error;
+
+/// A refused access: what was asked, which byte failed, why, and which table entry decided it.
+///
+/// It is a value, not yet an exception: one table per architecture turns it into `scause`/`stval`, a #PF
+/// error code and CR2, or ESR and FAR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+pub struct Fault {
+    /// The access as the CPU made it.
+    pub access: Access,
+    /// The first byte of it that could not be translated or reached.
+    pub addr: VirtAddr,
+    /// Why.
+    pub cause: Cause,
+    /// The table entry that decided it, for units that have tables.
+    pub entry: Option<FaultEntry>,
+}
+
+impl Fault {
+    /// A fault at the first byte of `access` that no table entry decided.
+    #[must_use]
+    pub const fn new(access: Access, cause: Cause) -> Self {
+        Self { access, addr: access.addr, cause, entry: None }
+    }
+
+    /// The same fault, decided by this entry.
+    #[must_use]
+    pub const fn with_entry(self, entry: FaultEntry) -> Self {
+        Self { entry: Some(entry), ..self }
+    }
+
+    /// The same fault as part of a larger access: the faulting byte stays.
+    #[must_use]
+    pub const fn within(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.access, self.cause)?;
+        if self.addr != self.access.addr {
+            write!(f, ", first at {}", self.addr)?;
+        }
+        match self.entry {
+            Some(entry) => write!(f, " ({entry})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The table entry that decided a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FaultEntry {
+    /// Its level; 0 is the level of the smallest pages.
+    pub level: u8,
+    /// Where it stands in physical memory.
+    pub addr: PhysAddr,
+    /// Its bits, or `None` when reading it was what failed.
+    pub raw: Option<u64>,
+}
+
+impl fmt::Display for FaultEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "level {} entry at {}", self.level, self.addr)?;
+        match self.raw {
+            Some(raw) => write!(f, " holds {raw:#x}"),
+            None => write!(f, " could not be read"),
+        }
+    }
+}
+
+/// Why an access was refused. Manuals group these differently; the tables per architecture do that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+pub enum Cause {
+    /// The address is outside the virtual address space: not canonical, or beyond the configured width.
+    #[error("the address is outside the virtual address space")]
+    NonCanonical,
+    /// Walks of this half of the address space are switched off (AArch64 EPDn).
+    #[error("translation table walks are disabled for this address")]
+    WalkDisabled,
+    /// At or past the bound of the space or segment.
+    #[error("the address is out of bounds")]
+    Bounds,
+    /// No segment has this selector.
+    #[error("the selector names no segment")]
+    NoSegment,
+    /// The entry or segment is not valid, or not present.
+    #[error("nothing is mapped there")]
+    Absent,
+    /// The entry is valid, but its bits mean nothing: reserved bits or combinations.
+    #[error("the entry has reserved bits or a reserved combination set")]
+    Reserved,
+    /// A superpage's or table's address is not aligned to its size.
+    #[error("the superpage is misaligned")]
+    Misaligned,
+    /// The mapping does not allow this kind of access, or not with this privilege.
+    #[error("permission denied")]
+    Permission,
+    /// The page's protection key forbids the access.
+    #[error("the protection key forbids it")]
+    ProtectionKey,
+    /// The accessed flag is clear, and hardware does not set it.
+    #[error("the accessed flag is clear")]
+    AccessFlag,
+    /// The dirty flag is clear on a write, and hardware does not set it.
+    #[error("the dirty flag is clear")]
+    DirtyFlag,
+    /// An output address is wider than the machine's physical addresses.
+    #[error("the output address is wider than physical addresses")]
+    AddressSize,
+    /// Physical memory protection forbids it.
+    #[error("physical memory protection forbids it")]
+    Protection,
+    /// The bus refused: the data, or a table read if the fault names an entry.
+    #[error("{0}")]
+    Bus(#[from] BusError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn a_fault_names_access_cause_byte_and_entry() {
+        let access = Access::store(VirtAddr::new(0xfff), 2);
+        let fault = Fault { addr: VirtAddr::new(0x1000), ..Fault::new(access, Cause::Absent) }
+            .with_entry(FaultEntry { level: 0, addr: PhysAddr::new(0x8008), raw: Some(0) });
+        assert_eq!(
+            fault.to_string(),
+            "supervisor store of 2 bytes at 0xfff: nothing is mapped there, first at 0x1000 \
+             (level 0 entry at 0x8008 holds 0x0)"
+        );
+    }
+
+    #[test]
+    fn the_larger_access_keeps_the_faulting_byte() {
+        let whole = Access::load(VirtAddr::new(0x0ff8), 16);
+        let piece = Fault::new(whole.at(VirtAddr::new(0x1000), 8), Cause::Absent);
+        let fault = piece.within(whole);
+        assert_eq!((fault.access, fault.addr), (whole, VirtAddr::new(0x1000)));
+    }
+}

@@ -1,0 +1,50 @@
+//! How much of what a unit has cached is to be forgotten.
+
+use crate::VirtAddr;
+use core::fmt;
+
+/// An address-space identifier: RISC-V ASID, x86 PCID, AArch64 ASID.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asid(pub u16);
+
+impl fmt::Display for Asid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The scope of an invalidation: at least what it names is forgotten, in every TLB and walk cache.
+///
+/// | scope | RISC-V | x86 | AArch64 |
+/// |---|---|---|---|
+/// | `All` | `sfence.vma x0, x0` | `invpcid` type 2; CR4.PGE toggled | `tlbi vmalle1` |
+/// | `NonGlobal` | – | `mov cr3` without PCIDs; `invpcid` type 3 | – |
+/// | `Asid` | `sfence.vma x0, asid` | `invpcid` type 1 | `tlbi aside1` |
+/// | `Page` | `sfence.vma va, x0` | `invlpg` | `tlbi vaae1` |
+/// | `PageInAsid` | `sfence.vma va, asid` | `invpcid` type 0 | `tlbi vae1` |
+/// | `Range` | – | – | `tlbi rvaae1` |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Invalidate {
+    /// Everything, global entries too.
+    All,
+    /// Everything but global entries, in every address space.
+    NonGlobal,
+    /// One address space's entries that are not global.
+    Asid(Asid),
+    /// The page that holds this address, in every address space, global or not.
+    Page(VirtAddr),
+    /// The page that holds this address in one address space, if it is not global.
+    PageInAsid {
+        /// Any address in the page.
+        addr: VirtAddr,
+        /// The address space.
+        asid: Asid,
+    },
+    /// Every page that holds one of `len` bytes from `addr` on, in every address space, global or not.
+    Range {
+        /// First byte.
+        addr: VirtAddr,
+        /// Bytes. The range ends at the last address at the latest.
+        len: u64,
+    },
+}
