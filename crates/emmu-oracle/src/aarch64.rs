@@ -1,0 +1,1 @@
+//! AArch64 stage 1 translation (Arm ARM, D8).
