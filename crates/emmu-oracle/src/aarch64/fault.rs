@@ -1,0 +1,116 @@
+//! Faults, and how they are reported to EL1.
+
+use super::at_el0;
+use emmu_core::{Access, AccessKind};
+use std::fmt;
+use thiserror::Error;
+
+/// What kind of MMU fault an access takes (D8.15, "Memory aborts").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultKind {
+    /// A base address, table address or output address is wider than physical addresses are.
+    AddressSize,
+    /// Nothing is mapped: an invalid or reserved descriptor, a disabled walk, an address out of range.
+    Translation,
+    /// The access flag is 0, and hardware does not set it.
+    AccessFlag,
+    /// The mapping does not allow the access.
+    Permission,
+    /// A synchronous External abort on a translation table walk: a table stands where there is no memory.
+    ExternalAbortOnWalk,
+}
+
+impl FaultKind {
+    /// The Fault status code of this kind at this level: ESR_EL1, "IFSC" and "DFSC".
+    #[must_use]
+    pub fn status_code(self, level: u32) -> u64 {
+        let first = match self {
+            Self::AddressSize => 0b00_0000,
+            Self::Translation => 0b00_0100,
+            Self::AccessFlag => 0b00_1000,
+            Self::Permission => 0b00_1100,
+            Self::ExternalAbortOnWalk => 0b01_0100,
+        };
+        first + u64::from(level)
+    }
+}
+
+impl fmt::Display for FaultKind {
+    /// The kind's name as the vectors write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::AddressSize => "address-size",
+            Self::Translation => "translation",
+            Self::AccessFlag => "access-flag",
+            Self::Permission => "permission",
+            Self::ExternalAbortOnWalk => "external-abort-on-walk",
+        })
+    }
+}
+
+/// A Data Abort or Instruction Abort taken to EL1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[error("{kind} fault at level {level}, ESR {esr:#x}, FAR {far:#x}")]
+pub struct Fault {
+    /// What kind.
+    pub kind: FaultKind,
+    /// The lookup level that it is reported for, 0 to 3.
+    pub level: u32,
+    /// The Fault status code: `ESR_EL1.ISS` bits 5:0.
+    pub fsc: u64,
+    /// `ESR_EL1`.
+    pub esr: u64,
+    /// `FAR_EL1`: the virtual address as the program issued it, tag and all.
+    pub far: u64,
+}
+
+/// The pseudocode's `FaultRecord`, as far as a translation fills it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Abort {
+    kind: FaultKind,
+    level: u32,
+    /// `FaultRecord.write`, which becomes `WnR`.
+    write: bool,
+}
+
+impl Abort {
+    /// `NoFault(accdesc)` sets `write` to "writes and does not read": a fault that a read would meet as well
+    /// is a read's fault, so an atomic access reports it with `WnR` = 0.
+    pub(super) fn new(kind: FaultKind, level: u32, access: Access) -> Self {
+        Self { kind, level, write: access.kind == AccessKind::Store }
+    }
+
+    /// A Permission fault of the reading or of the writing part of an access.
+    pub(super) fn permission(level: u32, write: bool) -> Self {
+        Self { kind: FaultKind::Permission, level, write }
+    }
+
+    /// `AArch64.Abort()`: the exception as EL1 sees it.
+    pub(super) fn report(self, access: Access) -> Fault {
+        let fsc = self.kind.status_code(self.level);
+        Fault {
+            kind: self.kind,
+            level: self.level,
+            fsc,
+            esr: exception_class(access) << 26 | 1 << 25 | self.write_not_read(access) << 6 | fsc,
+            far: access.addr.raw(),
+        }
+    }
+
+    /// ESR_EL1, "ISS encoding for an exception from a Data Abort": `WnR` is bit 6. An Instruction Abort has
+    /// no such bit.
+    fn write_not_read(self, access: Access) -> u64 {
+        u64::from(self.write && access.kind != AccessKind::Fetch)
+    }
+}
+
+/// `ESR_EL1.EC`: Instruction or Data Abort, from a lower level (EL0) or from EL1 itself. `IL` (bit 25) is 1
+/// for each of them, as `ISV` is 0 for all that stage 1 reports; S1PTW, EA, CM and FnV are 0.
+fn exception_class(access: Access) -> u64 {
+    match (access.kind == AccessKind::Fetch, at_el0(access)) {
+        (true, true) => 0b10_0000,
+        (true, false) => 0b10_0001,
+        (false, true) => 0b10_0100,
+        (false, false) => 0b10_0101,
+    }
+}
