@@ -9,8 +9,12 @@ use hashbrown::HashMap;
 /// Bytes of a frame.
 const FRAME: usize = 1 << RAM_PAGE_BITS;
 
-/// How many frames are found without a hash: at 16 bytes each, half of a usual first-level cache.
-const RECENT: usize = 1024;
+/// How many frames are found without a search. At 16 bytes each, only those in use compete for the host's
+/// caches.
+const RECENT: usize = 4096;
+
+/// Log2 of the frames that one leaf of the index tells of.
+const LEAF_BITS: u32 = 9;
 
 /// A RAM frame used lately. Frame numbers have 52 bits, so that `u64::MAX` stands for none.
 #[derive(Clone, Copy)]
@@ -19,34 +23,57 @@ struct Recent {
     offset: usize,
 }
 
-/// Where the bytes of a frame are.
-#[derive(Clone, Copy)]
-struct Backing {
-    offset: usize,
+/// Where the bytes of a frame are: its offset in the arena, which leaves the low bits free for flags.
+#[derive(Clone, Copy, Default)]
+struct Backing(usize);
+
+impl Backing {
+    /// The frame has bytes.
+    const PRESENT: usize = 1;
     /// The frame is RAM to its last byte, so that nobody needs to ask the map.
-    ram: bool,
+    const RAM: usize = 2;
+
+    fn new(offset: usize, ram: bool) -> Self {
+        Self(offset | Self::PRESENT | if ram { Self::RAM } else { 0 })
+    }
+
+    fn offset(self) -> Option<usize> {
+        (self.0 & Self::PRESENT != 0).then_some(self.0 & !(FRAME - 1))
+    }
+
+    fn is_ram(self) -> bool {
+        self.0 & Self::RAM != 0
+    }
 }
 
+/// The backing of 512 adjacent frames.
+type Leaf = [Backing; 1 << LEAF_BITS];
+
 /// Frames by number, in one growing arena in which none ever moves.
+///
+/// Three ways lead to a frame: the direct-mapped `recent`, which serves nearly all transfers; the index, a
+/// hash of the block of 512 frames and then an array, so that neighbours share the host's cache lines; and
+/// for what is no plain RAM, the map.
 #[derive(Clone)]
 pub(crate) struct Frames {
     arena: Vec<u8>,
-    index: HashMap<u64, Backing>,
-    /// Direct-mapped; holds only frames that are RAM to the last byte.
+    blocks: HashMap<u64, usize>,
+    leaves: Vec<Leaf>,
+    /// Holds only frames that are RAM to the last byte.
     recent: Box<[Recent; RECENT]>,
 }
 
 impl Default for Frames {
     fn default() -> Self {
         let recent = Box::new([Recent { frame: u64::MAX, offset: 0 }; RECENT]);
-        Self { arena: Vec::new(), index: HashMap::new(), recent }
+        Self { arena: Vec::new(), blocks: HashMap::new(), leaves: Vec::new(), recent }
     }
 }
 
 impl Frames {
     /// How many frames cost host memory.
     pub(crate) fn len(&self) -> u64 {
-        self.index.len() as u64
+        (self.arena.len() / FRAME) as u64
     }
 
     /// Offset of the RAM frame around `addr`, if it was used lately.
@@ -96,11 +123,10 @@ impl Frames {
     /// Makes the frame around `addr` one used lately, if it has bytes and is RAM to the last of them.
     pub(crate) fn warm(&mut self, addr: PhysAddr) -> Option<usize> {
         let frame = addr.block(RAM_PAGE_BITS);
-        let Backing { offset, ram } = *self.index.get(&frame)?;
-        ram.then(|| {
-            self.recent[recent_slot(frame)] = Recent { frame, offset };
-            offset
-        })
+        let backing = self.backing(frame);
+        let offset = backing.offset().filter(|_| backing.is_ram())?;
+        self.recent[recent_slot(frame)] = Recent { frame, offset };
+        Some(offset)
     }
 
     /// Asks the host for all the memory that a write of `len` bytes needs, so that the write is done in
@@ -110,24 +136,28 @@ impl Frames {
     /// [`BusError::Refused`] if the host has no more.
     pub(crate) fn reserve(&mut self, addr: PhysAddr, len: usize) -> Result<(), BusError> {
         let new = pieces(addr, len).filter(|(at, _)| self.find(*at).is_none()).count();
-        let bytes = new.saturating_mul(FRAME);
-        let arena = self.arena.try_reserve(bytes).is_ok();
-        let index = self.index.try_reserve(new).is_ok();
-        if arena && index { Ok(()) } else { Err(BusError::Refused { addr }) }
+        let blocks = (new >> LEAF_BITS) + 2;
+        let room = self.arena.try_reserve(new.saturating_mul(FRAME)).is_ok()
+            && self.leaves.try_reserve(blocks).is_ok()
+            && self.blocks.try_reserve(blocks).is_ok();
+        if room { Ok(()) } else { Err(BusError::Refused { addr }) }
     }
 
     /// Offset of the frame around `addr`, which is given bytes if it has none. `ram` says whether all of
     /// it is RAM.
     pub(crate) fn back(&mut self, addr: PhysAddr, ram: impl FnOnce() -> bool) -> usize {
-        let Self { arena, index, .. } = self;
-        index
-            .entry(addr.block(RAM_PAGE_BITS))
-            .or_insert_with(|| {
-                let offset = arena.len();
-                arena.resize(offset + FRAME, 0);
-                Backing { offset, ram: ram() }
-            })
-            .offset
+        let frame = addr.block(RAM_PAGE_BITS);
+        let offset = self.arena.len();
+        let leaf = *self.blocks.entry(frame >> LEAF_BITS).or_insert_with(|| {
+            self.leaves.push([Backing::default(); 1 << LEAF_BITS]);
+            self.leaves.len() - 1
+        });
+        let backing = &mut self.leaves[leaf][in_leaf(frame)];
+        backing.offset().unwrap_or_else(|| {
+            self.arena.resize(offset + FRAME, 0);
+            *backing = Backing::new(offset, ram());
+            offset
+        })
     }
 
     /// Copies from `addr` on; what no frame holds is zeros.
@@ -163,8 +193,15 @@ impl Frames {
 
     /// Where in the arena the byte at `addr` is.
     fn find(&self, addr: PhysAddr) -> Option<usize> {
-        let frame = self.index.get(&addr.block(RAM_PAGE_BITS))?;
-        Some(frame.offset + in_frame(addr))
+        let offset = self.backing(addr.block(RAM_PAGE_BITS)).offset()?;
+        Some(offset + in_frame(addr))
+    }
+
+    fn backing(&self, frame: u64) -> Backing {
+        match self.blocks.get(&(frame >> LEAF_BITS)) {
+            Some(&leaf) => self.leaves[leaf][in_leaf(frame)],
+            None => Backing::default(),
+        }
     }
 }
 
@@ -172,6 +209,12 @@ impl Frames {
 #[inline]
 fn recent_slot(frame: u64) -> usize {
     low_bits(frame) & (RECENT - 1)
+}
+
+/// Its place in the leaf that tells of it.
+#[inline]
+fn in_leaf(frame: u64) -> usize {
+    low_bits(frame) & ((1 << LEAF_BITS) - 1)
 }
 
 /// Distance from the start of the frame.
