@@ -69,7 +69,7 @@ pub struct Fault {
 pub(super) struct Abort {
     kind: FaultKind,
     level: u32,
-    /// `FaultRecord.write`, which becomes `WnR`.
+    /// `FaultRecord.write`, which becomes `WnR`, bit 6 of a Data Abort's syndrome.
     write: bool,
 }
 
@@ -92,15 +92,9 @@ impl Abort {
             kind: self.kind,
             level: self.level,
             fsc,
-            esr: exception_class(access) << 26 | 1 << 25 | self.write_not_read(access) << 6 | fsc,
+            esr: exception_class(access) << 26 | 1 << 25 | u64::from(self.write) << 6 | fsc,
             far: access.addr.raw(),
         }
-    }
-
-    /// ESR_EL1, "ISS encoding for an exception from a Data Abort": `WnR` is bit 6. An Instruction Abort has
-    /// no such bit.
-    fn write_not_read(self, access: Access) -> u64 {
-        u64::from(self.write && access.kind != AccessKind::Fetch)
     }
 }
 

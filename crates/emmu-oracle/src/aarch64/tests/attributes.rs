@@ -54,13 +54,17 @@ fn tables_take_permissions_away_from_all_below_unless_hpd() {
     let cases = [(61, Load, User), (62, Store, User), (62, Store, Supervisor), (60, Fetch, User)];
     for (bit, kind, privilege) in cases {
         for level in 0..3 {
-            let table = TABLES[level + 1] | TABLE | 1 << bit;
-            let machine = Machine::with_page(AF | EL0).put(level, table);
-            let access = at(kind, privilege);
-            assert_eq!(kind_and_level(machine.access(access)), (FaultKind::Permission, 3));
-            let other_half = machine.tcr(HPD1);
-            assert_eq!(kind_and_level(other_half.access(access)), (FaultKind::Permission, 3));
-            assert!(other_half.tcr(HPD0).access(access).is_ok());
+            let machine = || {
+                let table = TABLES[level + 1] | TABLE | 1 << bit;
+                Machine::with_page(AF | EL0).put(level, table)
+            };
+            for (va, own, other) in [(0, HPD0, HPD1), (UPPER, HPD1, HPD0)] {
+                let access = at(kind, privilege).at(VirtAddr::new(va), 4);
+                let refused = (FaultKind::Permission, 3);
+                assert_eq!(kind_and_level(machine().access(access)), refused);
+                assert_eq!(kind_and_level(machine().tcr(other).access(access)), refused);
+                assert!(machine().tcr(own).access(access).is_ok());
+            }
         }
     }
 }

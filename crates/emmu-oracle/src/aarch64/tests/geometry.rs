@@ -57,15 +57,18 @@ fn each_txsz_starts_at_the_level_of_the_manuals_tables() {
 fn the_first_table_has_as_many_entries_as_the_address_needs_and_is_aligned_to_them() {
     for (granule, txsz, _, covered) in every_size() {
         let size = 8 << (64 - txsz - covered);
-        let base = 0x6000_0000_0000;
+        let base = 0x5000_0000_0000;
         let mut machine = Machine::new(granule, txsz, 0);
         machine.registers.ttbr0_el1 = base | (size - 1); // the bits below the alignment are ignored
+        machine.registers.ttbr1_el1 = base << 1 | (size - 1);
         let highest = (1 << (64 - txsz)) - 1;
         let spy = Spy::default();
-        for va in [0, highest] {
+        for va in [0, highest, !highest, u64::MAX] {
             machine.registers.mapping(load(va), &spy).expect_err("nothing is mapped");
         }
-        assert_eq!(*spy.0.borrow(), [base, base + size - 8], "{granule:#x} {txsz}");
+        let upper = base << 1;
+        let want = [base, base + size - 8, upper, upper + size - 8];
+        assert_eq!(*spy.0.borrow(), want, "{granule:#x} {txsz}");
     }
 }
 
