@@ -10,5 +10,8 @@
 
 pub mod aarch64;
 pub mod reference;
+pub mod riscv;
+pub mod vectors;
+pub mod x86;
 
 pub use reference::{Hole, Memory, Outcome, Reference, Write};

@@ -57,6 +57,40 @@ pub trait Reference {
     fn translate(&self, access: Access, memory: &dyn Memory) -> Result<Outcome, Self::Fault>;
 }
 
+/// Translates an access that may leave its 4 KiB page: one outcome per page it touches, lowest first, each
+/// with its part of the access. A piece finds the tables as the pieces before it leave them.
+///
+/// # Errors
+/// The exception of the first piece that raises one.
+pub fn translate_pieces<R: Reference>(
+    model: &R,
+    access: Access,
+    memory: &SparseMemory,
+) -> Result<Vec<(Access, Outcome)>, R::Fault> {
+    let mut memory = memory.clone();
+    let mut pieces = Vec::new();
+    for piece in pieces_of(access) {
+        let outcome = model.translate(piece, &memory)?;
+        memory.apply_all(&outcome.writes);
+        pieces.push((piece, outcome));
+    }
+    Ok(pieces)
+}
+
+/// Cuts an access at each 4 KiB boundary.
+fn pieces_of(access: Access) -> Vec<Access> {
+    let mut pieces = Vec::new();
+    let (mut addr, mut left) = (access.addr, access.size);
+    while left > 0 {
+        let in_page = u32::try_from(4096 - addr.offset(12)).unwrap_or(u32::MAX);
+        let size = left.min(in_page);
+        pieces.push(access.at(addr, size));
+        addr = addr.wrapping_add(u64::from(size));
+        left -= size;
+    }
+    pieces
+}
+
 /// Memory for tables: RAM everywhere but in the holes, 0 wherever nothing was written.
 ///
 /// ```
@@ -86,7 +120,12 @@ impl SparseMemory {
 
     /// Writes a 4-byte word.
     pub fn write32(&mut self, addr: PhysAddr, value: u32) {
-        self.words.insert(addr.raw(), value);
+        // Zeros are not kept, so that memories that read alike are equal.
+        if value == 0 {
+            self.words.remove(&addr.raw());
+        } else {
+            self.words.insert(addr.raw(), value);
+        }
     }
 
     /// Writes an 8-byte word.
@@ -94,6 +133,41 @@ impl SparseMemory {
         let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
         self.write32(addr, u32::from_le_bytes([a, b, c, d]));
         self.write32(addr.wrapping_add(4), u32::from_le_bytes([e, f, g, h]));
+    }
+
+    /// Makes several changes, in order.
+    pub fn apply_all(&mut self, writes: &[Write]) {
+        for write in writes {
+            self.apply(*write);
+        }
+    }
+
+    /// The 4-byte words that are not 0, in order of address.
+    pub fn words(&self) -> impl Iterator<Item = (PhysAddr, u32)> + '_ {
+        self.words.iter().map(|(addr, word)| (PhysAddr::new(*addr), *word))
+    }
+
+    /// The words of `size` bytes (4 or 8) that hold something else than they did `before`, in order of
+    /// address. Holes do not count.
+    #[must_use]
+    pub fn changes(&self, before: &Self, size: u8) -> Vec<Write> {
+        let align = |addr: &u64| addr / u64::from(size) * u64::from(size);
+        let touched: BTreeSet<u64> =
+            self.words.keys().chain(before.words.keys()).map(align).collect();
+        let word = |memory: &Self, addr| {
+            let low = u64::from(memory.word(addr));
+            let high = if size == 8 { u64::from(memory.word(addr + 4)) } else { 0 };
+            high << 32 | low
+        };
+        let changed = touched.into_iter().filter(|addr| word(self, *addr) != word(before, *addr));
+        changed
+            .map(|addr| Write { addr: PhysAddr::new(addr), size, value: word(self, addr) })
+            .collect()
+    }
+
+    /// What RAM holds, in or outside of a hole.
+    fn word(&self, addr: u64) -> u32 {
+        self.words.get(&addr).copied().unwrap_or(0)
     }
 
     /// Makes a change that a reference model asked for.
@@ -112,7 +186,7 @@ impl Memory for SparseMemory {
         if self.holes.contains(&(addr.raw() >> Self::HOLE_BITS)) {
             return Err(Hole);
         }
-        Ok(self.words.get(&addr.raw()).copied().unwrap_or(0))
+        Ok(self.word(addr.raw()))
     }
 
     fn read64(&self, addr: PhysAddr) -> Result<u64, Hole> {

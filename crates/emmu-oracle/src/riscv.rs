@@ -1,0 +1,235 @@
+//! RISC-V: Bare, Sv32, Sv39, Sv48 and Sv57 with Svade, Svadu, Svnapot, Svpbmt and PMP, after the RISC-V
+//! Instruction Set Manual, Volume II: Privileged Architecture (version 20240411).
+//!
+//! ```text
+//!            63  62  61  60    54 53                       10 9   8 7 6 5 4 3 2 1 0
+//!           ┌───┬──────┬─────────┬───────────────────────────┬─────┬─┬─┬─┬─┬─┬─┬─┬─┐
+//! Sv39–Sv57 │ N │ PBMT │ reserved│        PPN (44 bits)      │ RSW │D│A│G│U│X│W│R│V│
+//!           └───┴──────┴─────────┴───────────────────────────┴─────┴─┴─┴─┴─┴─┴─┴─┴─┘
+//! Sv32                            31     PPN (22 bits)     10  (the same ten bits)
+//! ```
+//!
+//! Not modelled: the hypervisor extension, Smepmp, shadow stacks, pointer masking, physical memory
+//! attributes other than a hole in the address map.
+
+mod pmp;
+mod process;
+
+pub use pmp::PmpEntry;
+
+use crate::reference::{Memory, Outcome, Reference};
+use core::fmt;
+use emmu_core::{Access, AccessKind, PhysAddr, Privilege};
+
+/// The width of the registers and of virtual addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Xlen {
+    /// 32 bits: `satp` selects Bare or Sv32; physical addresses have 34 bits.
+    Rv32,
+    /// 64 bits: `satp` selects Bare, Sv39, Sv48 or Sv57; physical addresses have 56 bits.
+    Rv64,
+}
+
+/// The registers that translation depends on, with values that the hart could hold (after WARL
+/// legalisation).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Registers {
+    /// The width of the registers.
+    pub xlen: Xlen,
+    /// `satp`, section 12.1.11. Its MODE is never one that is reserved or not implemented; should it be, it
+    /// counts as Bare. See [`legalize_satp`].
+    pub satp: u64,
+    /// `mstatus`, section 3.1.6: MPP 12:11, MPRV 17, SUM 18, MXR 19.
+    pub mstatus: u64,
+    /// `menvcfg`, section 3.1.18, as 64 bits on RV32 too: ADUE 61, PBMTE 62.
+    pub menvcfg: u64,
+    /// Whether Svnapot is implemented.
+    pub svnapot: bool,
+    /// The PMP entries that are implemented, 0 first. None at all: there is no PMP, and nothing is forbidden.
+    pub pmp: Vec<PmpEntry>,
+}
+
+/// The exceptions of translation, with their `scause`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exception {
+    /// `scause` 1.
+    InstructionAccessFault = 1,
+    /// `scause` 5.
+    LoadAccessFault = 5,
+    /// `scause` 7; of stores and AMOs.
+    StoreAccessFault = 7,
+    /// `scause` 12.
+    InstructionPageFault = 12,
+    /// `scause` 13.
+    LoadPageFault = 13,
+    /// `scause` 15; of stores and AMOs.
+    StorePageFault = 15,
+}
+
+impl Exception {
+    /// All six, in order of `scause`.
+    pub const ALL: [Self; 6] = [
+        Self::InstructionAccessFault,
+        Self::LoadAccessFault,
+        Self::StoreAccessFault,
+        Self::InstructionPageFault,
+        Self::LoadPageFault,
+        Self::StorePageFault,
+    ];
+
+    /// The exception code that `scause` gets.
+    #[must_use]
+    pub const fn code(self) -> u64 {
+        self as u64
+    }
+
+    /// "An access-fault exception corresponding to the original access type."
+    const fn access_fault(kind: AccessKind) -> Self {
+        match kind {
+            AccessKind::Fetch => Self::InstructionAccessFault,
+            AccessKind::Load => Self::LoadAccessFault,
+            AccessKind::Store | AccessKind::Amo => Self::StoreAccessFault,
+        }
+    }
+
+    /// "A page-fault exception corresponding to the original access type."
+    const fn page_fault(kind: AccessKind) -> Self {
+        match kind {
+            AccessKind::Fetch => Self::InstructionPageFault,
+            AccessKind::Load => Self::LoadPageFault,
+            AccessKind::Store | AccessKind::Amo => Self::StorePageFault,
+        }
+    }
+}
+
+impl fmt::Display for Exception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::InstructionAccessFault => "instruction-access-fault",
+            Self::LoadAccessFault => "load-access-fault",
+            Self::StoreAccessFault => "store-access-fault",
+            Self::InstructionPageFault => "instruction-page-fault",
+            Self::LoadPageFault => "load-page-fault",
+            Self::StorePageFault => "store-page-fault",
+        })
+    }
+}
+
+/// What the trap handler gets to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fault {
+    /// What `scause` holds.
+    pub exception: Exception,
+    /// What `stval` holds: the virtual address of the access.
+    pub tval: u64,
+}
+
+impl Reference for Registers {
+    type Fault = Fault;
+
+    /// Translates and checks PMP for all bytes of `access`, which must not leave its 4 KiB page.
+    ///
+    /// A faulting access changes no entry, even if only PMP refuses the page it leads to: updates of D are
+    /// exact (section 12.3.1), and that store never wrote the page.
+    fn translate(&self, access: Access, memory: &dyn Memory) -> Result<Outcome, Fault> {
+        let fault = |exception| Fault { exception, tval: self.truncate(access.addr.raw()) };
+        let privilege = self.effective_privilege(access);
+        let outcome = match self.scheme(privilege) {
+            None => self.bare(access),
+            Some(scheme) => self.translation_process(scheme, access, privilege, memory),
+        };
+        let outcome = outcome.map_err(fault)?;
+        if self.pmp_allows(access.kind, privilege, outcome.pa.raw(), u64::from(access.size)) {
+            Ok(outcome)
+        } else {
+            Err(fault(Exception::access_fault(access.kind)))
+        }
+    }
+}
+
+/// One page-based virtual-memory system: sections 12.3 to 12.6.
+#[derive(Clone, Copy)]
+struct Scheme {
+    /// LEVELS.
+    levels: u32,
+    /// Bits in each `vpn[i]`.
+    vpn_bits: u32,
+    /// PTESIZE in bytes.
+    pte_size: u8,
+}
+
+const SV32: Scheme = Scheme { levels: 2, vpn_bits: 10, pte_size: 4 };
+const SV39: Scheme = Scheme { levels: 3, vpn_bits: 9, pte_size: 8 };
+const SV48: Scheme = Scheme { levels: 4, vpn_bits: 9, pte_size: 8 };
+const SV57: Scheme = Scheme { levels: 5, vpn_bits: 9, pte_size: 8 };
+
+impl Registers {
+    /// 3.1.6.3: with MPRV set, loads and stores are translated and protected as though the current privilege
+    /// mode were MPP; instruction fetches are unaffected.
+    fn effective_privilege(&self, access: Access) -> Privilege {
+        let mprv = self.mstatus >> 17 & 1 == 1;
+        if access.kind == AccessKind::Fetch || !mprv {
+            return access.privilege;
+        }
+        match self.mstatus >> 11 & 3 {
+            0 => Privilege::User,
+            1 => Privilege::Supervisor,
+            _ => Privilege::Machine,
+        }
+    }
+
+    /// The scheme of `satp`.MODE. 12.1.11: `satp` is active when the effective privilege mode is S or U.
+    fn scheme(&self, privilege: Privilege) -> Option<Scheme> {
+        if privilege == Privilege::Machine {
+            return None;
+        }
+        match (self.xlen, self.mode()) {
+            (Xlen::Rv32, 1) => Some(SV32),
+            (Xlen::Rv64, 8) => Some(SV39),
+            (Xlen::Rv64, 9) => Some(SV48),
+            (Xlen::Rv64, 10) => Some(SV57),
+            _ => None,
+        }
+    }
+
+    /// `satp`.MODE.
+    fn mode(&self) -> u64 {
+        match self.xlen {
+            Xlen::Rv32 => self.satp >> 31 & 1,
+            Xlen::Rv64 => self.satp >> 60,
+        }
+    }
+
+    /// Bare: the address is physical already. Beyond the physical address space there is nothing to access.
+    fn bare(&self, access: Access) -> Result<Outcome, Exception> {
+        let pa = self.truncate(access.addr.raw());
+        if pa >= 1 << 56 {
+            return Err(Exception::access_fault(access.kind));
+        }
+        Ok(Outcome { pa: PhysAddr::new(pa), page_bits: 64, writes: Vec::new() })
+    }
+
+    /// Addresses have XLEN bits.
+    fn truncate(&self, addr: u64) -> u64 {
+        match self.xlen {
+            Xlen::Rv32 => addr & 0xffff_ffff,
+            Xlen::Rv64 => addr,
+        }
+    }
+}
+
+/// What `satp` holds after `value` is written to it over `old`, on a hart that implements all of Sv32 or
+/// Sv39 to Sv57 with the widest ASID.
+///
+/// 12.1.11: "if satp is written with an unsupported MODE, the entire write has no effect; no fields in satp
+/// are modified". MODE = Bare with other fields set is unspecified there; they are kept.
+#[must_use]
+pub const fn legalize_satp(xlen: Xlen, old: u64, value: u64) -> u64 {
+    match xlen {
+        Xlen::Rv32 => value & 0xffff_ffff,
+        Xlen::Rv64 => match value >> 60 {
+            0 | 8 | 9 | 10 => value,
+            _ => old,
+        },
+    }
+}
