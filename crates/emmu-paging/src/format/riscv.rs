@@ -1,0 +1,380 @@
+//! RISC-V: Bare, Sv32, Sv39, Sv48 and Sv57 (Privileged Architecture, version 20240411, chapters "Supervisor-Level
+//! ISA", "Svnapot", "Svpbmt", "Svadu" and "Machine-Level ISA").
+//!
+//! ```text
+//! Sv39, Sv48, Sv57     63 | 62  61 | 60..54 | 53 ........ 10 | 9 8 | 7 6 5 4 3 2 1 0
+//!                       N | PBMT   |  zero  |      PPN       | RSW | D A G U X W R V
+//! Sv32                                31 ............... 10 | 9 8 | 7 6 5 4 3 2 1 0
+//!                                            PPN            | RSW | D A G U X W R V
+//! satp, RV64           63..60 MODE | 59..44 ASID | 43..0 PPN
+//! satp, RV32           31 MODE     | 30..22 ASID | 21..0 PPN
+//! ```
+
+mod exception;
+mod registers;
+
+pub use exception::RiscVException;
+pub use registers::{EnvConfig, Extensions, MENVCFG, MSTATUS, SATP, SSTATUS, Status};
+
+use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
+use bitflags::bitflags;
+use emmu_core::{
+    Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
+    RegisterId, RegisterInfo, Width, bit_range, is_sign_extended,
+};
+
+bitflags! {
+    /// The bits of a page-table entry that RV32 and RV64 share.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Pte: u64 {
+        /// Valid.
+        const V = 1 << 0;
+        /// Readable.
+        const R = 1 << 1;
+        /// Writable.
+        const W = 1 << 2;
+        /// Executable.
+        const X = 1 << 3;
+        /// Accessible to user mode.
+        const U = 1 << 4;
+        /// Mapped alike in every address space.
+        const G = 1 << 5;
+        /// Accessed.
+        const A = 1 << 6;
+        /// Dirty.
+        const D = 1 << 7;
+        /// Svnapot: part of a larger, naturally aligned range.
+        const N = 1 << 63;
+        /// Svpbmt: the memory type.
+        const PBMT = bit_range(62, 61);
+        /// Reserved, on RV64.
+        const RESERVED = bit_range(60, 54);
+    }
+}
+
+impl Pte {
+    /// An entry that points to `addr`, a table or a page, with these bits.
+    #[must_use]
+    pub const fn to(addr: PhysAddr, bits: Self) -> u64 {
+        addr.raw() >> 12 << 10 | bits.bits()
+    }
+}
+
+bitflags! {
+    /// What a translation allows: the leaf's own bits, and G of any entry on the way.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Permissions: u8 {
+        /// Readable.
+        const R = 1 << 1;
+        /// Writable.
+        const W = 1 << 2;
+        /// Executable.
+        const X = 1 << 3;
+        /// A user page.
+        const U = 1 << 4;
+        /// Global.
+        const G = 1 << 5;
+    }
+}
+
+/// `satp.MODE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Bare,
+    Sv32,
+    Sv39,
+    Sv48,
+    Sv57,
+}
+
+impl Mode {
+    const fn levels(self) -> u8 {
+        match self {
+            Self::Bare => 0,
+            Self::Sv32 => 2,
+            Self::Sv39 => 3,
+            Self::Sv48 => 4,
+            Self::Sv57 => 5,
+        }
+    }
+
+    const fn shape(self) -> Shape {
+        match self {
+            Self::Sv32 => Shape::uniform(Width::B4, 12, 10, 2),
+            _ => Shape::uniform(Width::B8, 12, 9, self.levels()),
+        }
+    }
+
+    const fn address_bits(self) -> u32 {
+        match self {
+            Self::Sv32 => 32,
+            _ => 12 + 9 * self.levels() as u32,
+        }
+    }
+}
+
+/// A RISC-V hart's translation registers, and what the hart has.
+///
+/// Instructions and registers of machine level need [`Privilege::Machine`]; firmware that an embedder does
+/// not run is replaced by the `with_…` methods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RiscV {
+    rv32: bool,
+    extensions: Extensions,
+    satp: u64,
+    mstatus: Status,
+    menvcfg: EnvConfig,
+}
+
+impl RiscV {
+    /// A 64-bit hart with all [`Extensions`], in Bare mode, with Svade in force.
+    #[must_use]
+    pub const fn rv64() -> Self {
+        Self {
+            rv32: false,
+            extensions: Extensions::all(),
+            satp: 0,
+            mstatus: Status::empty(),
+            menvcfg: EnvConfig::empty(),
+        }
+    }
+
+    /// A 32-bit hart, whose only mode besides Bare is Sv32.
+    #[must_use]
+    pub const fn rv32() -> Self {
+        Self { rv32: true, extensions: Extensions::SVADU, ..Self::rv64() }
+    }
+
+    /// The same hart with just these extensions.
+    #[must_use]
+    pub const fn with_extensions(self, extensions: Extensions) -> Self {
+        Self { extensions, ..self }
+    }
+
+    /// The same hart with this `satp`, if it is legal.
+    #[must_use]
+    pub fn with_satp(mut self, satp: u64) -> Self {
+        self.write_satp(satp);
+        self
+    }
+
+    /// The same hart with this `mstatus`.
+    #[must_use]
+    pub const fn with_mstatus(self, mstatus: Status) -> Self {
+        Self { mstatus, ..self }
+    }
+
+    /// The same hart with this `menvcfg`, as far as its extensions go.
+    #[must_use]
+    pub fn with_menvcfg(mut self, menvcfg: EnvConfig) -> Self {
+        self.write_menvcfg(menvcfg.bits());
+        self
+    }
+
+    fn mode_of(&self, satp: u64) -> Option<Mode> {
+        if self.rv32 {
+            return Some(if satp >> 31 == 0 { Mode::Bare } else { Mode::Sv32 });
+        }
+        match satp >> 60 {
+            0 => Some(Mode::Bare),
+            8 => Some(Mode::Sv39),
+            9 => self.extensions.contains(Extensions::SV48).then_some(Mode::Sv48),
+            10 => self.extensions.contains(Extensions::SV57).then_some(Mode::Sv57),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn mode(&self) -> Mode {
+        self.mode_of(self.satp).unwrap_or(Mode::Bare)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "16 bits at most are left")]
+    fn asid(&self) -> Asid {
+        let bits = if self.rv32 { self.satp >> 22 & 0x1ff } else { self.satp >> 44 & 0xffff };
+        Asid(bits as u16)
+    }
+
+    fn root_table(&self) -> PhysAddr {
+        let ppn = self.satp & if self.rv32 { bit_range(21, 0) } else { bit_range(43, 0) };
+        PhysAddr::new(ppn << 12)
+    }
+
+    /// MPRV makes loads and stores, not fetches, of machine mode use MPP's translation and protection.
+    #[inline]
+    fn effective_privilege(&self, access: Access) -> Privilege {
+        let modified = access.privilege == Privilege::Machine
+            && access.kind != AccessKind::Fetch
+            && self.mstatus.contains(Status::MPRV);
+        match (self.mstatus & Status::MPP).bits() >> 11 {
+            _ if !modified => access.privilege,
+            0 => Privilege::User,
+            1 => Privilege::Supervisor,
+            _ => Privilege::Machine,
+        }
+    }
+
+    /// The reserved bits of any entry: they must be zero or a page fault is raised. Sv32 has none.
+    #[inline]
+    fn has_reserved(&self, pte: Pte) -> bool {
+        let mut reserved = Pte::RESERVED;
+        reserved.set(Pte::N, !self.extensions.contains(Extensions::SVNAPOT));
+        if !self.menvcfg.contains(EnvConfig::PBMTE) {
+            reserved |= Pte::PBMT;
+        }
+        !self.rv32 && (pte.intersects(reserved) || pte.contains(Pte::PBMT))
+    }
+
+    /// Steps 4 to 7 for a leaf: its size and where it is.
+    #[inline]
+    fn leaf(
+        &self,
+        pte: Pte,
+        frame: PhysAddr,
+        bits: u8,
+        inherited: Permissions,
+    ) -> Entry<Permissions> {
+        if frame.offset(bits.into()) != 0 {
+            return Entry::Invalid(Cause::Misaligned);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low eight bits are the permissions"
+        )]
+        let own = Permissions::from_bits_truncate(pte.bits() as u8);
+        let permissions = own | inherited & Permissions::G;
+        let attributes = if self.rv32 { 0 } else { ((pte & Pte::PBMT).bits() >> 61) as u8 };
+        Entry::Leaf(Mapping {
+            frame,
+            bits,
+            permissions,
+            dirty: pte.contains(Pte::D),
+            global: permissions.contains(Permissions::G),
+            attributes: Attributes(attributes),
+        })
+    }
+}
+
+impl Format for RiscV {
+    type Permissions = Permissions;
+
+    const REGISTERS: &'static [RegisterInfo] = registers::ALL;
+
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        self.read(id)
+    }
+
+    fn write_register(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        _: ReadWord<'_>,
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        self.write(id, value)
+    }
+
+    #[inline]
+    fn route(&self, access: Access) -> Result<Route<Permissions>, Cause> {
+        let privilege = self.effective_privilege(access);
+        let mode = self.mode();
+        if privilege == Privilege::Machine || mode == Mode::Bare {
+            return Ok(Route::Identity { bits: if self.rv32 { 32 } else { 64 } });
+        }
+        let addr = access.addr.raw();
+        let in_space = match mode {
+            Mode::Sv32 => addr <= Width::B4.mask(),
+            _ => is_sign_extended(addr, mode.address_bits()),
+        };
+        if !in_space {
+            return Err(Cause::NonCanonical);
+        }
+        Ok(Route::Walk(Root {
+            table: self.root_table(),
+            level: mode.levels() - 1,
+            shape: mode.shape(),
+            asid: self.asid(),
+            permissions: Permissions::empty(),
+            access: access.with_privilege(privilege),
+        }))
+    }
+
+    #[inline]
+    fn decode(
+        &self,
+        raw: u64,
+        level: u8,
+        root: &Root<Permissions>,
+        inherited: Permissions,
+    ) -> Entry<Permissions> {
+        let pte = Pte::from_bits_retain(raw);
+        // Step 3.
+        if !pte.contains(Pte::V) {
+            return Entry::Invalid(Cause::Absent);
+        }
+        if pte & (Pte::R | Pte::W) == Pte::W || self.has_reserved(pte) {
+            return Entry::Invalid(Cause::Reserved);
+        }
+        let ppn_field = if self.rv32 { bit_range(31, 10) } else { bit_range(53, 10) };
+        let addr = PhysAddr::new((raw & ppn_field) >> 10 << 12);
+        // Step 4: a pointer, in which D, A, U, and with the extensions N and PBMT, are reserved.
+        if !pte.intersects(Pte::R | Pte::X) {
+            let mut reserved = Pte::D | Pte::A | Pte::U;
+            reserved.set(Pte::N | Pte::PBMT, !self.rv32);
+            return if level == 0 || pte.intersects(reserved) {
+                Entry::Invalid(Cause::Reserved)
+            } else {
+                let global =
+                    inherited | if pte.contains(Pte::G) { Permissions::G } else { inherited };
+                Entry::Table { table: addr, permissions: global }
+            };
+        }
+        // "Svnapot": only 64 KiB, at level 0 and with ppn[3:0] = 1000, is defined.
+        if !self.rv32 && pte.contains(Pte::N) {
+            return match (level, addr.bits(12, 4)) {
+                (0, 0b1000) => self.leaf(pte, addr.align_down(16), 16, inherited),
+                _ => Entry::Invalid(Cause::Reserved),
+            };
+        }
+        self.leaf(pte, addr, root.shape.page_bits(level), inherited)
+    }
+
+    /// Step 5 (in older texts 5 and 6), with SUM and MXR as mstatus has them now.
+    #[inline]
+    fn permits(&self, permissions: Permissions, access: Access) -> Result<(), Cause> {
+        let user_page = permissions.contains(Permissions::U);
+        let privileged = match access.privilege {
+            Privilege::User => user_page,
+            _ if !user_page => true,
+            // SUM lets the supervisor at user data, never at user code.
+            _ => self.mstatus.contains(Status::SUM) && access.kind != AccessKind::Fetch,
+        };
+        let readable_executable = self.mstatus.contains(Status::MXR);
+        let allowed = match access.kind {
+            AccessKind::Fetch => permissions.contains(Permissions::X),
+            AccessKind::Load => {
+                permissions.contains(Permissions::R)
+                    || readable_executable && permissions.contains(Permissions::X)
+            }
+            AccessKind::Store => permissions.contains(Permissions::W),
+            AccessKind::Amo => permissions.contains(Permissions::R | Permissions::W),
+        };
+        if privileged && allowed { Ok(()) } else { Err(Cause::Permission) }
+    }
+
+    /// Rights first, then step 9: A, and D for a write, are set by hardware (Svadu) or fault (Svade).
+    #[inline]
+    fn admit(
+        &self,
+        raw: u64,
+        mapping: &Mapping<Permissions>,
+        access: Access,
+    ) -> Result<u64, Cause> {
+        self.permits(mapping.permissions, access)?;
+        let needed = if access.kind.writes() { Pte::A | Pte::D } else { Pte::A };
+        let pte = Pte::from_bits_retain(raw);
+        if pte.contains(needed) || self.menvcfg.contains(EnvConfig::ADUE) {
+            return Ok(raw | needed.bits());
+        }
+        Err(if pte.contains(Pte::A) { Cause::DirtyFlag } else { Cause::AccessFlag })
+    }
+}

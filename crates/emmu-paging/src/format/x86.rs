@@ -1,0 +1,369 @@
+//! x86: 32-bit, PAE, 4-level and 5-level paging (Intel SDM Vol. 3A, chapter 5 "Paging", December 2024).
+//!
+//! ```text
+//! 4- and 5-level   63 | 62..59 | 58..52  | 51..M    | M-1 ............ 12 | 11..9 | 8 7  6 5 4   3   2   1   0
+//!                  XD | key    | ignored | reserved | table or page       | ign.  | G PS D A PCD PWT U/S R/W P
+//! PAE              63 | 62..M  reserved             | as above
+//! 32-bit                                 31 ........................... 12 | 11..9 | as above
+//! 32-bit, 4 MiB    31..22 page 31:22 | 21 reserved | 20..13 page 39:32 | 12 PAT | as above
+//! ```
+//! Bit 7 of an entry at level 0, and bit 12 of a larger page, is PAT. M is MAXPHYADDR.
+
+mod exception;
+mod registers;
+mod rights;
+
+pub use exception::{PageFaultCode, X86Exception};
+pub use registers::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, PKRU, RFLAGS, RFLAGS_AC};
+
+use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
+use bitflags::bitflags;
+use emmu_core::{
+    Access, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError, RegisterId,
+    RegisterInfo, VirtAddr, Width, bit_range, is_sign_extended, low_mask,
+};
+
+bitflags! {
+    /// The bits of a paging-structure entry.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Pte: u64 {
+        /// Present.
+        const P = 1 << 0;
+        /// Writable.
+        const RW = 1 << 1;
+        /// Accessible to user mode.
+        const US = 1 << 2;
+        /// Page-level write-through.
+        const PWT = 1 << 3;
+        /// Page-level cache disable.
+        const PCD = 1 << 4;
+        /// Accessed.
+        const A = 1 << 5;
+        /// Dirty.
+        const D = 1 << 6;
+        /// Above level 0: a page, not a table.
+        const PS = 1 << 7;
+        /// Global.
+        const G = 1 << 8;
+        /// PAT of a larger page.
+        const PAT_LARGE = 1 << 12;
+        /// Execute-disable.
+        const XD = 1 << 63;
+    }
+}
+
+/// PAT of a 4 KiB page, where larger pages have PS.
+const PAT_SMALL: Pte = Pte::PS;
+
+bitflags! {
+    /// The rights that all entries on the way leave, and the leaf's protection key in the high four bits.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Permissions: u8 {
+        /// Every entry has R/W.
+        const RW = 1 << 0;
+        /// Every entry has U/S.
+        const US = 1 << 1;
+        /// Some entry has XD.
+        const XD = 1 << 2;
+        /// The protection key.
+        const KEY = 0xf0;
+    }
+}
+
+/// Which paging is in force (SDM 5.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Off,
+    Bits32,
+    Pae,
+    Level4,
+    Level5,
+}
+
+impl Mode {
+    const fn of(cr0: Cr0, cr4: Cr4, efer: Efer) -> Self {
+        match (cr4.contains(Cr4::PAE), efer.contains(Efer::LMA), cr4.contains(Cr4::LA57)) {
+            _ if !cr0.contains(Cr0::PG) => Self::Off,
+            (false, ..) => Self::Bits32,
+            (true, false, _) => Self::Pae,
+            (true, true, false) => Self::Level4,
+            (true, true, true) => Self::Level5,
+        }
+    }
+
+    const fn shape(self) -> Shape {
+        match self {
+            Self::Bits32 | Self::Off => Shape::uniform(Width::B4, 12, 10, 2),
+            // The PDPTEs of PAE paging are registers; the walk has the two levels below them.
+            Self::Pae => Shape::uniform(Width::B8, 12, 9, 2),
+            Self::Level4 => Shape::uniform(Width::B8, 12, 9, 4),
+            Self::Level5 => Shape::uniform(Width::B8, 12, 9, 5),
+        }
+    }
+
+    const fn top_level(self) -> u8 {
+        match self {
+            Self::Off | Self::Bits32 | Self::Pae => 1,
+            Self::Level4 => 3,
+            Self::Level5 => 4,
+        }
+    }
+
+    const fn is_ia32e(self) -> bool {
+        matches!(self, Self::Level4 | Self::Level5)
+    }
+
+    /// Whether a linear address is one at all: 32 bits, or canonical.
+    fn has(self, addr: VirtAddr) -> bool {
+        match self {
+            Self::Off | Self::Bits32 | Self::Pae => addr.raw() <= Width::B4.mask(),
+            Self::Level4 => is_sign_extended(addr.raw(), 48),
+            Self::Level5 => is_sign_extended(addr.raw(), 57),
+        }
+    }
+}
+
+/// An x86 logical processor's paging registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct X86 {
+    cr0: Cr0,
+    cr3: u64,
+    cr4: Cr4,
+    efer: Efer,
+    pkru: u32,
+    ac: bool,
+    /// The four page-directory-pointer-table entries of PAE paging, loaded with CR3.
+    pdptes: [u64; 4],
+    max_phys_bits: u8,
+    /// Derived from CR0, CR4 and EFER.
+    mode: Mode,
+}
+
+impl Default for X86 {
+    fn default() -> Self {
+        Self::new(52)
+    }
+}
+
+impl X86 {
+    /// A processor out of reset but in protected mode: paging off, and MAXPHYADDR `max_phys_bits` (32 to 52;
+    /// others are taken as the nearest of these).
+    #[must_use]
+    pub const fn new(max_phys_bits: u8) -> Self {
+        let max_phys_bits = match max_phys_bits {
+            0..32 => 32,
+            53.. => 52,
+            bits => bits,
+        };
+        Self {
+            cr0: Cr0::PE,
+            cr3: 0,
+            cr4: Cr4::empty(),
+            efer: Efer::empty(),
+            pkru: 0,
+            ac: false,
+            pdptes: [0; 4],
+            max_phys_bits,
+            mode: Mode::Off,
+        }
+    }
+
+    /// Physical-address bits that entries must leave clear: from MAXPHYADDR to 51.
+    const fn reserved_phys(&self) -> u64 {
+        bit_range(51, 0) & !low_mask(self.max_phys_bits as u32)
+    }
+
+    fn pcid(&self) -> Asid {
+        let pcid = if self.cr4.contains(Cr4::PCIDE) { self.cr3 & 0xfff } else { 0 };
+        #[expect(clippy::cast_possible_truncation, reason = "twelve bits are left")]
+        Asid(pcid as u16)
+    }
+
+    /// The first table that the walk reads, or why there is none.
+    #[inline]
+    fn first_table(&self, addr: VirtAddr) -> Result<PhysAddr, Cause> {
+        let root = match self.mode {
+            Mode::Pae => {
+                let index = usize::try_from(addr.bits(30, 2)).unwrap_or(0);
+                let pdpte = self.pdptes[index];
+                if pdpte & Pte::P.bits() == 0 {
+                    return Err(Cause::Absent);
+                }
+                pdpte
+            }
+            _ => self.cr3,
+        };
+        Ok(PhysAddr::new(root & bit_range(51, 12)))
+    }
+
+    /// The bits of a present entry that must be zero (SDM 5.3–5.5, "reserved").
+    #[inline]
+    fn reserved(&self, level: u8, is_page: bool) -> u64 {
+        let xd = if self.efer.contains(Efer::NXE) { 0 } else { Pte::XD.bits() };
+        let wide = xd | self.reserved_phys();
+        match (self.mode, level, is_page) {
+            (Mode::Off | Mode::Bits32, 1, true) => self.reserved_pse36(),
+            (Mode::Off | Mode::Bits32, ..) => 0,
+            (Mode::Pae, 1, true) => wide | bit_range(62, 52) | bit_range(20, 13),
+            (Mode::Pae, ..) => wide | bit_range(62, 52),
+            (_, 1, true) => wide | bit_range(20, 13),
+            (_, 2, true) => wide | bit_range(29, 13),
+            (_, 3.., _) => wide | Pte::PS.bits(),
+            _ => wide,
+        }
+    }
+
+    /// A 4 MiB page's physical address has min(40, MAXPHYADDR) bits, the high ones in bits 20:13; bit 21
+    /// and those that are too many are reserved (SDM 5.3, table 5-4).
+    fn reserved_pse36(&self) -> u64 {
+        let width = u32::from(self.max_phys_bits.min(40));
+        bit_range(21, width - 19)
+    }
+
+    /// Whether an entry that is present maps a page.
+    #[inline]
+    fn is_page(&self, pte: Pte, level: u8) -> bool {
+        let sized = pte.contains(Pte::PS);
+        match (self.mode, level) {
+            (_, 0) => true,
+            (Mode::Off | Mode::Bits32, _) => sized && self.cr4.contains(Cr4::PSE),
+            (_, 1 | 2) => sized,
+            _ => false,
+        }
+    }
+
+    fn frame(&self, raw: u64, bits: u8) -> PhysAddr {
+        let address = bit_range(51, 12) & !low_mask(bits.into());
+        let high = match (self.mode, bits) {
+            (Mode::Off | Mode::Bits32, 22) => (raw & bit_range(20, 13)) << (32 - 13),
+            _ => 0,
+        };
+        PhysAddr::new(raw & address | high)
+    }
+
+    fn page(&self, pte: Pte, bits: u8, permissions: Permissions) -> Entry<Permissions> {
+        let pat = if bits == 12 { PAT_SMALL } else { Pte::PAT_LARGE };
+        let flag = |bit, value| if pte.contains(bit) { value } else { 0 };
+        Entry::Leaf(Mapping {
+            frame: self.frame(pte.bits(), bits),
+            bits,
+            permissions,
+            dirty: pte.contains(Pte::D),
+            global: pte.contains(Pte::G) && self.cr4.contains(Cr4::PGE),
+            attributes: Attributes(flag(pat, 4) | flag(Pte::PCD, 2) | flag(Pte::PWT, 1)),
+        })
+    }
+
+    /// R/W and U/S are the AND of all entries, XD the OR (SDM 5.6.1).
+    #[inline]
+    fn combine(&self, pte: Pte, inherited: Permissions) -> Permissions {
+        let mut permissions = inherited;
+        if !pte.contains(Pte::RW) {
+            permissions -= Permissions::RW;
+        }
+        if !pte.contains(Pte::US) {
+            permissions -= Permissions::US;
+        }
+        if pte.contains(Pte::XD) && self.mode != Mode::Bits32 {
+            permissions |= Permissions::XD;
+        }
+        permissions
+    }
+}
+
+impl Format for X86 {
+    type Permissions = Permissions;
+
+    const REGISTERS: &'static [RegisterInfo] = registers::ALL;
+
+    /// "INVLPG … also invalidates all entries in all paging-structure caches associated with the current
+    /// PCID, regardless of the linear addresses" (SDM 5.10.4.1).
+    const PAGE_INVALIDATION_EMPTIES_WALK_CACHES: bool = true;
+
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        self.read(id)
+    }
+
+    fn write_register(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        read: ReadWord<'_>,
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        self.write(id, value, read)
+    }
+
+    #[inline]
+    fn route(&self, access: Access) -> Result<Route<Permissions>, Cause> {
+        if !self.mode.has(access.addr) {
+            return Err(Cause::NonCanonical);
+        }
+        if self.mode == Mode::Off {
+            return Ok(Route::Identity { bits: 32 });
+        }
+        Ok(Route::Walk(Root {
+            table: self.first_table(access.addr)?,
+            level: self.mode.top_level(),
+            shape: self.mode.shape(),
+            asid: self.pcid(),
+            permissions: Permissions::RW | Permissions::US,
+            access,
+        }))
+    }
+
+    #[inline]
+    fn decode(
+        &self,
+        raw: u64,
+        level: u8,
+        root: &Root<Permissions>,
+        inherited: Permissions,
+    ) -> Entry<Permissions> {
+        let pte = Pte::from_bits_retain(raw);
+        if !pte.contains(Pte::P) {
+            return Entry::Invalid(Cause::Absent);
+        }
+        let is_page = self.is_page(pte, level);
+        if raw & self.reserved(level, is_page) != 0 {
+            return Entry::Invalid(Cause::Reserved);
+        }
+        let permissions = self.combine(pte, inherited);
+        if !is_page {
+            return Entry::Table { table: PhysAddr::new(raw & bit_range(51, 12)), permissions };
+        }
+        let key = ((raw >> 59 & 0xf) as u8) << 4;
+        let key = Permissions::from_bits_truncate(if self.mode.is_ia32e() { key } else { 0 });
+        self.page(pte, root.shape.page_bits(level), permissions | key)
+    }
+
+    /// The key is checked first: #PF tells of it "even if R/W also would" forbid the access.
+    #[inline]
+    fn permits(&self, permissions: Permissions, access: Access) -> Result<(), Cause> {
+        let allowed = match access.privilege {
+            Privilege::User => Self::user_may(permissions, access.kind),
+            Privilege::Supervisor | Privilege::Machine => self.supervisor_may(permissions, access),
+        };
+        if !self.key_permits(permissions, access) {
+            return Err(Cause::ProtectionKey);
+        }
+        if allowed { Ok(()) } else { Err(Cause::Permission) }
+    }
+
+    #[inline]
+    fn admit(
+        &self,
+        raw: u64,
+        mapping: &Mapping<Permissions>,
+        access: Access,
+    ) -> Result<u64, Cause> {
+        self.permits(mapping.permissions, access)?;
+        let set = if access.kind.writes() { Pte::A | Pte::D } else { Pte::A };
+        Ok(raw | set.bits())
+    }
+
+    /// The accessed flag is set in every entry that a translation used (SDM 5.8).
+    #[inline]
+    fn pass(&self, raw: u64) -> u64 {
+        raw | Pte::A.bits()
+    }
+}

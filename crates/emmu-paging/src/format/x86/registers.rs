@@ -1,0 +1,263 @@
+//! The paging registers, and what a write of one entails.
+
+use super::{Mode, Pte, X86};
+use crate::format::ReadWord;
+use bitflags::bitflags;
+use emmu_core::{
+    Invalidate, PhysAddr, Privilege, RegisterError, RegisterId, RegisterInfo, Width, bit_range,
+    low_mask,
+};
+
+/// CR0: of it PE, WP and PG are kept.
+pub const CR0: RegisterId = RegisterId(0);
+/// CR3: the root, and the PCID if CR4.PCIDE.
+pub const CR3: RegisterId = RegisterId(3);
+/// CR4: of it PSE, PAE, PGE, LA57, PCIDE, SMEP, SMAP and PKE are kept.
+pub const CR4: RegisterId = RegisterId(4);
+/// IA32_EFER, by its MSR index: of it LME, LMA and NXE are kept.
+pub const EFER: RegisterId = RegisterId(0xc000_0080);
+/// RFLAGS, of which only AC matters here. The architecture has no number for it; this one is emmu's.
+pub const RFLAGS: RegisterId = RegisterId(0x1_0000);
+/// PKRU: two bits a protection key, access-disable and write-disable. The number is emmu's.
+pub const PKRU: RegisterId = RegisterId(0x1_0001);
+
+bitflags! {
+    /// CR0.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Cr0: u64 {
+        /// Protection enable.
+        const PE = 1 << 0;
+        /// Supervisor writes respect R/W.
+        const WP = 1 << 16;
+        /// Paging.
+        const PG = 1 << 31;
+    }
+}
+
+bitflags! {
+    /// CR4.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Cr4: u64 {
+        /// 4 MiB pages with 32-bit paging.
+        const PSE = 1 << 4;
+        /// 64-bit entries.
+        const PAE = 1 << 5;
+        /// Global pages.
+        const PGE = 1 << 7;
+        /// 5-level paging.
+        const LA57 = 1 << 12;
+        /// Process-context identifiers.
+        const PCIDE = 1 << 17;
+        /// No supervisor fetches from user pages.
+        const SMEP = 1 << 20;
+        /// No supervisor data accesses to user pages, unless EFLAGS.AC.
+        const SMAP = 1 << 21;
+        /// Protection keys for user pages.
+        const PKE = 1 << 22;
+    }
+}
+
+bitflags! {
+    /// IA32_EFER.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Efer: u64 {
+        /// IA-32e mode is wanted.
+        const LME = 1 << 8;
+        /// IA-32e mode is on: LME and CR0.PG. Read-only.
+        const LMA = 1 << 10;
+        /// Bit 63 of entries forbids execution.
+        const NXE = 1 << 11;
+    }
+}
+
+/// RFLAGS.AC: lifts SMAP for explicit accesses.
+pub const RFLAGS_AC: u64 = 1 << 18;
+
+/// CR3 bit 63 as an operand: with PCIDs, do not invalidate.
+pub const CR3_NO_FLUSH: u64 = 1 << 63;
+
+const fn register(
+    id: RegisterId,
+    name: &'static str,
+    privilege: Privilege,
+    about: &'static str,
+) -> RegisterInfo {
+    RegisterInfo { id, name, privilege, about }
+}
+
+pub(super) const ALL: &[RegisterInfo] = &[
+    register(CR0, "cr0", Privilege::Supervisor, "PE, WP, PG"),
+    register(CR3, "cr3", Privilege::Supervisor, "root table and PCID"),
+    register(CR4, "cr4", Privilege::Supervisor, "PSE, PAE, PGE, LA57, PCIDE, SMEP, SMAP, PKE"),
+    register(EFER, "efer", Privilege::Supervisor, "LME, LMA, NXE"),
+    register(RFLAGS, "rflags", Privilege::User, "AC"),
+    register(PKRU, "pkru", Privilege::User, "access and write disable of 16 protection keys"),
+];
+
+impl X86 {
+    pub(super) fn read(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        match id {
+            CR0 => Ok(self.cr0.bits()),
+            CR3 => Ok(self.cr3),
+            CR4 => Ok(self.cr4.bits()),
+            EFER => Ok(self.efer.bits()),
+            RFLAGS => Ok(if self.ac { RFLAGS_AC } else { 0 }),
+            PKRU => Ok(self.pkru.into()),
+            _ => Err(RegisterError::Unknown { id }),
+        }
+    }
+
+    pub(super) fn write(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        read: ReadWord<'_>,
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        match id {
+            CR0 => self.write_cr0(value, read),
+            CR3 => self.write_cr3(value, read),
+            CR4 => self.write_cr4(value, read),
+            EFER => self.write_efer(value),
+            RFLAGS => {
+                self.ac = value & RFLAGS_AC != 0;
+                Ok(None)
+            }
+            PKRU => match u32::try_from(value) {
+                Ok(pkru) => {
+                    self.pkru = pkru;
+                    Ok(None)
+                }
+                Err(_) => {
+                    let what = "bits 63:32 are reserved";
+                    Err(RegisterError::Reserved { name: "pkru", value, what })
+                }
+            },
+            _ => Err(RegisterError::Unknown { id }),
+        }
+    }
+
+    fn switch(&mut self, cr0: Cr0, cr4: Cr4, efer: Efer, pdptes: [u64; 4]) -> Option<Invalidate> {
+        (self.cr0, self.cr4, self.efer, self.pdptes) = (cr0, cr4, efer, pdptes);
+        self.mode = Mode::of(cr0, cr4, efer);
+        Some(Invalidate::All)
+    }
+
+    /// MOV to CR0 (SDM Vol. 2, "MOV—Move to/from Control Registers"; Vol. 3A, 5.10.4.1).
+    fn write_cr0(
+        &mut self,
+        value: u64,
+        read: ReadWord<'_>,
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        let refuse = |what| Err(RegisterError::Reserved { name: "cr0", value, what });
+        let cr0 = Cr0::from_bits_truncate(value);
+        if value >> 32 != 0 {
+            return refuse("bits 63:32 are reserved");
+        }
+        if cr0.contains(Cr0::PG) && !cr0.contains(Cr0::PE) {
+            return refuse("PG needs PE");
+        }
+        let turned_on = cr0.contains(Cr0::PG) && !self.cr0.contains(Cr0::PG);
+        let turned_off = self.cr0.contains(Cr0::PG) && !cr0.contains(Cr0::PG);
+        if turned_on && self.efer.contains(Efer::LME) && !self.cr4.contains(Cr4::PAE) {
+            return refuse("PG with EFER.LME needs CR4.PAE");
+        }
+        if turned_off && self.cr4.contains(Cr4::PCIDE) {
+            return refuse("PG cannot be cleared while CR4.PCIDE is set");
+        }
+        let mut efer = self.efer;
+        efer.set(Efer::LMA, cr0.contains(Cr0::PG) && efer.contains(Efer::LME));
+        let pdptes =
+            self.load_pdptes("cr0", value, Mode::of(cr0, self.cr4, efer), self.cr3, read)?;
+        let paging_changed = turned_on || turned_off;
+        let scope = self.switch(cr0, self.cr4, efer, pdptes);
+        Ok(scope.filter(|_| paging_changed))
+    }
+
+    /// MOV to CR3: without PCIDs all but global entries go; with them, those of the new PCID unless bit 63
+    /// is set (SDM 5.10.4.1).
+    fn write_cr3(
+        &mut self,
+        value: u64,
+        read: ReadWord<'_>,
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        let pcids = self.cr4.contains(Cr4::PCIDE);
+        let root = if pcids { value & !CR3_NO_FLUSH } else { value };
+        let limit = if self.mode.is_ia32e() { self.max_phys_bits } else { 32 };
+        if root & !low_mask(limit.into()) != 0 && self.mode != Mode::Off {
+            let what = "bits above the physical-address width are reserved";
+            return Err(RegisterError::Reserved { name: "cr3", value, what });
+        }
+        self.pdptes = self.load_pdptes("cr3", value, self.mode, root, read)?;
+        self.cr3 = root;
+        Ok(match pcids {
+            false => Some(Invalidate::NonGlobal),
+            true if value & CR3_NO_FLUSH != 0 => None,
+            true => Some(Invalidate::Asid(self.pcid())),
+        })
+    }
+
+    /// MOV to CR4.
+    fn write_cr4(
+        &mut self,
+        value: u64,
+        read: ReadWord<'_>,
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        let refuse = |what| Err(RegisterError::Reserved { name: "cr4", value, what });
+        let cr4 = Cr4::from_bits_truncate(value);
+        let changed = self.cr4 ^ cr4;
+        let lma = self.efer.contains(Efer::LMA);
+        if lma && changed.intersects(Cr4::PAE | Cr4::LA57) {
+            return refuse("PAE and LA57 cannot change in IA-32e mode");
+        }
+        if changed.contains(Cr4::PCIDE)
+            && cr4.contains(Cr4::PCIDE)
+            && (!lma || self.cr3 & 0xfff != 0)
+        {
+            return refuse("PCIDE can be set only in IA-32e mode with CR3[11:0] = 0");
+        }
+        let mode = Mode::of(self.cr0, cr4, self.efer);
+        let pdptes = self.load_pdptes("cr4", value, mode, self.cr3, read)?;
+        let scope = self.switch(self.cr0, cr4, self.efer, pdptes);
+        let invalidating = Cr4::PSE | Cr4::PAE | Cr4::PGE | Cr4::PCIDE | Cr4::SMEP;
+        Ok(scope.filter(|_| changed.intersects(invalidating)))
+    }
+
+    /// WRMSR to IA32_EFER. LMA is not writable; LME cannot change while paging is on.
+    fn write_efer(&mut self, value: u64) -> Result<Option<Invalidate>, RegisterError> {
+        let lma = self.efer & Efer::LMA;
+        let efer = (Efer::from_bits_truncate(value) - Efer::LMA) | lma;
+        if self.cr0.contains(Cr0::PG) && (self.efer ^ efer).contains(Efer::LME) {
+            let what = "LME cannot change while paging is on";
+            return Err(RegisterError::Reserved { name: "efer", value, what });
+        }
+        self.efer = efer;
+        Ok(None)
+    }
+
+    /// The PDPTEs for this mode and root: with PAE paging they are read and checked at once (SDM 5.4.1).
+    fn load_pdptes(
+        &self,
+        name: &'static str,
+        value: u64,
+        mode: Mode,
+        cr3: u64,
+        read: ReadWord<'_>,
+    ) -> Result<[u64; 4], RegisterError> {
+        if mode != Mode::Pae {
+            return Ok(self.pdptes);
+        }
+        let table = PhysAddr::new(cr3 & bit_range(31, 5));
+        let mut pdptes = [0; 4];
+        for (pdpte, offset) in pdptes.iter_mut().zip((0..).step_by(8)) {
+            *pdpte = read(table.wrapping_add(offset), Width::B8)
+                .map_err(|error| RegisterError::Bus { name, error })?;
+            let reserved =
+                bit_range(63, 52) | self.reserved_phys() | bit_range(8, 5) | bit_range(2, 1);
+            if *pdpte & Pte::P.bits() != 0 && *pdpte & reserved != 0 {
+                let what = "a present PDPTE has reserved bits set";
+                return Err(RegisterError::Reserved { name, value, what });
+            }
+        }
+        Ok(pdptes)
+    }
+}
