@@ -101,6 +101,9 @@ pub enum Cause {
     /// The mapping does not allow this kind of access, or not with this privilege.
     #[error("permission denied")]
     Permission,
+    /// The mapping allows a read of the same bytes, but not this write.
+    #[error("the mapping is read-only")]
+    ReadOnly,
     /// The page's protection key forbids the access.
     #[error("the protection key forbids it")]
     ProtectionKey,

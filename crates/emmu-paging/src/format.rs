@@ -1,6 +1,7 @@
 //! What differs between page-table formats: bits and rules. The walk, the TLBs and the walk caches are the
 //! same for all.
 
+pub mod aarch64;
 pub mod riscv;
 pub mod x86;
 
@@ -97,6 +98,8 @@ pub struct Root<P> {
 pub enum Route<P> {
     /// Translation is off: the physical address is the virtual one, up to (not including) 2^`bits`.
     Identity {
+        /// The address as the bus is to see it.
+        addr: PhysAddr,
         /// Log2 of the size of the space in bytes, 64 at most.
         bits: u8,
     },

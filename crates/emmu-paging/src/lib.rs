@@ -17,6 +17,6 @@ mod walk_cache;
 
 pub use assoc::{Assoc, Geometry, GeometryError, Scope};
 pub use config::{Bank, ConfigError, PagingConfig, TlbLevel, TlbTable, WalkCacheTable};
-pub use format::{riscv::RiscV, x86::X86};
+pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
 pub use replace::Policy;
 pub use unit::Paging;

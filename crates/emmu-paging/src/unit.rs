@@ -128,13 +128,16 @@ impl<F: Format> Paging<F> {
         Ok(Translation { span, ticket: found.ticket.filter(|_| whole_page), ..found })
     }
 
-    fn identity(&self, access: Access, bits: u8) -> Result<Translation, Fault> {
+    fn identity(&self, access: Access, addr: PhysAddr, bits: u8) -> Result<Translation, Fault> {
         let last = emmu_core::low_mask(bits.into());
-        let Some(left) = last.checked_sub(access.addr.raw()) else {
+        let Some(left) = last.checked_sub(addr.raw()) else {
             return Err(Fault::new(access, Cause::NonCanonical));
         };
-        let mut found = Translation::new(PhysAddr::new(access.addr.raw()), left.saturating_add(1));
-        found.ticket = Some(Ticket { slot: UNTRANSLATED, version: 0, epoch: self.epoch });
+        let ticket = Ticket { slot: UNTRANSLATED, version: 0, epoch: self.epoch };
+        let found = Translation {
+            ticket: Some(ticket).filter(|_| addr.raw() == access.addr.raw()),
+            ..Translation::new(addr, left.saturating_add(1))
+        };
         self.protect(found, access).map_err(|cause| Fault::new(access, cause))
     }
 
@@ -173,7 +176,7 @@ where
     ) -> Result<Translation, Fault> {
         match self.format.route(access) {
             Ok(Route::Walk(root)) => self.translate_paged(access, root, bus, probe),
-            Ok(Route::Identity { bits }) => self.identity(access, bits),
+            Ok(Route::Identity { addr, bits }) => self.identity(access, addr, bits),
             Err(cause) => Err(Fault::new(access, cause)),
         }
     }
@@ -181,9 +184,9 @@ where
     fn peek(&self, access: Access, bus: &B) -> Result<Translation, Fault> {
         let root = match self.format.route(access) {
             Ok(Route::Walk(root)) => root,
-            Ok(Route::Identity { bits }) => {
+            Ok(Route::Identity { addr, bits }) => {
                 return self
-                    .identity(access, bits)
+                    .identity(access, addr, bits)
                     .map(|found| Translation { ticket: None, ..found });
             }
             Err(cause) => return Err(Fault::new(access, cause)),

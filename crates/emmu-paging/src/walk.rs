@@ -15,7 +15,7 @@
 //! table as it was. The update is a compare-exchange; if the entry changed in between, the walk starts again.
 
 use crate::format::{Entry, Format, MAX_LEVELS, Mapping, Root};
-use emmu_core::{BusError, Cause, FaultEntry, PhysAddr, Width};
+use emmu_core::{Access, AccessKind, BusError, Cause, FaultEntry, PhysAddr, Width};
 
 /// What the walk wants, or what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl<F: Format> Walk<F> {
         mapping: Mapping<F::Permissions>,
     ) -> Step<F::Permissions> {
         match format.admit(raw, &mapping, self.root.access) {
-            Err(cause) => self.fault(cause),
+            Err(cause) => self.fault(self.refusal(format, cause, &mapping)),
             Ok(update) => {
                 let dirty = mapping.dirty || self.root.access.kind.writes();
                 let mapping = Mapping { dirty, ..mapping };
@@ -217,6 +217,15 @@ impl<F: Format> Walk<F> {
                 self.update_below(format, self.start + 1)
             }
         }
+    }
+
+    /// The cause of a refused access; a write that only lacks the right to write is told apart.
+    #[cold]
+    fn refusal(&self, format: &F, cause: Cause, mapping: &Mapping<F::Permissions>) -> Cause {
+        let read = Access { kind: AccessKind::Load, ..self.root.access };
+        let readable = || format.permits(mapping.permissions, read).is_ok();
+        let write = self.root.access.kind.writes();
+        if write && cause == Cause::Permission && readable() { Cause::ReadOnly } else { cause }
     }
 
     /// Asks for the topmost update that is due below `level`, or is done.

@@ -278,7 +278,8 @@ impl Format for RiscV {
         let privilege = self.effective_privilege(access);
         let mode = self.mode();
         if privilege == Privilege::Machine || mode == Mode::Bare {
-            return Ok(Route::Identity { bits: if self.rv32 { 32 } else { 64 } });
+            let addr = PhysAddr::new(access.addr.raw());
+            return Ok(Route::Identity { addr, bits: if self.rv32 { 32 } else { 64 } });
         }
         let addr = access.addr.raw();
         let in_space = match mode {

@@ -299,7 +299,7 @@ impl Format for X86 {
             return Err(Cause::NonCanonical);
         }
         if self.mode == Mode::Off {
-            return Ok(Route::Identity { bits: 32 });
+            return Ok(Route::Identity { addr: PhysAddr::new(access.addr.raw()), bits: 32 });
         }
         Ok(Route::Walk(Root {
             table: self.first_table(access.addr)?,

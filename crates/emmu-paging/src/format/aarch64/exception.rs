@@ -1,0 +1,120 @@
+//! From a fault to the abort that the processing element takes.
+
+use super::AArch64;
+use core::fmt;
+use emmu_core::{Access, AccessKind, Cause, Fault, Privilege, VirtAddr};
+
+/// An Instruction or Data Abort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AArch64Exception {
+    /// What kind of fault.
+    pub status: FaultStatus,
+    /// Arm's level: 0 is the topmost that there can be, 3 the last.
+    pub level: u8,
+    /// ESR_EL1 of an abort taken to EL1, without the syndrome of the instruction.
+    pub esr: u64,
+    /// FAR_EL1: the address as issued, tag included.
+    pub far: VirtAddr,
+}
+
+/// The kinds of fault that a status code (IFSC, DFSC) tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultStatus {
+    /// An output address is too wide.
+    AddressSize,
+    /// No valid descriptor, or no address of this regime.
+    Translation,
+    /// The access flag is clear.
+    AccessFlag,
+    /// The rights do not suffice.
+    Permission,
+    /// The bus refused a table read.
+    ExternalAbortOnWalk,
+    /// The bus refused the access itself.
+    ExternalAbort,
+}
+
+impl FaultStatus {
+    const fn of(cause: Cause, on_walk: bool) -> Self {
+        match cause {
+            Cause::NonCanonical
+            | Cause::WalkDisabled
+            | Cause::Bounds
+            | Cause::NoSegment
+            | Cause::Absent
+            | Cause::Reserved
+            | Cause::Misaligned => Self::Translation,
+            Cause::Permission | Cause::ReadOnly | Cause::ProtectionKey | Cause::DirtyFlag => {
+                Self::Permission
+            }
+            Cause::AccessFlag => Self::AccessFlag,
+            Cause::AddressSize => Self::AddressSize,
+            Cause::Protection | Cause::Bus(_) if on_walk => Self::ExternalAbortOnWalk,
+            Cause::Protection | Cause::Bus(_) => Self::ExternalAbort,
+        }
+    }
+
+    /// The status code (Arm ARM, ESR_EL1, "ISS encoding for an exception from a Data Abort").
+    #[must_use]
+    pub const fn code(self, level: u8) -> u64 {
+        let level = level as u64;
+        match self {
+            Self::AddressSize => level,
+            Self::Translation => 0b00_0100 | level,
+            Self::AccessFlag => 0b00_1000 | level,
+            Self::Permission => 0b00_1100 | level,
+            Self::ExternalAbort => 0b01_0000,
+            Self::ExternalAbortOnWalk => 0b01_0100 | level,
+        }
+    }
+}
+
+impl fmt::Display for FaultStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::AddressSize => "address-size",
+            Self::Translation => "translation",
+            Self::AccessFlag => "access-flag",
+            Self::Permission => "permission",
+            Self::ExternalAbortOnWalk => "external-abort-on-walk",
+            Self::ExternalAbort => "external-abort",
+        })
+    }
+}
+
+impl AArch64 {
+    /// The abort that a fault becomes. A fault that no descriptor decided is reported at level 0.
+    #[must_use]
+    pub fn exception(&self, fault: &Fault) -> AArch64Exception {
+        let level = fault.entry.map_or(0, |entry| 3_u8.saturating_sub(entry.level));
+        let status = FaultStatus::of(fault.cause, fault.entry.is_some());
+        let esr = class(fault.access) << 26
+            | INSTRUCTION_LENGTH
+            | write_not_read(fault) << 6
+            | status.code(level);
+        AArch64Exception { status, level, esr, far: fault.addr }
+    }
+}
+
+/// ESR_EL1.IL, set for every abort of a 32-bit instruction.
+const INSTRUCTION_LENGTH: u64 = 1 << 25;
+
+/// ESR_EL1.EC: Instruction or Data Abort, from EL0 or from EL1.
+const fn class(access: Access) -> u64 {
+    match (access.kind, access.privilege) {
+        (AccessKind::Fetch, Privilege::User) => 0x20,
+        (AccessKind::Fetch, _) => 0x21,
+        (_, Privilege::User) => 0x24,
+        (..) => 0x25,
+    }
+}
+
+/// WnR: an atomic access reports a write only if a read would not have faulted.
+fn write_not_read(fault: &Fault) -> u64 {
+    let write = match fault.access.kind {
+        AccessKind::Store => true,
+        AccessKind::Amo => fault.cause == Cause::ReadOnly,
+        AccessKind::Fetch | AccessKind::Load => false,
+    };
+    write.into()
+}

@@ -1,0 +1,79 @@
+//! The translation registers of EL1. Their numbers are `op0:op1:CRn:CRm:op2`, as in MRS and MSR.
+
+use super::AArch64;
+use emmu_core::{Invalidate, Privilege, RegisterError, RegisterId, RegisterInfo};
+
+/// SCTLR_EL1: of it M (MMU enable) and WXN matter here.
+pub const SCTLR_EL1: RegisterId = system(0, 1, 0, 0);
+/// TTBR0_EL1: the root of the lower half, and an ASID.
+pub const TTBR0_EL1: RegisterId = system(0, 2, 0, 0);
+/// TTBR1_EL1: the root of the upper half, and an ASID.
+pub const TTBR1_EL1: RegisterId = system(0, 2, 0, 1);
+/// TCR_EL1: sizes, granules and options of both halves.
+pub const TCR_EL1: RegisterId = system(0, 2, 0, 2);
+/// MAIR_EL1: the memory types that AttrIndx chooses from; kept and not acted on.
+pub const MAIR_EL1: RegisterId = system(0, 10, 2, 0);
+/// PSTATE.PAN, at bit 22 as in `MSR PAN, Xt`.
+pub const PAN: RegisterId = system(0, 4, 2, 3);
+
+/// SCTLR_EL1.M: the MMU is on.
+pub(super) const SCTLR_M: u64 = 1 << 0;
+/// SCTLR_EL1.WXN: what is writable is not executable.
+pub(super) const SCTLR_WXN: u64 = 1 << 19;
+const PAN_BIT: u64 = 1 << 22;
+/// TCR_EL1.DS: 52-bit addresses with 4 and 16 KiB granules.
+const TCR_DS: u64 = 1 << 59;
+
+/// The number of a system register with op0 = 3.
+const fn system(op1: u32, crn: u32, crm: u32, op2: u32) -> RegisterId {
+    RegisterId(3 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2)
+}
+
+const fn register(id: RegisterId, name: &'static str, about: &'static str) -> RegisterInfo {
+    RegisterInfo { id, name, privilege: Privilege::Supervisor, about }
+}
+
+pub(super) const ALL: &[RegisterInfo] = &[
+    register(SCTLR_EL1, "sctlr_el1", "M, WXN"),
+    register(TTBR0_EL1, "ttbr0_el1", "root of the lower half, ASID"),
+    register(TTBR1_EL1, "ttbr1_el1", "root of the upper half, ASID"),
+    register(TCR_EL1, "tcr_el1", "sizes, granules and options of both halves"),
+    register(MAIR_EL1, "mair_el1", "memory types by AttrIndx"),
+    register(PAN, "pan", "EL1 does not access what EL0 can"),
+];
+
+impl AArch64 {
+    pub(super) fn read(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        match id {
+            SCTLR_EL1 => Ok(self.sctlr),
+            TTBR0_EL1 => Ok(self.ttbr0),
+            TTBR1_EL1 => Ok(self.ttbr1),
+            TCR_EL1 => Ok(self.tcr),
+            MAIR_EL1 => Ok(self.mair),
+            PAN => Ok(if self.pan { PAN_BIT } else { 0 }),
+            _ => Err(RegisterError::Unknown { id }),
+        }
+    }
+
+    /// No write invalidates anything: that is TLBI's alone.
+    pub(super) fn write(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        match id {
+            SCTLR_EL1 => self.sctlr = value,
+            TTBR0_EL1 => self.ttbr0 = value,
+            TTBR1_EL1 => self.ttbr1 = value,
+            TCR_EL1 if value & TCR_DS != 0 => {
+                let what = "TCR_EL1.DS (FEAT_LPA2, 52-bit addresses)";
+                return Err(RegisterError::NotModelled { name: "tcr_el1", value, what });
+            }
+            TCR_EL1 => self.tcr = value,
+            MAIR_EL1 => self.mair = value,
+            PAN => self.pan = value & PAN_BIT != 0,
+            _ => return Err(RegisterError::Unknown { id }),
+        }
+        Ok(None)
+    }
+}
