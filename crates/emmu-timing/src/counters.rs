@@ -1,0 +1,311 @@
+//! How often everything happened.
+
+mod report;
+
+pub use report::{
+    CountersReport, KindCounts, PerThousand, TlbReport, TransferReport, WalkCacheReport, WalkReport,
+};
+
+use crate::{Account, ByAccount, ratio};
+use emmu_core::{Access, AccessKind, Cause, Event, Invalidate, Probe, Side, TlbId};
+
+/// TLB levels and table levels that are told apart; higher ones count as the highest.
+pub(crate) const MAX_LEVELS: usize = 8;
+/// Walks with this many entry reads or more count as one.
+const MAX_READS: usize = 63;
+
+/// Counts events: a probe.
+///
+/// What the program asked for is a *reference*: one `Access` of the CPU. Repetitions of repaired accesses
+/// count as restarts and not as references, but their lookups count as lookups.
+///
+/// ```
+/// use emmu_core::{Access, Event, Privilege, Probe, Side, TlbId, VirtAddr};
+/// use emmu_timing::{Account, Counters};
+///
+/// let access = Access::load(VirtAddr::new(0x1000), 8).with_privilege(Privilege::User);
+/// let dtlb = TlbId { level: 1, side: Side::Data };
+/// let mut counters = Counters::default();
+/// counters.on(Event::Access(access));
+/// counters.on(Event::TlbMiss { tlb: dtlb, access });
+/// assert_eq!(counters.references()[Account::User], 1);
+/// assert_eq!(counters.tlb(dtlb).misses[Account::User], 1);
+/// assert_eq!(counters.tlb(dtlb).hit_ratio(), Some(0.0));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters {
+    references: ByAccount<[u64; 4]>,
+    restarts: ByAccount<u64>,
+    /// By level, then side.
+    tlbs: [[TlbCounts; 3]; MAX_LEVELS],
+    walks: WalkCounts,
+    faults: [u64; FAULT_KINDS.len()],
+    traps_entered: u64,
+    traps_returned: u64,
+    invalidations: [u64; INVALIDATE_KINDS.len()],
+    register_writes: u64,
+    transfers: ByAccount<[u64; 4]>,
+    bytes: ByAccount<[u64; 4]>,
+}
+
+/// What happened at one TLB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlbCounts {
+    /// Lookups that found the page.
+    pub hits: ByAccount<u64>,
+    /// Lookups that did not.
+    pub misses: ByAccount<u64>,
+    /// Translations that entered it.
+    pub fills: u64,
+}
+
+impl TlbCounts {
+    /// Hits and misses together.
+    #[must_use]
+    pub const fn lookups(&self) -> u64 {
+        self.hits.total() + self.misses.total()
+    }
+
+    /// Hits per lookup; `None` if there were no lookups.
+    #[must_use]
+    pub fn hit_ratio(&self) -> Option<f64> {
+        ratio::of(self.hits.total(), self.lookups())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct WalkCounts {
+    begun: ByAccount<u64>,
+    faulted: u64,
+    cache_hits: [u64; MAX_LEVELS],
+    cache_misses: u64,
+    reads: [u64; MAX_LEVELS],
+    updates: [u64; MAX_LEVELS],
+    /// Finished walks by number of entry reads.
+    by_reads: [u64; MAX_READS + 1],
+    reads_of_this: usize,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            references: ByAccount::default(),
+            restarts: ByAccount::default(),
+            tlbs: Default::default(),
+            walks: WalkCounts {
+                begun: ByAccount::default(),
+                faulted: 0,
+                cache_hits: [0; MAX_LEVELS],
+                cache_misses: 0,
+                reads: [0; MAX_LEVELS],
+                updates: [0; MAX_LEVELS],
+                by_reads: [0; MAX_READS + 1],
+                reads_of_this: 0,
+            },
+            faults: [0; FAULT_KINDS.len()],
+            traps_entered: 0,
+            traps_returned: 0,
+            invalidations: [0; INVALIDATE_KINDS.len()],
+            register_writes: 0,
+            transfers: ByAccount::default(),
+            bytes: ByAccount::default(),
+        }
+    }
+}
+
+impl Probe for Counters {
+    #[inline]
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::Access(access) => {
+                self.references[account(access)][access.kind as usize] += 1;
+            }
+            Event::TlbHit { tlb, access } => self.tlb_mut(tlb).hits[account(access)] += 1,
+            Event::Transfer { access, .. } => {
+                self.transfers[account(access)][access.kind as usize] += 1;
+                self.bytes[account(access)][access.kind as usize] += u64::from(access.size);
+            }
+            Event::TlbMiss { tlb, access } => self.tlb_mut(tlb).misses[account(access)] += 1,
+            Event::TlbFill { tlb, .. } => self.tlb_mut(tlb).fills += 1,
+            Event::EntryRead { level, .. } => {
+                self.walks.reads[level_index(level)] += 1;
+                self.walks.reads_of_this += 1;
+            }
+            Event::EntryUpdate { level, .. } => self.walks.updates[level_index(level)] += 1,
+            Event::WalkBegin(access) => self.walks.begin(access),
+            Event::WalkCacheHit { level } => self.walks.cache_hits[level_index(level)] += 1,
+            Event::WalkCacheMiss => self.walks.cache_misses += 1,
+            Event::WalkEnd { faulted } => self.walks.end(faulted),
+            Event::Restart(access) => self.restarts[account(access)] += 1,
+            Event::Fault { cause, .. } => self.faults[fault_kind(cause)] += 1,
+            Event::TrapEnter => self.traps_entered += 1,
+            Event::TrapReturn => self.traps_returned += 1,
+            Event::RegisterWrite(_) => self.register_writes += 1,
+            Event::Invalidate(scope) => self.invalidations[invalidate_kind(scope)] += 1,
+        }
+    }
+}
+
+impl Counters {
+    /// Forgets everything counted.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// References of each account, of all kinds.
+    #[must_use]
+    pub fn references(&self) -> ByAccount<u64> {
+        self.references.map(|kinds| kinds.iter().sum())
+    }
+
+    /// References of one kind.
+    #[must_use]
+    pub fn references_of(&self, kind: AccessKind) -> ByAccount<u64> {
+        self.references.map(|kinds| kinds[kind as usize])
+    }
+
+    /// What happened at one TLB; nothing at those that there are not.
+    #[must_use]
+    pub fn tlb(&self, tlb: TlbId) -> TlbCounts {
+        self.tlbs[tlb_level_index(tlb)][tlb.side as usize]
+    }
+
+    /// Every TLB at which anything happened, by level and side.
+    pub fn tlbs(&self) -> impl Iterator<Item = (TlbId, TlbCounts)> {
+        const SIDES: [Side; 3] = [Side::Instruction, Side::Data, Side::Unified];
+        (1..)
+            .zip(&self.tlbs)
+            .flat_map(|(level, sides)| {
+                let sides = SIDES.into_iter().zip(sides);
+                sides.map(move |(side, counts)| (TlbId { level, side }, *counts))
+            })
+            .filter(|(_, counts)| *counts != TlbCounts::default())
+    }
+
+    /// What misses are counted per thousand of: the program's instructions, which are its fetches, or its
+    /// references where the trace has no fetches.
+    #[must_use]
+    pub fn per_thousand(&self) -> PerThousand {
+        match self.references_of(AccessKind::Fetch)[Account::User] {
+            0 => PerThousand::References { count: self.references()[Account::User] },
+            count => PerThousand::Instructions { count },
+        }
+    }
+
+    /// Misses of the program at one TLB per thousand of [`Counters::per_thousand`] (MPKI); `None` if that
+    /// is nothing. Misses of the kernel do not count.
+    #[must_use]
+    pub fn mpki(&self, tlb: TlbId) -> Option<f64> {
+        ratio::per_thousand(self.tlb(tlb).misses[Account::User], self.per_thousand().count())
+    }
+
+    /// Walks begun by each account's accesses.
+    #[must_use]
+    pub const fn walks(&self) -> ByAccount<u64> {
+        self.walks.begun
+    }
+
+    /// Entries read at each level; 0 is the level of the smallest pages.
+    #[must_use]
+    pub const fn entry_reads(&self) -> [u64; 8] {
+        self.walks.reads
+    }
+
+    /// Entry reads per walk; `None` if there were no walks.
+    #[must_use]
+    pub fn references_per_walk(&self) -> Option<f64> {
+        ratio::of(self.walks.reads.iter().sum(), self.walks.begun.total())
+    }
+
+    /// How many accesses were refused, by [`Cause`] with all bus errors as one.
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        FAULT_KINDS.into_iter().zip(self.faults)
+    }
+
+    fn tlb_mut(&mut self, tlb: TlbId) -> &mut TlbCounts {
+        &mut self.tlbs[tlb_level_index(tlb)][tlb.side as usize]
+    }
+}
+
+impl WalkCounts {
+    fn begin(&mut self, access: Access) {
+        self.begun[account(access)] += 1;
+        self.reads_of_this = 0;
+    }
+
+    fn end(&mut self, faulted: bool) {
+        self.faulted += u64::from(faulted);
+        self.by_reads[self.reads_of_this.min(MAX_READS)] += 1;
+    }
+}
+
+#[inline]
+pub(crate) fn account(access: Access) -> Account {
+    Account::of(access.privilege)
+}
+
+/// TLB levels count from 1.
+#[inline]
+pub(crate) fn tlb_level_index(tlb: TlbId) -> usize {
+    level_index(tlb.level.saturating_sub(1))
+}
+
+#[inline]
+pub(crate) fn level_index(level: u8) -> usize {
+    usize::from(level).min(MAX_LEVELS - 1)
+}
+
+/// Names of the causes of faults in reports.
+const FAULT_KINDS: [&str; 15] = [
+    "non-canonical",
+    "walk-disabled",
+    "bounds",
+    "no-segment",
+    "absent",
+    "reserved",
+    "misaligned",
+    "permission",
+    "read-only",
+    "protection-key",
+    "access-flag",
+    "dirty-flag",
+    "address-size",
+    "protection",
+    "bus",
+];
+
+/// Index into [`FAULT_KINDS`].
+fn fault_kind(cause: Cause) -> usize {
+    match cause {
+        Cause::NonCanonical => 0,
+        Cause::WalkDisabled => 1,
+        Cause::Bounds => 2,
+        Cause::NoSegment => 3,
+        Cause::Absent => 4,
+        Cause::Reserved => 5,
+        Cause::Misaligned => 6,
+        Cause::Permission => 7,
+        Cause::ReadOnly => 8,
+        Cause::ProtectionKey => 9,
+        Cause::AccessFlag => 10,
+        Cause::DirtyFlag => 11,
+        Cause::AddressSize => 12,
+        Cause::Protection => 13,
+        Cause::Bus(_) => 14,
+    }
+}
+
+/// Names of the scopes of invalidations in reports.
+const INVALIDATE_KINDS: [&str; 6] = ["all", "non-global", "asid", "page", "page-in-asid", "range"];
+
+/// Index into [`INVALIDATE_KINDS`].
+pub(crate) fn invalidate_kind(scope: Invalidate) -> usize {
+    match scope {
+        Invalidate::All => 0,
+        Invalidate::NonGlobal => 1,
+        Invalidate::Asid(_) => 2,
+        Invalidate::Page(_) => 3,
+        Invalidate::PageInAsid { .. } => 4,
+        Invalidate::Range { .. } => 5,
+    }
+}

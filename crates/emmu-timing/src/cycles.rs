@@ -1,0 +1,260 @@
+//! What everything costs: one access at a time, nothing overlapping.
+
+mod report;
+
+pub use report::{CyclesReport, WalkLatency};
+
+use crate::counters::{MAX_LEVELS, account, level_index, tlb_level_index};
+use crate::hierarchy::{Asker, Hierarchy};
+use crate::{Account, ByAccount, Histogram, InvalidatePrices, Machine, Prices, Served, ratio};
+use emmu_core::{Access, AccessKind, Event, Invalidate, Probe};
+use serde::Serialize;
+
+/// Prices events in the cycles of one machine: a probe.
+///
+/// The model is *atomic*: every event takes place after the one before, and nothing overlaps but what the
+/// machine's prices say overlaps. `docs/src/timing.md` has the formulae.
+///
+/// The cycles of one translation are what [`Cycles::total`] rises by:
+///
+/// ```
+/// use emmu_core::{Access, Event, PhysAddr, Probe, Side, TlbId, VirtAddr};
+/// use emmu_timing::{Cycles, Machine};
+///
+/// let mut cycles = Cycles::new(&Machine::preset("textbook-sv39")?);
+/// let access = Access::load(VirtAddr::new(0x1008), 8);
+/// let before = cycles.total();
+/// cycles.on(Event::Access(access));
+/// cycles.on(Event::TlbHit { tlb: TlbId { level: 1, side: Side::Data }, access });
+/// assert_eq!(cycles.total() - before, 1);
+/// cycles.on(Event::Transfer { access, addr: PhysAddr::new(0x8008) });
+/// assert_eq!(cycles.total() - before, 1 + 100);
+/// # Ok::<(), emmu_timing::MachineError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cycles {
+    tlb_latency: [u64; MAX_LEVELS],
+    walk_cache_latency: u64,
+    prices: Prices,
+    invalidate_prices: InvalidatePrices,
+    caches: Hierarchy,
+    spent: ByAccount<CyclesByCause>,
+    /// Cycles and account of the walk under way.
+    walk: (u64, Account),
+    walk_latency: Histogram,
+    /// Entry reads by level of the table, then by what served them.
+    entry_reads: [[u64; Served::ALL.len()]; MAX_LEVELS],
+    line_reads: [u64; Served::ALL.len()],
+}
+
+/// Cycles, by what they were spent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CyclesByCause {
+    /// Lookups in each level of TLB, hit or miss, the nearest level first.
+    pub tlb: [u64; 8],
+    /// Lookups in the walk caches.
+    pub walk_cache: u64,
+    /// Entries read by walks.
+    pub entry_reads: u64,
+    /// Entries updated by walks.
+    pub entry_updates: u64,
+    /// Entering the trap handler.
+    pub trap_entries: u64,
+    /// Returning from it.
+    pub trap_returns: u64,
+    /// Writing registers of the translation unit.
+    pub register_writes: u64,
+    /// Invalidations.
+    pub invalidations: u64,
+    /// Instruction bytes moved, by what served them: first-level, second-level, last-level cache, memory.
+    pub fetches: [u64; 4],
+    /// Data bytes moved, likewise.
+    pub data: [u64; 4],
+}
+
+impl CyclesByCause {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let transfers: u64 = self.fetches.iter().chain(&self.data).sum();
+        let kernel =
+            self.trap_entries + self.trap_returns + self.register_writes + self.invalidations;
+        self.tlb[0] + self.translation() + kernel + transfers
+    }
+
+    /// Those that a perfect TLB would save: lookups beyond the first level, and walks.
+    #[must_use]
+    pub fn translation(&self) -> u64 {
+        let lookups: u64 = self.tlb[1..].iter().sum();
+        lookups + self.walk_cache + self.entry_reads + self.entry_updates
+    }
+}
+
+impl Probe for Cycles {
+    #[inline]
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::TlbHit { tlb, access } | Event::TlbMiss { tlb, access } => {
+                let level = tlb_level_index(tlb);
+                self.spent[account(access)].tlb[level] += self.tlb_latency[level];
+            }
+            Event::Transfer { access, addr } => self.transfer(access, addr.raw()),
+            Event::WalkBegin(access) => self.walk = (0, account(access)),
+            Event::WalkCacheHit { .. } | Event::WalkCacheMiss => {
+                let cycles = self.walk_cache_latency;
+                self.in_walk(cycles).walk_cache += cycles;
+            }
+            Event::EntryRead { level, addr, .. } => self.entry_read(level, addr.raw()),
+            Event::EntryUpdate { .. } => {
+                let cycles = self.prices.entry_update.into();
+                self.in_walk(cycles).entry_updates += cycles;
+            }
+            Event::WalkEnd { .. } => self.walk_end(),
+            Event::TrapEnter => self.kernel().trap_entries += u64::from(self.prices.trap_entry),
+            Event::TrapReturn => self.kernel().trap_returns += u64::from(self.prices.trap_return),
+            Event::RegisterWrite(_) => {
+                self.kernel().register_writes += u64::from(self.prices.register_write);
+            }
+            Event::Invalidate(scope) => {
+                self.kernel().invalidations += u64::from(self.invalidate_prices.of(scope));
+            }
+            Event::Access(_) | Event::Restart(_) | Event::TlbFill { .. } | Event::Fault { .. } => {}
+        }
+    }
+}
+
+impl Cycles {
+    /// Nothing spent yet, and all data caches empty.
+    #[must_use]
+    pub fn new(machine: &Machine) -> Self {
+        let mut tlb_latency = [0; MAX_LEVELS];
+        for (latency, level) in tlb_latency.iter_mut().zip(&machine.tlb) {
+            *latency = level.latency.value.into();
+        }
+        let walk_cache = machine.walk_cache.as_ref();
+        Self {
+            tlb_latency,
+            walk_cache_latency: walk_cache.map_or(0, |caches| caches.latency.value.into()),
+            prices: machine.prices.value,
+            invalidate_prices: machine.invalidate.value,
+            caches: Hierarchy::new(machine),
+            spent: ByAccount::default(),
+            walk: (0, Account::Supervisor),
+            walk_latency: Histogram::default(),
+            entry_reads: Default::default(),
+            line_reads: Default::default(),
+        }
+    }
+
+    /// Forgets all cycles spent; the data caches keep what they hold. Called after a warm-up.
+    pub fn reset(&mut self) {
+        self.spent = ByAccount::default();
+        self.walk_latency = Histogram::default();
+        self.entry_reads = Default::default();
+        self.line_reads = Default::default();
+    }
+
+    /// All cycles so far.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.spent.map(CyclesByCause::total).total()
+    }
+
+    /// Each account's cycles, by cause.
+    #[must_use]
+    pub const fn by_cause(&self) -> &ByAccount<CyclesByCause> {
+        &self.spent
+    }
+
+    /// The cycles that the same accesses would have cost with a perfect TLB: one whose first level holds
+    /// every translation. There are no lookups in further levels and no walks then; everything else costs
+    /// what it did, data accesses too, although walks no longer evict their lines.
+    #[must_use]
+    pub fn perfect(&self) -> ByAccount<u64> {
+        self.spent.map(|spent| spent.total() - spent.translation())
+    }
+
+    /// Cycles per cycle with a perfect TLB: 1 if translation cost nothing; `None` if that would have
+    /// taken no cycles.
+    #[must_use]
+    pub fn overhead(&self) -> Option<f64> {
+        ratio::of(self.total(), self.perfect().total())
+    }
+
+    /// The same, for one account's cycles alone.
+    #[must_use]
+    pub fn overhead_of(&self, account: Account) -> Option<f64> {
+        ratio::of(self.spent[account].total(), self.perfect()[account])
+    }
+
+    /// How long walks took: their lookups in walk caches, entry reads and entry updates. Walks that ended
+    /// in a fault count.
+    #[must_use]
+    pub const fn walk_latency(&self) -> &Histogram {
+        &self.walk_latency
+    }
+
+    #[inline]
+    fn transfer(&mut self, access: Access, addr: u64) {
+        let step = self.caches.step_bits();
+        let end = addr.saturating_add(u64::from(access.size.saturating_sub(1)));
+        self.line(access, addr);
+        if addr >> step != end >> step {
+            self.further_lines(access, (addr >> step) + 1, end >> step);
+        }
+    }
+
+    #[inline(never)]
+    fn further_lines(&mut self, access: Access, first: u64, last: u64) {
+        let step = self.caches.step_bits();
+        for line in first..=last {
+            self.line(access, line << step);
+        }
+    }
+
+    #[inline]
+    fn line(&mut self, access: Access, addr: u64) {
+        let fetches = access.kind == AccessKind::Fetch;
+        let asker = if fetches { Asker::Fetch } else { Asker::Data };
+        let (served, cycles) = self.caches.read(asker, addr);
+        self.line_reads[served as usize] += 1;
+        let spent = &mut self.spent[account(access)];
+        let by_served = if fetches { &mut spent.fetches } else { &mut spent.data };
+        by_served[served as usize] += cycles;
+    }
+
+    fn entry_read(&mut self, level: u8, addr: u64) {
+        let (served, cycles) = self.caches.read(Asker::Walker, addr);
+        self.entry_reads[level_index(level)][served as usize] += 1;
+        self.in_walk(cycles).entry_reads += cycles;
+    }
+
+    /// Adds cycles to the walk under way; whose account they are on. What units read outside of walks is
+    /// the kernel's doing.
+    fn in_walk(&mut self, cycles: u64) -> &mut CyclesByCause {
+        self.walk.0 += cycles;
+        &mut self.spent[self.walk.1]
+    }
+
+    fn walk_end(&mut self) {
+        self.walk_latency.record(self.walk.0);
+        self.walk = (0, Account::Supervisor);
+    }
+
+    fn kernel(&mut self) -> &mut CyclesByCause {
+        &mut self.spent[Account::Supervisor]
+    }
+}
+
+impl InvalidatePrices {
+    fn of(&self, scope: Invalidate) -> u32 {
+        match scope {
+            Invalidate::All => self.all,
+            Invalidate::NonGlobal => self.non_global,
+            Invalidate::Asid(_) => self.asid,
+            Invalidate::Page(_) => self.page,
+            Invalidate::PageInAsid { .. } => self.page_in_asid,
+            Invalidate::Range { .. } => self.range,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The data caches at work: which level serves an address.
+
+use crate::machine::{CacheLevel, CacheModel, Machine};
+use emmu_paging::{Assoc, Scope};
+use serde::Serialize;
+
+/// What served a read: the first level of cache that had the line, or memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Served {
+    /// The first-level cache, instruction or data.
+    L1,
+    /// The second-level cache.
+    L2,
+    /// The last-level cache.
+    Llc,
+    /// No cache.
+    Memory,
+}
+
+impl Served {
+    /// All, nearest first.
+    pub const ALL: [Self; 4] = [Self::L1, Self::L2, Self::Llc, Self::Memory];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::L1 => "l1",
+            Self::L2 => "l2",
+            Self::Llc => "llc",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// A number for each level that can serve a read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ByServed {
+    /// First-level caches.
+    pub l1: u64,
+    /// Second-level cache.
+    pub l2: u64,
+    /// Last-level cache.
+    pub llc: u64,
+    /// Memory.
+    pub memory: u64,
+}
+
+impl From<[u64; 4]> for ByServed {
+    fn from([l1, l2, llc, memory]: [u64; 4]) -> Self {
+        Self { l1, l2, llc, memory }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    Fetch,
+    Data,
+    Walker,
+}
+
+/// One cache. Tags are physical line numbers.
+#[derive(Clone, Debug)]
+struct Cache {
+    lines: Assoc<()>,
+    /// For each set the line of the last access to it, if that was a hit: see [`Cache::read`].
+    repeats: Vec<u64>,
+    line_bits: u8,
+    latency: u64,
+}
+
+/// No line has this number, as lines are 8 bytes at least.
+const NO_LINE: u64 = u64::MAX;
+
+impl Cache {
+    fn new(model: &CacheModel) -> Self {
+        Self {
+            lines: Assoc::new(model.geometry()),
+            repeats: vec![NO_LINE; model.geometry().sets() as usize],
+            line_bits: model.line_bits(),
+            latency: model.latency.into(),
+        }
+    }
+
+    /// Whether the line is there; it is from now on.
+    ///
+    /// A hit on the line that the last access to the same set hit changes nothing: every policy looks at
+    /// the order of hits within one set only, and forgets all but the last of a run of hits on one way. So
+    /// such hits skip the table, exactly.
+    #[inline]
+    fn read(&mut self, addr: u64) -> bool {
+        let line = addr >> self.line_bits;
+        let set = self.set_of(line);
+        self.repeats[set] == line || self.look_up(line, set)
+    }
+
+    #[inline]
+    fn look_up(&mut self, line: u64, set: usize) -> bool {
+        let found = self.lines.find(line, |_, ()| true);
+        match found {
+            Some(slot) => {
+                self.lines.hit(slot);
+                self.repeats[set] = line;
+            }
+            None => {
+                self.lines.insert(line, Scope::ONLY, (), |_| true);
+                self.repeats[set] = NO_LINE;
+            }
+        }
+        found.is_some()
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "masked to fewer than 2^24 sets")]
+    fn set_of(&self, line: u64) -> usize {
+        line as usize & (self.repeats.len() - 1)
+    }
+}
+
+/// The caches of a machine: physically addressed, neither inclusive nor exclusive. A miss fills every level
+/// that was asked; stores allocate as loads do; writing back costs nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Hierarchy {
+    l1i: Option<Cache>,
+    l1d: Option<Cache>,
+    l2: Option<Cache>,
+    llc: Option<Cache>,
+    memory_latency: u64,
+    walks_from: Option<CacheLevel>,
+    /// Log2 of the bytes that one read covers at most: the smallest line.
+    step_bits: u8,
+}
+
+/// How transfers are cut up where there are no caches.
+const DEFAULT_STEP_BITS: u8 = 6;
+
+impl Hierarchy {
+    pub(crate) fn new(machine: &Machine) -> Self {
+        let caches = &machine.caches;
+        let lines = caches.levels().map(|(_, cache)| cache.value.line_bits());
+        let step_bits = lines.min().unwrap_or(DEFAULT_STEP_BITS);
+        let cache = |model: &Option<crate::Sourced<CacheModel>>| {
+            model.as_ref().map(|model| Cache::new(&model.value))
+        };
+        Self {
+            l1i: cache(&caches.l1i),
+            l1d: cache(&caches.l1d),
+            l2: cache(&caches.l2),
+            llc: cache(&caches.llc),
+            memory_latency: machine.memory.value.latency.into(),
+            walks_from: machine.walker.value.cache,
+            step_bits,
+        }
+    }
+
+    /// Log2 of the bytes that one [`Hierarchy::read`] covers at most.
+    #[inline]
+    pub(crate) fn step_bits(&self) -> u8 {
+        self.step_bits
+    }
+
+    /// Who serves the line at `addr`, and after how many cycles.
+    #[inline]
+    pub(crate) fn read(&mut self, asker: Asker, addr: u64) -> (Served, u64) {
+        let first = match asker {
+            Asker::Fetch => &mut self.l1i,
+            Asker::Data => &mut self.l1d,
+            Asker::Walker if self.walks_from == Some(CacheLevel::L1d) => &mut self.l1d,
+            Asker::Walker => &mut None,
+        };
+        if let Some(cache) = first
+            && cache.read(addr)
+        {
+            return (Served::L1, cache.latency);
+        }
+        self.read_beyond(asker, addr)
+    }
+
+    #[inline(never)]
+    fn read_beyond(&mut self, asker: Asker, addr: u64) -> (Served, u64) {
+        let skips_l2 = asker == Asker::Walker && self.walks_from == Some(CacheLevel::Llc);
+        let l2 = self.l2.as_mut().filter(|_| !skips_l2).map(|cache| (Served::L2, cache));
+        let llc = self.llc.as_mut().map(|cache| (Served::Llc, cache));
+        let hit = l2.into_iter().chain(llc).find_map(|(level, cache)| {
+            let latency = cache.latency;
+            cache.read(addr).then_some((level, latency))
+        });
+        hit.unwrap_or((Served::Memory, self.memory_latency))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emmu_paging::Policy;
+    use quickcheck::quickcheck;
+
+    fn small(policy: Policy) -> CacheModel {
+        CacheModel::new(512, 4, 64, policy, 1).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_there_after_its_first_use() {
+        let mut cache = Cache::new(&small(Policy::Lru));
+        assert_eq!([0x100, 0x13f, 0x140].map(|addr| cache.read(addr)), [false, true, false]);
+    }
+
+    #[test]
+    fn the_highest_address_is_a_line_like_any_other() {
+        let mut cache = Cache::new(&CacheModel::new(512, 4, 8, Policy::Lru, 1).unwrap());
+        assert_eq!([u64::MAX, u64::MAX].map(|addr| cache.read(addr)), [false, true]);
+    }
+
+    quickcheck! {
+        /// The filter of repeated hits changes no hit and no miss, under any policy.
+        fn a_cache_without_the_filter_hits_and_misses_alike(policy: u8, lines: Vec<u8>) -> bool {
+            let policies = [
+                Policy::Lru,
+                Policy::TreePlru,
+                Policy::Fifo,
+                Policy::Random { seed: 7 },
+                Policy::Srrip,
+            ];
+            let model = small(policies[usize::from(policy) % policies.len()]);
+            let (mut filtered, mut plain) = (Cache::new(&model), Cache::new(&model));
+            let runs = lines.iter().map(|&line| (u64::from(line % 16), usize::from(line / 64) + 1));
+            runs.flat_map(|(line, times)| std::iter::repeat_n(line, times)).all(|line| {
+                filtered.read(line << 6) == plain.look_up(line, plain.set_of(line))
+            })
+        }
+    }
+}

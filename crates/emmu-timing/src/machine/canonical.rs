@@ -1,0 +1,181 @@
+//! The one way to write a machine down, and the hash of what matters in it.
+
+use super::section::show_bytes;
+use super::{Machine, Provenance, Sourced};
+use emmu_paging::{Geometry, Policy};
+use std::fmt::Write;
+
+/// Names the meaning of the canonical text; changes when the same text comes to mean another machine.
+const VERSION: &str = "emmu machine 1";
+
+impl Machine {
+    /// The description in canonical form: every key, in a fixed order and notation. It reads back as the
+    /// same machine.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut text = Text { lines: String::new(), sources: true };
+        text.string("name", &self.name);
+        text.string("description", &self.description);
+        text.machine(self);
+        text.lines
+    }
+
+    /// A hash of everything that has a bearing on results: 32 hexadecimal digits of BLAKE3 over the
+    /// canonical form without name, description, sources and confidences. Machines with the same hash
+    /// give the same numbers; comments, white space and the order of keys do not count.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut text = Text { lines: VERSION.to_owned(), sources: false };
+        text.machine(self);
+        blake3::hash(text.lines.as_bytes()).to_hex()[..32].to_owned()
+    }
+}
+
+struct Text {
+    lines: String,
+    /// Whether to write down sources and confidences.
+    sources: bool,
+}
+
+impl Text {
+    fn machine(&mut self, machine: &Machine) {
+        self.string("format", machine.format.name());
+        let memory = machine.memory.value;
+        self.part("[memory]", &machine.memory, |text| {
+            text.string("size", &show_bytes(memory.size));
+            text.number("latency", memory.latency);
+        });
+        self.tlbs(machine);
+        self.walks(machine);
+        self.caches(machine);
+        self.prices(machine);
+    }
+
+    fn tlbs(&mut self, machine: &Machine) {
+        for (level, tlb) in (1..).zip(&machine.tlb) {
+            self.part(&format!("[tlb.l{level}]"), &tlb.latency, |text| {
+                text.number("latency", tlb.latency.value);
+            });
+            for (side, bank) in tlb.banks.sides() {
+                for table in bank {
+                    self.part(&format!("[[tlb.l{level}.{side}]]"), table, |text| {
+                        let sizes = table.value.page_bits.iter();
+                        text.list(
+                            "pages",
+                            sizes.map(|&bits| format!("\"{}\"", show_bytes(1 << bits))),
+                        );
+                        text.geometry(table.value.geometry);
+                    });
+                }
+            }
+        }
+    }
+
+    fn walks(&mut self, machine: &Machine) {
+        if let Some(caches) = &machine.walk_cache {
+            self.part("[walk_cache]", &caches.latency, |text| {
+                text.number("latency", caches.latency.value);
+            });
+            for table in &caches.tables {
+                self.part("[[walk_cache.tables]]", table, |text| {
+                    text.list("levels", table.value.levels.iter().map(ToString::to_string));
+                    text.geometry(table.value.geometry);
+                });
+            }
+        }
+        self.part("[walker]", &machine.walker, |text| {
+            text.number("count", machine.walker.value.count.get());
+            if let Some(level) = machine.walker.value.cache {
+                text.string("cache", level.name());
+            }
+        });
+    }
+
+    fn caches(&mut self, machine: &Machine) {
+        for (name, cache) in machine.caches.levels() {
+            self.part(&format!("[cache.{name}]"), cache, |text| {
+                text.string("size", &show_bytes(cache.value.size()));
+                text.number("ways", cache.value.geometry().ways());
+                text.number("line", cache.value.line());
+                text.number("latency", cache.value.latency);
+                text.policy(cache.value.geometry().policy());
+            });
+        }
+    }
+
+    fn prices(&mut self, machine: &Machine) {
+        let (prices, invalidate) = (machine.prices.value, machine.invalidate.value);
+        self.part("[prices]", &machine.prices, |text| {
+            text.number("entry_update", prices.entry_update);
+            text.number("trap_entry", prices.trap_entry);
+            text.number("trap_return", prices.trap_return);
+            text.number("register_write", prices.register_write);
+        });
+        self.part("[prices.invalidate]", &machine.invalidate, |text| {
+            text.number("all", invalidate.all);
+            text.number("non_global", invalidate.non_global);
+            text.number("asid", invalidate.asid);
+            text.number("page", invalidate.page);
+            text.number("page_in_asid", invalidate.page_in_asid);
+            text.number("range", invalidate.range);
+        });
+    }
+
+    fn part<T>(&mut self, header: &str, part: &Sourced<T>, body: impl FnOnce(&mut Self)) {
+        self.line(format_args!("\n{header}"));
+        body(self);
+        if self.sources {
+            self.provenance(&part.provenance);
+        }
+    }
+
+    fn provenance(&mut self, provenance: &Provenance) {
+        if let Some(source) = &provenance.source {
+            self.string("source", source);
+        }
+        if let Some(confidence) = provenance.confidence {
+            self.string("confidence", confidence.name());
+        }
+    }
+
+    fn geometry(&mut self, geometry: Geometry) {
+        self.number("sets", geometry.sets());
+        self.number("ways", geometry.ways());
+        self.policy(geometry.policy());
+    }
+
+    fn policy(&mut self, policy: Policy) {
+        self.string("replacement", policy_name(policy));
+        if let Policy::Random { seed } = policy {
+            self.number("seed", seed);
+        }
+    }
+
+    fn number(&mut self, key: &str, number: impl Into<u64>) {
+        self.line(format_args!("{key} = {}", number.into()));
+    }
+
+    fn list(&mut self, key: &str, values: impl Iterator<Item = String>) {
+        self.line(format_args!("{key} = [{}]", values.collect::<Vec<_>>().join(", ")));
+    }
+
+    fn string(&mut self, key: &str, text: &str) {
+        self.line(format_args!("{key} = {}", toml::Value::from(text)));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.lines, "{line}");
+    }
+}
+
+/// The name of a replacement policy in a machine description.
+pub(crate) fn policy_name(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Lru => "lru",
+        Policy::TreePlru => "tree-plru",
+        Policy::Fifo => "fifo",
+        Policy::Random { .. } => "random",
+        Policy::Srrip => "srrip",
+    }
+}

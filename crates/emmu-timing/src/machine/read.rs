@@ -1,0 +1,310 @@
+//! From TOML to a [`Machine`]. Each section's keys are listed once, beside the function that reads it.
+
+use super::section::{Item, Section, Source, parse_bytes, show_bytes};
+use super::shape::{MAX_ENTRIES, geometry, policy, refuse_geometry};
+use super::{
+    Banks, CacheError, CacheLevel, CacheModel, Caches, Confidence, InvalidatePrices, Machine,
+    MachineError, Memory, PagingFormat, Prices, Provenance, Sourced, TlbModel, WalkCacheModel,
+    Walker,
+};
+use emmu_paging::{TlbTable, WalkCacheTable};
+use std::num::NonZeroU32;
+use toml::Spanned;
+
+pub(crate) const ROOT: &[&str] =
+    &["name", "description", "format", "memory", "tlb", "walk_cache", "walker", "cache", "prices"];
+pub(crate) const MEMORY: &[&str] = &["size", "latency", "source", "confidence"];
+pub(crate) const TLB: &[&str] = &["l1", "l2", "l3"];
+pub(crate) const TLB_LEVEL: &[&str] =
+    &["latency", "instruction", "data", "unified", "source", "confidence"];
+pub(crate) const TLB_TABLE: &[&str] =
+    &["pages", "sets", "ways", "entries", "replacement", "seed", "source", "confidence"];
+pub(crate) const WALK_CACHE: &[&str] = &["latency", "tables", "source", "confidence"];
+pub(crate) const WALK_CACHE_TABLE: &[&str] =
+    &["levels", "sets", "ways", "entries", "replacement", "seed", "source", "confidence"];
+pub(crate) const WALKER: &[&str] = &["count", "cache", "source", "confidence"];
+pub(crate) const CACHE: &[&str] = &["l1i", "l1d", "l2", "llc"];
+pub(crate) const CACHE_LEVEL: &[&str] =
+    &["size", "ways", "line", "latency", "replacement", "seed", "source", "confidence"];
+pub(crate) const PRICES: &[&str] = &[
+    "entry_update",
+    "trap_entry",
+    "trap_return",
+    "register_write",
+    "invalidate",
+    "source",
+    "confidence",
+];
+pub(crate) const INVALIDATE: &[&str] =
+    &["all", "non_global", "asid", "page", "page_in_asid", "range", "source", "confidence"];
+
+/// The longest latency and highest price, in cycles.
+const MAX_CYCLES: u32 = 1_000_000;
+const MAX_WALKERS: u32 = 1024;
+const MEMORY_SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=256 << 40;
+const CACHE_SIZES: std::ops::RangeInclusive<u64> = 1..=64 << 30;
+
+type Read<T> = Result<T, MachineError>;
+
+impl Machine {
+    /// Reads a description; `docs/src/machines.md` documents every key. `file` is the name to give in
+    /// errors: a path as a rule.
+    ///
+    /// # Errors
+    /// [`MachineError`], naming the first problem found: text that is no TOML; a key that is unknown,
+    /// missing, of the wrong type or out of range.
+    pub fn from_toml(file: &str, text: &str) -> Result<Self, MachineError> {
+        let source = Source { file, text };
+        let table = source.table()?;
+        machine(&Section::root(source, Spanned::get_ref(&table), ROOT)?)
+    }
+}
+
+fn machine(root: &Section<'_>) -> Read<Machine> {
+    let name = name(root)?;
+    let description = root.find("description").map(|item| item.text("a sentence")).transpose()?;
+    let format = format(root)?;
+    let caches = root.find("cache").map(|item| caches(&item)).transpose()?.unwrap_or_default();
+    let (prices, invalidate) =
+        root.find("prices").map(|item| prices(&item)).transpose()?.unwrap_or_default();
+    Ok(Machine {
+        name,
+        description: description.unwrap_or_default().to_owned(),
+        format,
+        memory: memory(root)?,
+        tlb: root.find("tlb").map(|item| tlb(&item, format)).transpose()?.unwrap_or_default(),
+        walk_cache: root.find("walk_cache").map(|item| walk_cache(&item, format)).transpose()?,
+        walker: walker(root, &caches)?,
+        caches,
+        prices,
+        invalidate,
+    })
+}
+
+fn name(root: &Section<'_>) -> Read<String> {
+    const EXPECTED: &str = "a name of letters, digits, `-`, `_` and `.`";
+    let item = root.need("name", EXPECTED)?;
+    let text = item.text(EXPECTED)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.is_empty() || !text.chars().all(plain) {
+        return Err(item.refuse(format!("\"{text}\" is no name"), EXPECTED));
+    }
+    Ok(text.to_owned())
+}
+
+fn format(root: &Section<'_>) -> Read<PagingFormat> {
+    let names = PagingFormat::ALL.map(|format| (format.name(), format));
+    let known = names.map(|(name, _)| format!("\"{name}\""));
+    root.need("format", &format!("one of {}", known.join(", ")))?.choice(&names)
+}
+
+fn memory(root: &Section<'_>) -> Read<Sourced<Memory>> {
+    let section = root.need("memory", "a table with `size` and `latency`")?.section(MEMORY)?;
+    let size = section.need("size", "a size such as \"4G\"")?;
+    let bytes = size.bytes(MEMORY_SIZES)?;
+    if !bytes.is_multiple_of(4096) {
+        return Err(size.refuse(format!("{bytes} bytes are no whole pages"), "a multiple of 4K"));
+    }
+    sourced(&section, Memory { size: bytes, latency: latency(&section)? })
+}
+
+fn tlb(item: &Item<'_>, format: PagingFormat) -> Read<Vec<TlbModel>> {
+    let section = item.section(TLB)?;
+    let mut levels = Vec::new();
+    for (index, key) in TLB.iter().enumerate() {
+        match section.find(key) {
+            Some(_) if levels.len() < index => {
+                return Err(section.refuse(
+                    TLB[index - 1],
+                    "missing",
+                    format!("a table, as there is {key}"),
+                ));
+            }
+            Some(item) => levels.push(tlb_level(&item, format)?),
+            None => {}
+        }
+    }
+    Ok(levels)
+}
+
+fn tlb_level(item: &Item<'_>, format: PagingFormat) -> Read<TlbModel> {
+    let section = item.section(TLB_LEVEL)?;
+    let bank = |key| section.find(key).map(|item| tlb_tables(&item, format)).transpose();
+    let banks = match (bank("unified")?, bank("instruction")?, bank("data")?) {
+        (Some(tables), None, None) => Banks::Unified(tables),
+        (None, Some(instruction), Some(data)) => Banks::Split { instruction, data },
+        (Some(_), _, _) => return Err(item.refuse("both unified and split", BANKS)),
+        (None, _, _) => return Err(item.refuse("tables are missing", BANKS)),
+    };
+    Ok(TlbModel { latency: sourced(&section, latency(&section)?)?, banks })
+}
+
+const BANKS: &str = "either [[….unified]] or both [[….instruction]] and [[….data]]";
+
+fn tlb_tables(item: &Item<'_>, format: PagingFormat) -> Read<Vec<Sourced<TlbTable>>> {
+    tables(item, TLB_TABLE, |section| {
+        Ok(TlbTable { page_bits: pages(section, format)?, geometry: geometry(section)? })
+    })
+}
+
+fn pages(section: &Section<'_>, format: PagingFormat) -> Read<Vec<u8>> {
+    let known = format.page_bits().iter().map(|&bits| format!("\"{}\"", show_bytes(1 << bits)));
+    let known: Vec<_> = known.collect();
+    let expected = format!("page sizes of {format} in ascending order: {}", known.join(", "));
+    let item = section.need("pages", &expected)?;
+    let mut found = Vec::new();
+    for element in item.elements(&expected)? {
+        let text = element.text(&expected)?;
+        let bytes = parse_bytes(text);
+        let bits = format.page_bits().iter().find(|&&bits| bytes == Some(1 << bits));
+        let unknown = || element.refuse(format!("unknown page size \"{text}\""), &expected);
+        found.push(*bits.ok_or_else(unknown)?);
+    }
+    ascending(&item, found, &expected)
+}
+
+fn walk_cache(item: &Item<'_>, format: PagingFormat) -> Read<WalkCacheModel> {
+    let section = item.section(WALK_CACHE)?;
+    let tables = tables(
+        &section.need("tables", "at least one [[walk_cache.tables]]")?,
+        WALK_CACHE_TABLE,
+        |section| {
+            Ok(WalkCacheTable { levels: levels(section, format)?, geometry: geometry(section)? })
+        },
+    )?;
+    Ok(WalkCacheModel { latency: sourced(&section, latency(&section)?)?, tables })
+}
+
+fn levels(section: &Section<'_>, format: PagingFormat) -> Read<Vec<u8>> {
+    let top = u32::from(format.levels() - 2);
+    let expected =
+        format!("levels of {format}'s tables below the root in ascending order: 0 to {top}");
+    let item = section.need("levels", &expected)?;
+    let mut found = Vec::new();
+    for element in item.elements(&expected)? {
+        found.push(element.integer32(0..=top, ", the level of a table below the root")?);
+    }
+    let found = found.into_iter().map(|level| level.to_le_bytes()[0]).collect();
+    ascending(&item, found, &expected)
+}
+
+fn ascending(item: &Item<'_>, found: Vec<u8>, expected: &str) -> Read<Vec<u8>> {
+    if found.is_empty() {
+        return Err(item.refuse("is empty", expected));
+    }
+    if !found.is_sorted_by(|a, b| a < b) {
+        return Err(item.refuse("is not ascending", expected));
+    }
+    Ok(found)
+}
+
+fn walker(root: &Section<'_>, caches: &Caches) -> Read<Sourced<Walker>> {
+    let Some(item) = root.find("walker") else {
+        let value = Walker { count: NonZeroU32::MIN, cache: caches.first_for_walks() };
+        return Ok(Sourced { value, provenance: Provenance::default() });
+    };
+    let section = item.section(WALKER)?;
+    let count = section.need("count", "the number of page walkers")?;
+    let count = count.integer32(1..=MAX_WALKERS, " page walkers")?;
+    let cache = section.find("cache").map(|item| walker_cache(&item, caches)).transpose()?;
+    let cache = cache.or_else(|| caches.first_for_walks());
+    sourced(&section, Walker { count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN), cache })
+}
+
+fn walker_cache(item: &Item<'_>, caches: &Caches) -> Read<CacheLevel> {
+    let level = item.choice(&CacheLevel::ALL.map(|level| (level.name(), level)))?;
+    if !caches.has(level) {
+        let name = level.name();
+        return Err(item.refuse(format!("there is no [cache.{name}]"), "a cache of this machine"));
+    }
+    Ok(level)
+}
+
+fn caches(item: &Item<'_>) -> Read<Caches> {
+    let section = item.section(CACHE)?;
+    let level = |key| section.find(key).map(|item| cache(&item)).transpose();
+    Ok(Caches { l1i: level("l1i")?, l1d: level("l1d")?, l2: level("l2")?, llc: level("llc")? })
+}
+
+fn cache(item: &Item<'_>) -> Read<Sourced<CacheModel>> {
+    let section = item.section(CACHE_LEVEL)?;
+    let size = section.need("size", "a size such as \"32K\"")?;
+    let ways = section.need("ways", "the number of ways")?;
+    let line = section.need("line", "the line size in bytes")?;
+    let made = CacheModel::new(
+        size.bytes(CACHE_SIZES)?,
+        ways.integer32(1..=MAX_ENTRIES, " ways")?,
+        line.integer32(0..=u32::MAX, " bytes")?,
+        policy(&section)?,
+        latency(&section)?,
+    );
+    let made = made.map_err(|error| match error {
+        CacheError::Line { line: bytes } => {
+            line.refuse(format!("{bytes} is no line size"), "a power of two from 8 to 4096")
+        }
+        CacheError::Sets { size: bytes, ways, line } => size.refuse(
+            format!("{bytes} bytes do not make a power of two of sets"),
+            format!("a power of two times {ways} ways times {line} bytes"),
+        ),
+        CacheError::Geometry(error) => refuse_geometry(error, &ways, &ways),
+    })?;
+    sourced(&section, made)
+}
+
+fn prices(item: &Item<'_>) -> Read<(Sourced<Prices>, Sourced<InvalidatePrices>)> {
+    let section = item.section(PRICES)?;
+    let prices = Prices {
+        entry_update: price(&section, "entry_update")?,
+        trap_entry: price(&section, "trap_entry")?,
+        trap_return: price(&section, "trap_return")?,
+        register_write: price(&section, "register_write")?,
+    };
+    let invalidate = section.find("invalidate").map(|item| invalidate(&item)).transpose()?;
+    Ok((sourced(&section, prices)?, invalidate.unwrap_or_default()))
+}
+
+fn invalidate(item: &Item<'_>) -> Read<Sourced<InvalidatePrices>> {
+    let section = item.section(INVALIDATE)?;
+    let prices = InvalidatePrices {
+        all: price(&section, "all")?,
+        non_global: price(&section, "non_global")?,
+        asid: price(&section, "asid")?,
+        page: price(&section, "page")?,
+        page_in_asid: price(&section, "page_in_asid")?,
+        range: price(&section, "range")?,
+    };
+    sourced(&section, prices)
+}
+
+fn price(section: &Section<'_>, key: &str) -> Read<u32> {
+    section.find(key).map_or(Ok(0), |item| item.integer32(0..=MAX_CYCLES, " cycles"))
+}
+
+fn latency(section: &Section<'_>) -> Read<u32> {
+    let item = section.need("latency", "a number of cycles")?;
+    item.integer32(0..=MAX_CYCLES, " cycles")
+}
+
+/// Every table of an array of tables, each with its source.
+fn tables<T>(
+    item: &Item<'_>,
+    keys: &[&str],
+    read: impl Fn(&Section<'_>) -> Read<T>,
+) -> Read<Vec<Sourced<T>>> {
+    let elements = item.elements("an array of tables: write [[…]] instead of […]")?;
+    if elements.is_empty() || elements.len() > 64 {
+        return Err(item.refuse(format!("has {} tables", elements.len()), "1 to 64 tables"));
+    }
+    let tables = elements.iter().map(|element| {
+        let section = element.section(keys)?;
+        sourced(&section, read(&section)?)
+    });
+    tables.collect()
+}
+
+fn sourced<T>(section: &Section<'_>, value: T) -> Read<Sourced<T>> {
+    let source = section.find("source").map(|item| item.text("who says so")).transpose()?;
+    let names = Confidence::ALL.map(|confidence| (confidence.name(), confidence));
+    let confidence = section.find("confidence").map(|item| item.choice(&names)).transpose()?;
+    Ok(Sourced { value, provenance: Provenance { source: source.map(str::to_owned), confidence } })
+}

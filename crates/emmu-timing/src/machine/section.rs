@@ -1,0 +1,266 @@
+//! Strict reading of TOML tables: every problem names file, line, column, key and what was expected.
+
+use super::error::{MachineError, Place};
+use std::{fmt::Display, ops::Range, ops::RangeInclusive};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// The text that is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) text: &'a str,
+}
+
+impl<'a> Source<'a> {
+    /// Parses the text as TOML.
+    pub(crate) fn table(self) -> Result<Spanned<DeTable<'a>>, MachineError> {
+        DeTable::parse(self.text).map_err(|error| MachineError::Syntax {
+            place: self.place(error.span().map_or(0, |span| span.start)),
+            problem: error.message().replace('\n', ", "),
+        })
+    }
+
+    fn place(self, offset: usize) -> Place {
+        Place::new(self.file, self.text, offset)
+    }
+}
+
+/// A table being read.
+pub(crate) struct Section<'a> {
+    source: Source<'a>,
+    path: String,
+    table: &'a DeTable<'a>,
+    start: usize,
+}
+
+impl<'a> Section<'a> {
+    /// The outermost table, which may have no other keys than these.
+    pub(crate) fn root(
+        source: Source<'a>,
+        table: &'a DeTable<'a>,
+        keys: &[&str],
+    ) -> Result<Self, MachineError> {
+        let root = Self { source, path: String::new(), table, start: 0 };
+        root.refuse_other_keys(keys)?;
+        Ok(root)
+    }
+
+    /// The value of a key that may be left out.
+    pub(crate) fn find(&self, key: &str) -> Option<Item<'a>> {
+        self.table.get(key).map(|value| Item {
+            source: self.source,
+            path: self.path_of(key),
+            value: value.get_ref(),
+            span: value.span(),
+        })
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn need(&self, key: &str, expected: &str) -> Result<Item<'a>, MachineError> {
+        self.find(key).ok_or_else(|| self.refuse(key, "missing", expected))
+    }
+
+    /// A problem with the table as a whole, put down to one of its keys.
+    pub(crate) fn refuse(
+        &self,
+        key: &str,
+        problem: impl Display,
+        expected: impl Display,
+    ) -> MachineError {
+        MachineError::Key {
+            place: self.source.place(self.start),
+            key: self.path_of(key),
+            problem: problem.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+
+    fn refuse_other_keys(&self, keys: &[&str]) -> Result<(), MachineError> {
+        let others = self.table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
+        match others.min_by_key(|key| key.span().start) {
+            None => Ok(()),
+            Some(other) => Err(MachineError::Key {
+                place: self.source.place(other.span().start),
+                key: self.path_of(other.get_ref()),
+                problem: "unknown key".to_owned(),
+                expected: format!("one of {}", keys.join(", ")),
+            }),
+        }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+/// A value being read.
+pub(crate) struct Item<'a> {
+    source: Source<'a>,
+    path: String,
+    value: &'a DeValue<'a>,
+    span: Range<usize>,
+}
+
+impl<'a> Item<'a> {
+    /// The error that this value is wrong.
+    pub(crate) fn refuse(&self, problem: impl Display, expected: impl Display) -> MachineError {
+        MachineError::Key {
+            place: self.source.place(self.span.start),
+            key: self.path.clone(),
+            problem: problem.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+
+    pub(crate) fn text(&self, expected: &str) -> Result<&'a str, MachineError> {
+        match self.value {
+            DeValue::String(text) => Ok(text.as_ref()),
+            _ => Err(self.refuse(self.kind(), expected)),
+        }
+    }
+
+    /// An integer of this range; `unit` is what it counts, for the message.
+    pub(crate) fn integer(
+        &self,
+        range: RangeInclusive<u64>,
+        unit: &str,
+    ) -> Result<u64, MachineError> {
+        let expected = || format!("an integer from {} to {}{unit}", range.start(), range.end());
+        let DeValue::Integer(written) = self.value else {
+            return Err(self.refuse(self.kind(), expected()));
+        };
+        match u64::from_str_radix(written.as_str(), written.radix()) {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(self.refuse(format!("{written} is out of range"), expected())),
+        }
+    }
+
+    /// The same, for ranges that end within 32 bits.
+    pub(crate) fn integer32(
+        &self,
+        range: RangeInclusive<u32>,
+        unit: &str,
+    ) -> Result<u32, MachineError> {
+        let number = self.integer(u64::from(*range.start())..=u64::from(*range.end()), unit)?;
+        Ok(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    /// A number of bytes: an integer, or a string such as `"32K"`.
+    pub(crate) fn bytes(&self, range: RangeInclusive<u64>) -> Result<u64, MachineError> {
+        let expected = || {
+            format!("a size from {} to {}", show_bytes(*range.start()), show_bytes(*range.end()))
+        };
+        let (written, bytes) = match self.value {
+            DeValue::String(text) => (format!("\"{text}\""), parse_bytes(text)),
+            DeValue::Integer(number) => {
+                (number.to_string(), u64::from_str_radix(number.as_str(), number.radix()).ok())
+            }
+            _ => return Err(self.refuse(self.kind(), expected())),
+        };
+        match bytes {
+            Some(bytes) if range.contains(&bytes) => Ok(bytes),
+            Some(_) => Err(self.refuse(format!("{written} is out of range"), expected())),
+            None => Err(self.refuse(format!("{written} is no size"), expected())),
+        }
+    }
+
+    /// One of these names.
+    pub(crate) fn choice<T: Copy>(&self, names: &[(&str, T)]) -> Result<T, MachineError> {
+        let known: Vec<_> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let expected = format!("one of {}", known.join(", "));
+        let text = self.text(&expected)?;
+        let found = names.iter().find(|(name, _)| *name == text);
+        found
+            .map(|&(_, value)| value)
+            .ok_or_else(|| self.refuse(format!("unknown name \"{text}\""), expected))
+    }
+
+    /// A table that may have no other keys than these.
+    pub(crate) fn section(&self, keys: &[&str]) -> Result<Section<'a>, MachineError> {
+        let DeValue::Table(table) = self.value else {
+            return Err(self.refuse(self.kind(), "a table"));
+        };
+        let section =
+            Section { source: self.source, path: self.path.clone(), table, start: self.span.start };
+        section.refuse_other_keys(keys)?;
+        Ok(section)
+    }
+
+    /// The elements of an array.
+    pub(crate) fn elements(&self, expected: &str) -> Result<Vec<Self>, MachineError> {
+        let DeValue::Array(array) = self.value else {
+            return Err(self.refuse(self.kind(), expected));
+        };
+        let elements = array.iter().enumerate().map(|(index, element)| Self {
+            source: self.source,
+            path: format!("{}[{index}]", self.path),
+            value: element.get_ref(),
+            span: element.span(),
+        });
+        Ok(elements.collect())
+    }
+
+    fn kind(&self) -> String {
+        match self.value {
+            DeValue::String(text) => format!("\"{text}\" is a string"),
+            DeValue::Integer(number) => format!("{number} is an integer"),
+            DeValue::Float(number) => format!("{number} is no integer"),
+            DeValue::Boolean(value) => format!("{value} is a boolean"),
+            DeValue::Datetime(date) => format!("{date} is a date"),
+            DeValue::Array(_) => "is an array".to_owned(),
+            DeValue::Table(_) => "is a table".to_owned(),
+        }
+    }
+}
+
+const UNITS: [(&str, u32); 4] = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
+
+/// `"32K"` is 32 × 1024; no unit means bytes.
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
+    let (digits, bits) = UNITS
+        .iter()
+        .find_map(|&(unit, bits)| text.strip_suffix(unit).map(|digits| (digits, bits)))
+        .unwrap_or((text, 0));
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(1 << bits)
+}
+
+/// With the largest unit that leaves an integer.
+pub(crate) fn show_bytes(bytes: u64) -> String {
+    let fits = |&&(_, bits): &&(&str, u32)| bytes != 0 && bytes.trailing_zeros() >= bits;
+    match UNITS.iter().find(fits) {
+        Some((unit, bits)) => format!("{}{unit}", bytes >> bits),
+        None => bytes.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quickcheck::quickcheck;
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(parse_bytes("1408K"), Some(1_441_792));
+        assert_eq!(parse_bytes("4096"), Some(4096));
+        assert_eq!(show_bytes(1_441_792), "1408K");
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for text in ["", "K", "-1K", "+1K", "1.5M", "1 K", "1k", "1KiB", "16777216T"] {
+            assert_eq!(parse_bytes(text), None, "{text}");
+        }
+    }
+
+    quickcheck! {
+        fn every_size_reads_back_as_written(bytes: u64) -> bool {
+            parse_bytes(&show_bytes(bytes)) == Some(bytes)
+        }
+    }
+}
