@@ -7,8 +7,8 @@ pub mod x86;
 
 use core::fmt;
 use emmu_core::{
-    Access, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr, RegisterError, RegisterId,
-    RegisterInfo, VirtAddr, Width,
+    Access, AccessKind, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, VirtAddr, Width,
 };
 
 /// The most levels that a walk can have.
@@ -237,14 +237,20 @@ pub trait Format {
         raw
     }
 
-    /// How many bytes from `addr` on physical memory protection grants to this kind of access, at least one;
-    /// `access` is for the data itself, or `None` for a table read or update.
+    /// How many bytes from `addr` on physical memory protection grants alike, given that it grants the first
+    /// `len`. Table reads and updates are asked about as supervisor loads and stores.
     ///
     /// # Errors
-    /// The cause, when the first byte is refused, or `len` bytes are not granted alike.
+    /// The cause, when those `len` bytes are not granted to an access of this kind and privilege.
     #[inline]
-    fn grants(&self, addr: PhysAddr, len: u64, access: Option<Access>) -> Result<u64, Cause> {
-        let _ = (addr, len, access);
+    fn grants(
+        &self,
+        addr: PhysAddr,
+        len: u64,
+        kind: AccessKind,
+        privilege: Privilege,
+    ) -> Result<u64, Cause> {
+        let _ = (addr, len, kind, privilege);
         Ok(u64::MAX)
     }
 }

@@ -9,9 +9,9 @@ use crate::{
     walk_cache::WalkCaches,
 };
 use emmu_core::{
-    Access, Bus, BusError, Cause, Event, Fault, FaultEntry, Invalidate, PhysAddr, Probe,
-    RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation,
-    TranslationUnit, VirtAddr,
+    Access, AccessKind, Bus, BusError, Cause, Event, Fault, FaultEntry, Invalidate, PhysAddr,
+    Privilege, Probe, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket,
+    Translation, TranslationUnit, VirtAddr,
 };
 
 /// A paging unit of format `F`.
@@ -122,7 +122,7 @@ impl<F: Format> Paging<F> {
     #[inline]
     fn protect(&self, found: Translation, access: Access) -> Result<Translation, Cause> {
         let len = u64::from(access.size).min(found.span);
-        let granted = self.format.grants(found.addr, len, Some(access))?;
+        let granted = self.format.grants(found.addr, len, access.kind, access.privilege)?;
         let span = found.span.min(granted);
         let whole_page = span == found.span;
         Ok(Translation { span, ticket: found.ticket.filter(|_| whole_page), ..found })
@@ -303,12 +303,16 @@ fn drive<F: Format>(
     let mut step = walk.start();
     loop {
         step = match step {
-            Step::Read(entry) => match guarded(format, entry, || entries.read(entry)) {
-                Ok(raw) => walk.read(format, raw),
-                Err(cause) => Walk::<F>::refused(entry, cause),
-            },
+            Step::Read(entry) => {
+                match guarded(format, entry, AccessKind::Load, || entries.read(entry)) {
+                    Ok(raw) => walk.read(format, raw),
+                    Err(cause) => Walk::<F>::refused(entry, cause),
+                }
+            }
             Step::Update { entry, current, new } => {
-                match guarded(format, entry, || entries.update(entry, current, new)) {
+                match guarded(format, entry, AccessKind::Store, || {
+                    entries.update(entry, current, new)
+                }) {
                     Ok(held) => walk.updated(format, held),
                     Err(cause) => Walk::<F>::refused(entry, cause),
                 }
@@ -324,8 +328,9 @@ fn drive<F: Format>(
 fn guarded<F: Format>(
     format: &F,
     entry: EntryAddr,
+    kind: AccessKind,
     visit: impl FnOnce() -> Result<u64, BusError>,
 ) -> Result<u64, Cause> {
-    format.grants(entry.addr, entry.width.bytes(), None)?;
+    format.grants(entry.addr, entry.width.bytes(), kind, Privilege::Supervisor)?;
     Ok(visit()?)
 }

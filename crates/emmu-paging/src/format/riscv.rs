@@ -11,10 +11,16 @@
 //! ```
 
 mod exception;
+mod pmp;
 mod registers;
 
 pub use exception::RiscVException;
-pub use registers::{EnvConfig, Extensions, MENVCFG, MSTATUS, SATP, SSTATUS, Status};
+pub use pmp::{PMP_ENTRIES, PmpConfig};
+pub use registers::{
+    EnvConfig, Extensions, MENVCFG, MSTATUS, PMPADDR0, PMPCFG0, SATP, SSTATUS, Status,
+};
+
+use pmp::Pmp;
 
 use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
@@ -124,10 +130,11 @@ pub struct RiscV {
     satp: u64,
     mstatus: Status,
     menvcfg: EnvConfig,
+    pmp: Pmp,
 }
 
 impl RiscV {
-    /// A 64-bit hart with all [`Extensions`], in Bare mode, with Svade in force.
+    /// A 64-bit hart with all [`Extensions`] and no PMP, in Bare mode, with Svade in force.
     #[must_use]
     pub const fn rv64() -> Self {
         Self {
@@ -136,6 +143,7 @@ impl RiscV {
             satp: 0,
             mstatus: Status::empty(),
             menvcfg: EnvConfig::empty(),
+            pmp: Pmp::new(false),
         }
     }
 
@@ -149,6 +157,13 @@ impl RiscV {
     #[must_use]
     pub const fn with_extensions(self, extensions: Extensions) -> Self {
         Self { extensions, ..self }
+    }
+
+    /// The same hart with [`PMP_ENTRIES`] entries of physical memory protection, all off: only machine mode may
+    /// access anything until they are written.
+    #[must_use]
+    pub const fn with_pmp(self) -> Self {
+        Self { pmp: Pmp::new(true), ..self }
     }
 
     /// The same hart with this `satp`, if it is legal.
@@ -377,5 +392,17 @@ impl Format for RiscV {
             return Ok(raw | needed.bits());
         }
         Err(if pte.contains(Pte::A) { Cause::DirtyFlag } else { Cause::AccessFlag })
+    }
+
+    /// PMP checks the data and, as supervisor loads and stores, the walk's own reads and updates.
+    #[inline]
+    fn grants(
+        &self,
+        addr: PhysAddr,
+        len: u64,
+        kind: AccessKind,
+        privilege: Privilege,
+    ) -> Result<u64, Cause> {
+        self.pmp.grants(addr, len, kind, privilege)
     }
 }

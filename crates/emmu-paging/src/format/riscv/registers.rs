@@ -1,6 +1,6 @@
 //! The translation registers of a hart, and how a write of one is legalised.
 
-use super::RiscV;
+use super::{RiscV, pmp::PMP_ENTRIES};
 use bitflags::bitflags;
 use emmu_core::{Invalidate, Privilege, RegisterError, RegisterId, RegisterInfo, Width, bit_range};
 
@@ -56,6 +56,11 @@ bitflags! {
     }
 }
 
+/// `pmpcfg0`; the others follow. On RV64 only the even ones exist, of eight bytes each.
+pub const PMPCFG0: RegisterId = RegisterId(0x3a0);
+/// `pmpaddr0`; the others follow.
+pub const PMPADDR0: RegisterId = RegisterId(0x3b0);
+
 const fn register(
     id: RegisterId,
     name: &'static str,
@@ -65,12 +70,43 @@ const fn register(
     RegisterInfo { id, name, privilege, about }
 }
 
+const fn pmp(first: RegisterId, index: u32, name: &'static str) -> RegisterInfo {
+    let id = RegisterId(first.0 + index);
+    register(id, name, Privilege::Machine, "physical memory protection")
+}
+
 pub(super) const ALL: &[RegisterInfo] = &[
     register(SATP, "satp", Privilege::Supervisor, "root table, ASID and translation mode"),
     register(SSTATUS, "sstatus", Privilege::Supervisor, "SUM, MXR"),
     register(MSTATUS, "mstatus", Privilege::Machine, "SUM, MXR, MPRV, MPP"),
     register(MENVCFG, "menvcfg", Privilege::Machine, "ADUE, PBMTE"),
+    pmp(PMPCFG0, 0, "pmpcfg0"),
+    pmp(PMPCFG0, 1, "pmpcfg1"),
+    pmp(PMPCFG0, 2, "pmpcfg2"),
+    pmp(PMPCFG0, 3, "pmpcfg3"),
+    pmp(PMPADDR0, 0, "pmpaddr0"),
+    pmp(PMPADDR0, 1, "pmpaddr1"),
+    pmp(PMPADDR0, 2, "pmpaddr2"),
+    pmp(PMPADDR0, 3, "pmpaddr3"),
+    pmp(PMPADDR0, 4, "pmpaddr4"),
+    pmp(PMPADDR0, 5, "pmpaddr5"),
+    pmp(PMPADDR0, 6, "pmpaddr6"),
+    pmp(PMPADDR0, 7, "pmpaddr7"),
+    pmp(PMPADDR0, 8, "pmpaddr8"),
+    pmp(PMPADDR0, 9, "pmpaddr9"),
+    pmp(PMPADDR0, 10, "pmpaddr10"),
+    pmp(PMPADDR0, 11, "pmpaddr11"),
+    pmp(PMPADDR0, 12, "pmpaddr12"),
+    pmp(PMPADDR0, 13, "pmpaddr13"),
+    pmp(PMPADDR0, 14, "pmpaddr14"),
+    pmp(PMPADDR0, 15, "pmpaddr15"),
 ];
+
+/// A PMP register, by what it holds.
+enum PmpRegister {
+    Configs { first: usize, count: usize },
+    Addr(usize),
+}
 
 impl RiscV {
     pub(super) fn read(&self, id: RegisterId) -> Result<u64, RegisterError> {
@@ -79,7 +115,11 @@ impl RiscV {
             SSTATUS => Ok((self.mstatus & (Status::SUM | Status::MXR)).bits()),
             MSTATUS => Ok(self.mstatus.bits()),
             MENVCFG => Ok(self.menvcfg.bits()),
-            _ => Err(RegisterError::Unknown { id }),
+            _ => match self.pmp_register(id) {
+                Some(PmpRegister::Configs { first, count }) => Ok(self.pmp.configs(first, count)),
+                Some(PmpRegister::Addr(index)) => Ok(self.pmp.addr(index)),
+                None => Err(RegisterError::Unknown { id }),
+            },
         }
     }
 
@@ -97,9 +137,35 @@ impl RiscV {
             }
             MSTATUS => self.write_mstatus(value),
             MENVCFG => self.write_menvcfg(value),
-            _ => return Err(RegisterError::Unknown { id }),
+            _ => match self.pmp_register(id) {
+                Some(PmpRegister::Configs { first, count }) => {
+                    self.pmp.write_configs(first, count, value);
+                }
+                Some(PmpRegister::Addr(index)) => {
+                    self.pmp.write_addr(index, value, if self.rv32 { 32 } else { 54 });
+                }
+                None => return Err(RegisterError::Unknown { id }),
+            },
         }
         Ok(None)
+    }
+
+    /// Which PMP register has this number, on a hart of this width.
+    fn pmp_register(&self, id: RegisterId) -> Option<PmpRegister> {
+        let below = |first: RegisterId, count: usize| {
+            let index = usize::try_from(id.0.checked_sub(first.0)?).ok()?;
+            Some(index).filter(|&index| index < count)
+        };
+        if let Some(index) = below(PMPADDR0, PMP_ENTRIES) {
+            return Some(PmpRegister::Addr(index));
+        }
+        let index = below(PMPCFG0, PMP_ENTRIES / 4)?;
+        match (self.rv32, index % 2) {
+            (false, 1) => None,
+            (rv32, _) => {
+                Some(PmpRegister::Configs { first: index * 4, count: if rv32 { 4 } else { 8 } })
+            }
+        }
     }
 
     /// `satp.MODE` is WARL: a write of an unsupported mode has no effect at all ("Supervisor Address
