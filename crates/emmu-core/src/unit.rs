@@ -51,7 +51,7 @@ pub struct Ticket {
 /// The registers of a unit. Privilege is told here and enforced by the CPU port.
 pub trait Registers {
     /// All registers, in the order in which to show them.
-    fn registers(&self) -> &'static [RegisterInfo];
+    fn registers(&self) -> &[RegisterInfo];
 
     /// Reads one.
     ///
@@ -116,7 +116,7 @@ pub trait TranslationUnit<B: ?Sized, P: ?Sized>: Registers {
 macro_rules! forward_unit {
     ($($pointer:ty),*) => {$(
         impl<T: Registers + ?Sized> Registers for $pointer {
-            fn registers(&self) -> &'static [RegisterInfo] {
+            fn registers(&self) -> &[RegisterInfo] {
                 (**self).registers()
             }
             fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {

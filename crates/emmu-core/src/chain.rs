@@ -1,0 +1,247 @@
+//! One unit in front of another, as one unit.
+
+use crate::{
+    Access, Fault, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers, Translation,
+    TranslationUnit, VirtAddr,
+};
+use alloc::vec::Vec;
+use thiserror::Error;
+
+/// Two units in a row: what the first one makes of an address, the second one takes for the address to
+/// translate, as x86 puts segmentation in front of paging (Intel SDM Vol. 3A, 3.1).
+///
+/// The address between the two is the *linear* address. A fault of the second unit names it as the faulting
+/// byte, as CR2 does. Registers of both are registers of the chain.
+#[derive(Clone, Debug)]
+pub struct Chain<A, B> {
+    first: A,
+    second: B,
+    registers: Vec<RegisterInfo>,
+}
+
+/// Why two units cannot be chained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+pub enum ChainError {
+    /// Both have a register of this number, so a write would not say which it means.
+    #[error("both units have a register with the number {id}: {first} and {second}")]
+    SameRegister {
+        /// The number.
+        id: RegisterId,
+        /// Its name in the first unit.
+        first: &'static str,
+        /// Its name in the second unit.
+        second: &'static str,
+    },
+}
+
+impl<A: Registers, B: Registers> Chain<A, B> {
+    /// `first` in front of `second`.
+    ///
+    /// # Errors
+    /// [`ChainError::SameRegister`] when a register number is taken twice.
+    pub fn new(first: A, second: B) -> Result<Self, ChainError> {
+        let mut registers = first.registers().to_vec();
+        for info in second.registers() {
+            if let Some(taken) = registers.iter().find(|taken| taken.id == info.id) {
+                let (first, second) = (taken.name, info.name);
+                return Err(ChainError::SameRegister { id: info.id, first, second });
+            }
+        }
+        registers.extend_from_slice(second.registers());
+        Ok(Self { first, second, registers })
+    }
+
+    /// The unit that the CPU's addresses go to.
+    #[must_use]
+    pub fn first(&self) -> &A {
+        &self.first
+    }
+
+    /// The unit that gives physical addresses.
+    #[must_use]
+    pub fn second(&self) -> &B {
+        &self.second
+    }
+
+    fn is_of_first(&self, id: RegisterId) -> bool {
+        self.first.registers().iter().any(|info| info.id == id)
+    }
+}
+
+/// What the second unit is asked, given what the first one answered.
+fn onward(access: Access, linear: Translation) -> Access {
+    let in_span = u32::try_from(linear.span).unwrap_or(u32::MAX);
+    access.at(VirtAddr::new(linear.addr.raw()), access.size.min(in_span))
+}
+
+/// The answer of both: it holds as far as both hold.
+fn joined(linear: Translation, found: Translation) -> Translation {
+    Translation { span: found.span.min(linear.span), ticket: None, ..found }
+}
+
+impl<A: Registers, B: Registers> Registers for Chain<A, B> {
+    fn registers(&self) -> &[RegisterInfo] {
+        &self.registers
+    }
+
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        if self.is_of_first(id) {
+            self.first.read_register(id)
+        } else {
+            self.second.read_register(id)
+        }
+    }
+}
+
+impl<A, B, M, P> TranslationUnit<M, P> for Chain<A, B>
+where
+    A: TranslationUnit<M, P>,
+    B: TranslationUnit<M, P>,
+    M: ?Sized,
+    P: ?Sized,
+{
+    fn translate(
+        &mut self,
+        access: Access,
+        bus: &mut M,
+        probe: &mut P,
+    ) -> Result<Translation, Fault> {
+        let linear = self.first.translate(access, bus, probe)?;
+        let found = self.second.translate(onward(access, linear), bus, probe);
+        Ok(joined(linear, found.map_err(|fault| fault.within(access))?))
+    }
+
+    fn peek(&self, access: Access, bus: &M) -> Result<Translation, Fault> {
+        let linear = self.first.peek(access, bus)?;
+        let found = self.second.peek(onward(access, linear), bus);
+        Ok(joined(linear, found.map_err(|fault| fault.within(access))?))
+    }
+
+    fn write_register(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        bus: &mut M,
+        probe: &mut P,
+    ) -> Result<(), RegisterError> {
+        if self.is_of_first(id) {
+            self.first.write_register(id, value, bus, probe)
+        } else {
+            self.second.write_register(id, value, bus, probe)
+        }
+    }
+
+    /// Both forget: a scope names addresses and address spaces, and the chain cannot tell whose.
+    fn invalidate(&mut self, scope: Invalidate) {
+        self.first.invalidate(scope);
+        self.second.invalidate(scope);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cause, PhysAddr, Privilege};
+    use std::vec::Vec;
+
+    /// Adds its register to every address below its bound.
+    #[derive(Clone, Debug)]
+    struct Shift {
+        info: [RegisterInfo; 1],
+        by: u64,
+        bound: u64,
+    }
+
+    impl Shift {
+        fn new(id: u32, name: &'static str, by: u64, bound: u64) -> Self {
+            let privilege = Privilege::Supervisor;
+            Self {
+                info: [RegisterInfo { id: RegisterId(id), name, privilege, about: "" }],
+                by,
+                bound,
+            }
+        }
+    }
+
+    impl Registers for Shift {
+        fn registers(&self) -> &[RegisterInfo] {
+            &self.info
+        }
+        fn read_register(&self, _: RegisterId) -> Result<u64, RegisterError> {
+            Ok(self.by)
+        }
+    }
+
+    impl<M: ?Sized, P: ?Sized> TranslationUnit<M, P> for Shift {
+        fn translate(
+            &mut self,
+            access: Access,
+            bus: &mut M,
+            _: &mut P,
+        ) -> Result<Translation, Fault> {
+            TranslationUnit::<M, P>::peek(self, access, bus)
+        }
+        fn peek(&self, access: Access, _: &M) -> Result<Translation, Fault> {
+            let addr = access.addr.raw();
+            match self.bound.checked_sub(addr) {
+                None | Some(0) => Err(Fault::new(access, Cause::Bounds)),
+                Some(span) => Ok(Translation::new(PhysAddr::new(addr + self.by), span)),
+            }
+        }
+        fn write_register(
+            &mut self,
+            _: RegisterId,
+            value: u64,
+            _: &mut M,
+            _: &mut P,
+        ) -> Result<(), RegisterError> {
+            self.by = value;
+            Ok(())
+        }
+        fn invalidate(&mut self, _: Invalidate) {}
+    }
+
+    fn chain() -> Chain<Shift, Shift> {
+        Chain::new(Shift::new(1, "first", 100, 50), Shift::new(2, "second", 1000, 120)).unwrap()
+    }
+
+    fn load(chain: &mut Chain<Shift, Shift>, addr: u64) -> Result<Translation, Fault> {
+        chain.translate(Access::load(VirtAddr::new(addr), 1), &mut (), &mut ())
+    }
+
+    #[test]
+    fn the_second_translates_what_the_first_gives() {
+        assert_eq!(load(&mut chain(), 10).unwrap().addr, PhysAddr::new(1110));
+    }
+
+    #[test]
+    fn the_answer_holds_as_far_as_both_hold() {
+        assert_eq!(load(&mut chain(), 10).unwrap().span, 10, "the second ends at linear 120");
+        let mut wide = Chain::new(Shift::new(1, "a", 0, 50), Shift::new(2, "b", 0, 120)).unwrap();
+        assert_eq!(load(&mut wide, 10).unwrap().span, 40, "the first ends at 50");
+    }
+
+    #[test]
+    fn a_fault_of_the_second_names_the_linear_address() {
+        let fault = load(&mut chain(), 30).unwrap_err();
+        assert_eq!((fault.addr, fault.access.addr), (VirtAddr::new(130), VirtAddr::new(30)));
+    }
+
+    #[test]
+    fn registers_of_both_are_reached_by_number() {
+        let mut chain = chain();
+        chain.write_register(RegisterId(2), 7, &mut (), &mut ()).unwrap();
+        let read: Vec<_> = [1, 2].map(|id| chain.read_register(RegisterId(id)).unwrap()).into();
+        assert_eq!(read, [100, 7]);
+        assert_eq!(chain.registers().len(), 2);
+    }
+
+    #[test]
+    fn two_registers_of_one_number_are_refused() {
+        let refused = Chain::new(Shift::new(1, "a", 0, 1), Shift::new(1, "b", 0, 1)).unwrap_err();
+        assert_eq!(
+            refused,
+            ChainError::SameRegister { id: RegisterId(1), first: "a", second: "b" }
+        );
+    }
+}
