@@ -2,6 +2,7 @@
 //! same for all.
 
 pub mod aarch64;
+pub mod described;
 pub mod riscv;
 pub mod x86;
 
@@ -35,6 +36,13 @@ impl Shape {
             lows[level] = lows[level - 1] + if level <= levels as usize { stride } else { 0 };
             level += 1;
         }
+        Self { entry, lows }
+    }
+
+    /// The lowest address bit of each level's index, the last level's first; levels that are not there begin
+    /// where the topmost one ends.
+    #[must_use]
+    pub(crate) const fn from_lows(entry: Width, lows: [u8; MAX_LEVELS + 1]) -> Self {
         Self { entry, lows }
     }
 
