@@ -87,7 +87,7 @@ fn name(root: &Section<'_>) -> Read<String> {
     let text = item.text(EXPECTED)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if text.is_empty() || !text.chars().all(plain) {
-        return Err(item.refuse(format!("\"{text}\" is no name"), EXPECTED));
+        return Err(item.refuse(format!("{text:?} is no name"), EXPECTED));
     }
     Ok(text.to_owned())
 }
@@ -157,7 +157,7 @@ fn pages(section: &Section<'_>, format: PagingFormat) -> Read<Vec<u8>> {
         let text = element.text(&expected)?;
         let bytes = parse_bytes(text);
         let bits = format.page_bits().iter().find(|&&bits| bytes == Some(1 << bits));
-        let unknown = || element.refuse(format!("unknown page size \"{text}\""), &expected);
+        let unknown = || element.refuse(format!("unknown page size {text:?}"), &expected);
         found.push(*bits.ok_or_else(unknown)?);
     }
     ascending(&item, found, &expected)

@@ -92,7 +92,8 @@ impl<'a> Section<'a> {
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        let key = key.escape_debug();
+        if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }
 }
 
@@ -154,7 +155,7 @@ impl<'a> Item<'a> {
             format!("a size from {} to {}", show_bytes(*range.start()), show_bytes(*range.end()))
         };
         let (written, bytes) = match self.value {
-            DeValue::String(text) => (format!("\"{text}\""), parse_bytes(text)),
+            DeValue::String(text) => (format!("{text:?}"), parse_bytes(text)),
             DeValue::Integer(number) => {
                 (number.to_string(), u64::from_str_radix(number.as_str(), number.radix()).ok())
             }
@@ -175,7 +176,7 @@ impl<'a> Item<'a> {
         let found = names.iter().find(|(name, _)| *name == text);
         found
             .map(|&(_, value)| value)
-            .ok_or_else(|| self.refuse(format!("unknown name \"{text}\""), expected))
+            .ok_or_else(|| self.refuse(format!("unknown name {text:?}"), expected))
     }
 
     /// A table that may have no other keys than these.
@@ -205,7 +206,7 @@ impl<'a> Item<'a> {
 
     fn kind(&self) -> String {
         match self.value {
-            DeValue::String(text) => format!("\"{text}\" is a string"),
+            DeValue::String(text) => format!("{text:?} is a string"),
             DeValue::Integer(number) => format!("{number} is an integer"),
             DeValue::Float(number) => format!("{number} is no integer"),
             DeValue::Boolean(value) => format!("{value} is a boolean"),

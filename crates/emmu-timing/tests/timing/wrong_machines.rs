@@ -64,16 +64,16 @@ macro_rules! wrong {
 }
 
 wrong! {
-    text_that_is_no_toml: "latency = 100" => "latency = ",
-        "x.toml:6:11: not TOML: string values must be quoted, expected literal string";
     a_key_given_twice: "count = 1" => "count = 1\ncount = 2",
         "x.toml:26:1: not TOML: duplicate key";
     an_unknown_key: "count = 1" => "count = 1\ncuont = 2",
         "x.toml:26:1: walker.cuont: unknown key (expected one of count, cache, source, confidence)";
     an_unknown_section: "[walker]" => "[wlaker]",
-        "x.toml:24:2: wlaker: unknown key (expected one of name, description, format, memory, tlb, walk_cache, walker, cache, prices)";
+        "x.toml:24:2: wlaker: unknown key (expected one of name, description, format, memory, \
+         tlb, walk_cache, walker, cache, prices)";
     a_misspelt_key_in_a_table_of_an_array: "ways = 4" => "way = 4",
-        "x.toml:16:1: tlb.l1.data[0].way: unknown key (expected one of pages, sets, ways, entries, replacement, seed, source, confidence)";
+        "x.toml:16:1: tlb.l1.data[0].way: unknown key (expected one of pages, sets, ways, \
+         entries, replacement, seed, source, confidence)";
     a_missing_key: "line = 64\n" => "",
         "x.toml:27:1: cache.l1d.line: missing (expected the line size in bytes)";
     a_missing_section: "[memory]\nsize = \"64M\"\nlatency = 100\n" => "",
@@ -81,33 +81,46 @@ wrong! {
     a_number_where_a_name_belongs: "format = \"riscv-sv39\"" => "format = 39",
         "x.toml:2:10: format: 39 is an integer (expected one of \"riscv-sv39\", \"x86-64-4level\")";
     an_unknown_format: "riscv-sv39" => "riscv-sv42",
-        "x.toml:2:10: format: unknown name \"riscv-sv42\" (expected one of \"riscv-sv39\", \"x86-64-4level\")";
+        "x.toml:2:10: format: unknown name \"riscv-sv42\" (expected one of \"riscv-sv39\", \
+         \"x86-64-4level\")";
     a_name_with_a_space: "name = \"mine\"" => "name = \"my own\"",
-        "x.toml:1:8: name: \"my own\" is no name (expected a name of letters, digits, `-`, `_` and `.`)";
+        "x.toml:1:8: name: \"my own\" is no name (expected a name of letters, digits, `-`, `_` \
+         and `.`)";
     a_string_where_a_number_belongs: "ways = 8" => "ways = \"8\"",
-        "x.toml:29:8: cache.l1d.ways: \"8\" is a string (expected an integer from 1 to 16777216 ways)";
+        "x.toml:29:8: cache.l1d.ways: \"8\" is a string (expected an integer from 1 to 16777216 \
+         ways)";
     a_fraction: "latency = 4" => "latency = 4.5",
-        "x.toml:31:11: cache.l1d.latency: 4.5 is no integer (expected an integer from 0 to 1000000 cycles)";
+        "x.toml:31:11: cache.l1d.latency: 4.5 is no integer (expected an integer from 0 to \
+         1000000 cycles)";
     a_negative_latency: "latency = 100" => "latency = -1",
-        "x.toml:6:11: memory.latency: -1 is out of range (expected an integer from 0 to 1000000 cycles)";
+        "x.toml:6:11: memory.latency: -1 is out of range (expected an integer from 0 to 1000000 \
+         cycles)";
     a_number_beyond_64_bits: "latency = 100" => "latency = 99999999999999999999",
-        "x.toml:6:11: memory.latency: 99999999999999999999 is out of range (expected an integer from 0 to 1000000 cycles)";
+        "x.toml:6:11: memory.latency: 99999999999999999999 is out of range (expected an integer \
+         from 0 to 1000000 cycles)";
     sets_that_are_no_power_of_two: "sets = 16" => "sets = 100",
         "x.toml:15:8: tlb.l1.data[0].sets: 100 is not a power of two (expected 1, 2, 4, …)";
     zero_sets: "sets = 16" => "sets = 0",
-        "x.toml:15:8: tlb.l1.data[0].sets: 0 is out of range (expected an integer from 1 to 16777216 sets)";
+        "x.toml:15:8: tlb.l1.data[0].sets: 0 is out of range (expected an integer from 1 to \
+         16777216 sets)";
     zero_ways: "ways = 4" => "ways = 0",
-        "x.toml:16:8: tlb.l1.data[0].ways: 0 is out of range (expected an integer from 1 to 16777216 ways)";
+        "x.toml:16:8: tlb.l1.data[0].ways: 0 is out of range (expected an integer from 1 to \
+         16777216 ways)";
     zero_entries: "levels = [0, 1]\nentries = 8" => "levels = [0, 1]\nentries = 0",
-        "x.toml:22:11: walk_cache.tables[0].entries: 0 is out of range (expected an integer from 1 to 16777216 entries)";
+        "x.toml:22:11: walk_cache.tables[0].entries: 0 is out of range (expected an integer from \
+         1 to 16777216 entries)";
     more_entries_than_a_table_holds: "sets = 16" => "sets = 16_777_216",
-        "x.toml:16:8: tlb.l1.data[0].ways: 16777216 sets of 4 ways are too many (expected 2^24 entries at most)";
+        "x.toml:16:8: tlb.l1.data[0].ways: 16777216 sets of 4 ways are too many (expected 2^24 \
+         entries at most)";
     entries_beside_ways: "sets = 16" => "entries = 16",
-        "x.toml:15:11: tlb.l1.data[0].entries: given beside `sets` or `ways` (expected `sets` and `ways`, or `entries` if fully associative)";
+        "x.toml:15:11: tlb.l1.data[0].entries: given beside `sets` or `ways` (expected `sets` and \
+         `ways`, or `entries` if fully associative)";
     ways_without_sets: "sets = 16\n" => "",
-        "x.toml:13:1: tlb.l1.data[0].sets: missing (expected `sets` and `ways`, or `entries` if fully associative)";
+        "x.toml:13:1: tlb.l1.data[0].sets: missing (expected `sets` and `ways`, or `entries` if \
+         fully associative)";
     zero_walkers: "count = 1" => "count = 0",
-        "x.toml:25:9: walker.count: 0 is out of range (expected an integer from 1 to 1024 page walkers)";
+        "x.toml:25:9: walker.count: 0 is out of range (expected an integer from 1 to 1024 page \
+         walkers)";
     a_walker_at_a_cache_that_is_not_there: "count = 1" => "count = 1\ncache = \"l2\"",
         "x.toml:26:9: walker.cache: there is no [cache.l2] (expected a cache of this machine)";
     a_zero_line: "line = 64" => "line = 0",
@@ -115,7 +128,8 @@ wrong! {
     a_line_that_is_no_power_of_two: "line = 64" => "line = 48",
         "x.toml:30:8: cache.l1d.line: 48 is no line size (expected a power of two from 8 to 4096)";
     a_cache_size_that_its_ways_do_not_divide: "size = \"32K\"" => "size = \"24K\"",
-        "x.toml:28:8: cache.l1d.size: 24576 bytes do not make a power of two of sets (expected a power of two times 8 ways times 64 bytes)";
+        "x.toml:28:8: cache.l1d.size: 24576 bytes do not make a power of two of sets (expected a \
+         power of two times 8 ways times 64 bytes)";
     a_size_that_is_none: "size = \"64M\"" => "size = \"64 megabytes\"",
         "x.toml:5:8: memory.size: \"64 megabytes\" is no size (expected a size from 64K to 256T)";
     too_little_memory: "size = \"64M\"" => "size = \"4K\"",
@@ -123,35 +137,56 @@ wrong! {
     memory_of_broken_pages: "size = \"64M\"" => "size = 65537",
         "x.toml:5:8: memory.size: 65537 bytes are no whole pages (expected a multiple of 4K)";
     an_unknown_page_size: "[\"4K\", \"2M\"]" => "[\"4K\", \"4M\"]",
-        "x.toml:14:16: tlb.l1.data[0].pages[1]: unknown page size \"4M\" (expected page sizes of riscv-sv39 in ascending order: \"4K\", \"2M\", \"1G\")";
+        "x.toml:14:16: tlb.l1.data[0].pages[1]: unknown page size \"4M\" (expected page sizes of \
+         riscv-sv39 in ascending order: \"4K\", \"2M\", \"1G\")";
     page_sizes_out_of_order: "[\"4K\", \"2M\"]" => "[\"2M\", \"4K\"]",
-        "x.toml:14:9: tlb.l1.data[0].pages: is not ascending (expected page sizes of riscv-sv39 in ascending order: \"4K\", \"2M\", \"1G\")";
+        "x.toml:14:9: tlb.l1.data[0].pages: is not ascending (expected page sizes of riscv-sv39 \
+         in ascending order: \"4K\", \"2M\", \"1G\")";
     no_page_sizes: "[\"4K\", \"2M\"]" => "[]",
-        "x.toml:14:9: tlb.l1.data[0].pages: is empty (expected page sizes of riscv-sv39 in ascending order: \"4K\", \"2M\", \"1G\")";
+        "x.toml:14:9: tlb.l1.data[0].pages: is empty (expected page sizes of riscv-sv39 in \
+         ascending order: \"4K\", \"2M\", \"1G\")";
     a_page_size_that_is_a_number: "[\"4K\", \"2M\"]" => "[4096]",
-        "x.toml:14:10: tlb.l1.data[0].pages[0]: 4096 is an integer (expected page sizes of riscv-sv39 in ascending order: \"4K\", \"2M\", \"1G\")";
+        "x.toml:14:10: tlb.l1.data[0].pages[0]: 4096 is an integer (expected page sizes of \
+         riscv-sv39 in ascending order: \"4K\", \"2M\", \"1G\")";
     a_walk_cache_for_the_root: "levels = [0, 1]" => "levels = [0, 2]",
-        "x.toml:21:14: walk_cache.tables[0].levels[1]: 2 is out of range (expected an integer from 0 to 1, the level of a table below the root)";
+        "x.toml:21:14: walk_cache.tables[0].levels[1]: 2 is out of range (expected an integer \
+         from 0 to 1, the level of a table below the root)";
     an_unknown_replacement: "sets = 16" => "sets = 16\nreplacement = \"plru\"",
-        "x.toml:16:15: tlb.l1.data[0].replacement: unknown name \"plru\" (expected one of \"lru\", \"tree-plru\", \"fifo\", \"random\", \"srrip\")";
+        "x.toml:16:15: tlb.l1.data[0].replacement: unknown name \"plru\" (expected one of \
+         \"lru\", \"tree-plru\", \"fifo\", \"random\", \"srrip\")";
     a_tree_that_its_ways_do_not_fill: "ways = 4" => "ways = 12\nreplacement = \"tree-plru\"",
-        "x.toml:16:8: tlb.l1.data[0].ways: 12 ways cannot have tree-plru replacement (expected a power of two, 64 at most)";
+        "x.toml:16:8: tlb.l1.data[0].ways: 12 ways cannot have tree-plru replacement (expected a \
+         power of two, 64 at most)";
     a_seed_without_a_draw: "sets = 16" => "sets = 16\nseed = 1",
-        "x.toml:16:8: tlb.l1.data[0].seed: only random replacement has a seed (expected no seed, or replacement = \"random\")";
+        "x.toml:16:8: tlb.l1.data[0].seed: only random replacement has a seed (expected no seed, \
+         or replacement = \"random\")";
     an_unknown_confidence: "count = 1" => "count = 1\nconfidence = \"sure\"",
-        "x.toml:26:14: walker.confidence: unknown name \"sure\" (expected one of \"documented\", \"secondary\", \"unverified\", \"assumed\")";
+        "x.toml:26:14: walker.confidence: unknown name \"sure\" (expected one of \"documented\", \
+         \"secondary\", \"unverified\", \"assumed\")";
     one_pair_of_brackets_where_two_belong: "[[tlb.l1.data]]" => "[tlb.l1.data]",
-        "x.toml:13:1: tlb.l1.data: is a table (expected an array of tables: write [[…]] instead of […])";
+        "x.toml:13:1: tlb.l1.data: is a table (expected an array of tables: write [[…]] instead \
+         of […])";
     only_one_side: "[[tlb.l1.data]]" => "[[tlb.l1.instruction]]",
-        "x.toml:8:1: tlb.l1: tables are missing (expected either [[….unified]] or both [[….instruction]] and [[….data]])";
+        "x.toml:8:1: tlb.l1: tables are missing (expected either [[….unified]] or both \
+         [[….instruction]] and [[….data]])";
     a_unified_and_a_split_side: "[[tlb.l1.data]]" => "[[tlb.l1.unified]]",
-        "x.toml:8:1: tlb.l1: both unified and split (expected either [[….unified]] or both [[….instruction]] and [[….data]])";
+        "x.toml:8:1: tlb.l1: both unified and split (expected either [[….unified]] or both \
+         [[….instruction]] and [[….data]])";
     a_second_level_without_a_first: "[tlb.l1]\nlatency = 0\n[[tlb.l1.instruction]]\npages = [\"4K\"]\nentries = 8\n[[tlb.l1.data]]" => "[tlb.l2]\nlatency = 0\n[[tlb.l2.unified]]",
         "x.toml:8:2: tlb.l1: missing (expected a table, as there is l2)";
     an_unknown_tlb_level: "[walker]" => "[tlb.l4]\n[walker]",
         "x.toml:24:6: tlb.l4: unknown key (expected one of l1, l2, l3)";
+    an_unknown_key_with_a_line_break: "count = 1" => "count = 1\n\"a\\nb\" = 2",
+        "x.toml:26:1: walker.a\\nb: unknown key (expected one of count, cache, source, confidence)";
     an_unknown_price: "page = 20" => "pages = 20",
-        "x.toml:34:1: prices.invalidate.pages: unknown key (expected one of all, non_global, asid, page, page_in_asid, range, source, confidence)";
+        "x.toml:34:1: prices.invalidate.pages: unknown key (expected one of all, non_global, \
+         asid, page, page_in_asid, range, source, confidence)";
+}
+
+#[test]
+fn text_that_is_no_toml() {
+    let found = message("latency = 100", "latency = ");
+    assert!(found.starts_with("x.toml:6:11: not TOML: "), "{found}");
 }
 
 #[test]

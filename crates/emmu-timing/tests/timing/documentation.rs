@@ -1,0 +1,139 @@
+//! What `docs/src` says of machines and cycles is so.
+
+use crate::events::{dtlb, load, read, stlb, transfer};
+use emmu_core::{Event, PhysAddr, Probe};
+use emmu_timing::{Cycles, Machine, MachineError};
+use std::path::Path;
+
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The keys that the section with this header may have, as the error for another key lists them.
+fn keys_of(header: &str) -> Vec<String> {
+    let memory = "[memory]\nsize = '1M'\nlatency = 1\n";
+    let memory = if header == "[memory]" { "" } else { memory };
+    let text = if header.is_empty() {
+        "nonsense = 1".to_owned()
+    } else {
+        format!("name = 'x'\nformat = 'riscv-sv39'\n{memory}{header}\nnonsense = 1")
+    };
+    match Machine::from_toml("x", &text) {
+        Err(MachineError::Key { problem, expected, .. }) if problem == "unknown key" => {
+            expected.trim_start_matches("one of ").split(", ").map(str::to_owned).collect()
+        }
+        other => panic!("{header}: {other:?}"),
+    }
+}
+
+/// The keys that a section of the page has rows for.
+fn documented_keys(page: &str, title: &str) -> Vec<String> {
+    let start = page.find(&format!("### {title}")).unwrap_or_else(|| panic!("no section {title}"));
+    let section = page[start + 4..].split("\n#").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| row.split('`').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_key_of_a_machine_is_documented_and_no_other() {
+    let machines = page("machines.md");
+    let sections = [
+        ("The whole machine", ""),
+        ("`[memory]`", "[memory]"),
+        ("`[tlb]`", "[tlb]"),
+        ("`[tlb.l1]`", "[tlb.l1]"),
+        ("`[[tlb.l1.instruction]]`", "[[tlb.l1.instruction]]"),
+        ("`[walk_cache]`", "[walk_cache]"),
+        ("`[[walk_cache.tables]]`", "[[walk_cache.tables]]"),
+        ("`[walker]`", "[walker]"),
+        ("`[cache]`", "[cache]"),
+        ("`[cache.l1i]`", "[cache.l1i]"),
+        ("`[prices]`", "[prices]"),
+        ("`[prices.invalidate]`", "[prices.invalidate]"),
+    ];
+    for (title, header) in sections {
+        let mut known = keys_of(header);
+        known.retain(|key| key != "source" && key != "confidence");
+        assert_eq!(documented_keys(&machines, title), known, "{title}");
+    }
+}
+
+#[test]
+fn every_preset_is_in_the_table_of_bundled_machines() {
+    let machines = page("machines.md");
+    for name in Machine::presets() {
+        let format = Machine::preset(name).unwrap().format;
+        assert!(machines.contains(&format!("| `{name}` | `{format}` |")), "{name}");
+    }
+}
+
+#[test]
+fn the_example_machine_is_one_and_its_error_is_as_shown() {
+    let machines = page("machines.md");
+    let example = machines.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(Machine::from_toml("small.toml", example).is_ok());
+    let wrong = example.replacen("sets = 4", "sets = 100", 1);
+    let error = Machine::from_toml("small.toml", &wrong).unwrap_err();
+    let shown = machines.split("```text\n").nth(1).unwrap().lines().next().unwrap();
+    assert_eq!(error.to_string(), shown);
+}
+
+/// The events of the worked example, as the page calls them.
+fn worked_example() -> Vec<(&'static str, Vec<Event>)> {
+    let (first, second, third) = (load(0x4000_1000), load(0x4000_203c), load(0x4000_2030));
+    let miss = |tlb, access| vec![Event::TlbMiss { tlb, access }];
+    let update = Event::EntryUpdate { level: 0, addr: PhysAddr::new(0x3008), raw: 1 };
+    let end = Event::WalkEnd { faulted: false };
+    vec![
+        ("miss in TLB level 1", miss(dtlb(), first)),
+        ("miss in TLB level 2", miss(stlb(), first)),
+        ("miss in the walk caches", vec![Event::WalkBegin(first), Event::WalkCacheMiss]),
+        ("entry read at 0x1008", vec![read(2, 0x1008)]),
+        ("entry read at 0x2000", vec![read(1, 0x2000)]),
+        ("entry read at 0x3008", vec![read(0, 0x3008)]),
+        ("entry update at 0x3008", vec![update, end]),
+        ("transfer of 8 bytes at 0x8000", vec![transfer(first, 0x8000)]),
+        ("miss in TLB level 1", miss(dtlb(), second)),
+        ("miss in TLB level 2", miss(stlb(), second)),
+        (
+            "hit in the walk caches, level 0",
+            vec![Event::WalkBegin(second), Event::WalkCacheHit { level: 0 }],
+        ),
+        ("entry read at 0x3010", vec![read(0, 0x3010), end]),
+        ("transfer of 8 bytes at 0x903c", vec![transfer(second, 0x903c)]),
+        ("hit in TLB level 1", vec![Event::TlbHit { tlb: dtlb(), access: third }]),
+        ("transfer of 8 bytes at 0x9030", vec![transfer(third, 0x9030)]),
+    ]
+}
+
+#[test]
+fn the_worked_example_costs_what_the_page_says() {
+    let timing = page("timing.md");
+    let rows = timing.split("| event | cycles | why |").nth(1).unwrap().lines().skip(2);
+    let mut cycles = Cycles::new(&Machine::preset("textbook-sv39").unwrap());
+    for ((name, events), row) in worked_example().into_iter().zip(rows) {
+        let before = cycles.total();
+        events.into_iter().for_each(|event| cycles.on(event));
+        let expected = format!("| {name} | {} |", cycles.total() - before);
+        assert!(row.starts_with(&expected), "{expected} is on the page as {row}");
+    }
+    let report = cycles.report();
+    let results = [
+        ("cycles", report.total.to_string()),
+        ("translation", report.translation.total().to_string()),
+        ("perfect", report.perfect.total().to_string()),
+        ("overhead", format!("{:.3}", report.overhead.unwrap())),
+        ("walks", report.walk_latency.walks.to_string()),
+        ("mean walk latency", report.walk_latency.mean.unwrap().to_string()),
+        ("50th percentile", report.walk_latency.p50.unwrap().to_string()),
+        ("99th percentile", report.walk_latency.p99.unwrap().to_string()),
+        ("entry reads from memory", report.entry_reads_by_cache.memory.to_string()),
+        ("entry reads from the first-level cache", report.entry_reads_by_cache.l1.to_string()),
+    ];
+    let rows = timing.split("| result | value |").nth(1).unwrap().lines().skip(2);
+    for ((name, value), row) in results.into_iter().zip(rows) {
+        assert_eq!(row, format!("| {name} | {value} |"));
+    }
+    assert_eq!(report.total, 687);
+}

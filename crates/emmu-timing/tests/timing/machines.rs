@@ -1,0 +1,158 @@
+//! Properties of machine descriptions, and of the bundled ones in particular.
+
+use emmu_timing::{Machine, MachineError, PagingFormat, Served};
+use quickcheck::{TestResult, quickcheck};
+
+fn presets() -> impl Iterator<Item = Machine> {
+    Machine::presets().map(|name| Machine::preset(name).unwrap())
+}
+
+#[test]
+fn every_preset_is_called_as_it_calls_itself() {
+    assert!(Machine::presets().eq(presets().map(|machine| machine.name)));
+}
+
+#[test]
+fn the_default_machine_is_the_first_preset() {
+    assert_eq!(Machine::presets().next(), Some(Machine::DEFAULT));
+}
+
+#[test]
+fn every_number_of_every_preset_has_a_source_and_a_confidence() {
+    for machine in presets() {
+        for (part, provenance) in machine.provenance() {
+            let source = provenance.source.as_deref().unwrap_or_default();
+            assert!(!source.is_empty(), "{}: {part} has no source", machine.name);
+            assert!(provenance.confidence.is_some(), "{}: {part}", machine.name);
+        }
+    }
+}
+
+#[test]
+fn every_preset_is_one_that_the_paging_unit_takes() {
+    assert!(presets().all(|machine| machine.paging_config().validate() == Ok(())));
+}
+
+#[test]
+fn there_is_a_preset_of_every_format() {
+    for format in PagingFormat::ALL {
+        assert!(presets().any(|machine| machine.format == format), "{format}");
+    }
+}
+
+#[test]
+fn skylake_has_the_tlbs_of_its_manual() {
+    let config = Machine::preset("skylake-sp").unwrap().paging_config();
+    let emmu_paging::TlbLevel::Split { instruction, data } = &config.tlb[0] else {
+        panic!("the first level is split")
+    };
+    let entries = |bank: &emmu_paging::Bank| -> Vec<_> {
+        bank.iter().map(|table| (table.page_bits.clone(), table.geometry.entries())).collect()
+    };
+    assert_eq!(entries(instruction), [(vec![12], 128), (vec![21], 8)]);
+    assert_eq!(entries(data), [(vec![12], 64), (vec![21], 32), (vec![30], 4)]);
+    let emmu_paging::TlbLevel::Unified(second) = &config.tlb[1] else {
+        panic!("the second level is unified")
+    };
+    assert_eq!(entries(second), [(vec![12, 21], 1536), (vec![30], 16)]);
+}
+
+#[test]
+fn the_canonical_form_reads_back_as_the_same_machine() {
+    for machine in presets() {
+        let text = machine.to_toml();
+        assert_eq!(Machine::from_toml("canonical", &text), Ok(machine), "{text}");
+    }
+}
+
+#[test]
+fn any_words_survive_the_canonical_form() {
+    let mut machine = Machine::preset("textbook-sv39").unwrap();
+    machine.description = "\"quoted\" 'twice', \\ and\nnew lines\u{7f}\0\"\"\"'''ä".to_owned();
+    assert_eq!(Machine::from_toml("canonical", &machine.to_toml()), Ok(machine));
+}
+
+#[test]
+fn words_and_layout_do_not_change_the_hash() {
+    let text =
+        "description='x'\nname = 'a'\nformat = \"riscv-sv39\"\n[memory]\nlatency=1\nsize='1M'";
+    let same = "# a comment\nformat = 'riscv-sv39'\nname='b'\n[prices]\nsource = 'me'\n\
+                [memory]\nsize = 0x10_0000\nlatency = 1\nconfidence='assumed'\n[walker]\ncount = 1";
+    let hash = |text| Machine::from_toml("x", text).unwrap().hash();
+    assert_eq!(hash(text), hash(same));
+    assert_eq!(hash(text).len(), 32);
+}
+
+/// The hash is part of published results: it may change only together with the canonical version.
+#[test]
+fn the_hash_of_a_machine_stays_what_it_is() {
+    let hash = Machine::preset("textbook-sv39").unwrap().hash();
+    assert_eq!(hash, "d55e716581fc66bc106a59cbe67563d6");
+}
+
+#[test]
+fn every_number_counts_in_the_hash() {
+    for name in Machine::presets() {
+        let text = Machine::preset(name).unwrap().to_toml();
+        let hash = |text: &str| Machine::from_toml("x", text).map(|machine| machine.hash());
+        for (index, line) in text.lines().enumerate() {
+            let Some((key, number)) = line.split_once(" = ") else { continue };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+            lines[index] = format!("{key} = {}", number * 2 + u64::from(number == 0));
+            // Twice the ways of a cache or line does not always fit; those that do not are no machines.
+            if let Ok(changed) = hash(&lines.join("\n")) {
+                assert_ne!(Ok(changed), hash(&text), "{name}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_presets_have_different_hashes() {
+    let mut hashes: Vec<_> = presets().map(|machine| machine.hash()).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), Machine::presets().count());
+}
+
+#[test]
+fn a_machine_needs_neither_tlbs_nor_caches_nor_prices() {
+    let text = "name = 'bare'\nformat = 'riscv-sv39'\n[memory]\nsize = '1M'\nlatency = 7";
+    let machine = Machine::from_toml("x", text).unwrap();
+    assert_eq!(machine.paging_config(), emmu_paging::PagingConfig::default());
+    assert_eq!((machine.walker.value.count.get(), machine.walker.value.cache), (1, None));
+    assert_eq!(machine.prices.value.trap_entry, 0);
+}
+
+#[test]
+fn cache_levels_are_named_nearest_first() {
+    assert_eq!(Served::ALL.map(Served::name), ["l1", "l2", "llc", "memory"]);
+}
+
+fn is_one_line(error: &MachineError) -> bool {
+    !error.to_string().contains('\n')
+}
+
+quickcheck! {
+    fn arbitrary_text_is_read_or_refused_in_one_line(text: String) -> bool {
+        Machine::from_toml("x", &text).is_ok() || is_one_line(&Machine::from_toml("x", &text).unwrap_err())
+    }
+
+    /// Most damage to a good description leaves TOML that means something else.
+    fn damaged_descriptions_are_read_or_refused_in_one_line(preset: usize, edits: Vec<(u16, u8)>) -> TestResult {
+        let name = Machine::presets().nth(preset % Machine::presets().count()).unwrap();
+        let mut text = Machine::preset(name).unwrap().to_toml().into_bytes();
+        let letters = b"0123456789-.\"'[]{}=,\n #abcxyzKMG_";
+        for (at, letter) in edits {
+            let at = usize::from(at) % text.len();
+            text[at] = letters[usize::from(letter) % letters.len()];
+        }
+        match String::from_utf8(text) {
+            Ok(text) => TestResult::from_bool(
+                Machine::from_toml("x", &text).map_or_else(|error| is_one_line(&error), |_| true),
+            ),
+            Err(_) => TestResult::discard(),
+        }
+    }
+}
