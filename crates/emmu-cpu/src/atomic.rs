@@ -1,0 +1,236 @@
+//! Atomic read-modify-write, and load-reserved with store-conditional.
+
+use crate::path::Missed;
+use crate::pieces::{self, Found, Piece, put, take};
+use crate::{Cpu, Exception, Stop};
+use emmu_core::{
+    Access, AccessKind, Bus, Fault, PhysAddr, Probe, Transfer, TranslationUnit, VirtAddr, Width,
+};
+
+/// What a load-reserved has reserved: the reservation set is exactly the bytes that it read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reservation {
+    /// First byte, on the bus: all virtual addresses of it share the reservation.
+    addr: PhysAddr,
+    width: Width,
+    /// What the bytes held. The store-conditional compares, so that what others write (a device, the page
+    /// walker) breaks the reservation too.
+    held: u64,
+}
+
+impl Reservation {
+    fn is_touched_by(self, pieces: &[Piece]) -> bool {
+        pieces.iter().any(|piece| piece.touches(self.addr, self.width.bytes()))
+    }
+}
+
+/// Atomics. They must be naturally aligned: otherwise the CPU takes [`Exception::Misaligned`], and there is
+/// no access.
+impl<U, B, P> Cpu<U, B, P>
+where
+    U: TranslationUnit<B, P>,
+    B: Bus,
+    P: Probe,
+{
+    /// Replaces the number at `addr` by `change` of it, as one access that needs the permissions to read and
+    /// to write, and returns what it was. `change` gets the number extended with zeros; the low `width`
+    /// bytes of its result count (RISC-V Unprivileged ISA, "Zaamo"; x86 `lock` prefix).
+    ///
+    /// # Errors
+    /// [`Stop`] if the access is misaligned or refused, or the CPU halted; nothing is changed then.
+    #[inline]
+    pub fn amo(
+        &mut self,
+        addr: VirtAddr,
+        width: Width,
+        change: impl FnOnce(u64) -> u64,
+    ) -> Result<u64, Stop> {
+        let access = self.access(AccessKind::Amo, addr, width as u32);
+        if !is_aligned(access) {
+            return Err(self.misaligned(access));
+        }
+        match self.hot_bytes_mut(self.keys.write, access) {
+            Ok(ram) => Ok(replace(ram, change)),
+            Err(Missed) => self.amo_cold(addr, width, change),
+        }
+    }
+
+    /// Writes `new` if the bytes at `addr` hold `current`, as an [`amo`](Self::amo), and returns what they
+    /// held: the exchange is done exactly when that equals `current` (RISC-V "Zacas"; x86 `cmpxchg`).
+    ///
+    /// # Errors
+    /// Like [`amo`](Self::amo).
+    #[inline]
+    pub fn compare_exchange(
+        &mut self,
+        addr: VirtAddr,
+        width: Width,
+        current: u64,
+        new: u64,
+    ) -> Result<u64, Stop> {
+        self.amo(addr, width, |held| if held == current { new } else { held })
+    }
+
+    /// Reads a number and reserves its bytes on the bus for a [`store_conditional`](Self::store_conditional)
+    /// (RISC-V Unprivileged ISA, "Zalrsc"; AArch64 `ldxr`). To the unit it is a load.
+    ///
+    /// There is one reservation; it ends with the next load-reserved, any store-conditional, a store or
+    /// [`amo`](Self::amo) of this CPU to any of its bytes, or a trap. Bytes that are not contiguous on the
+    /// bus are read, but not reserved.
+    ///
+    /// # Errors
+    /// [`Stop`] if the access is misaligned or refused, or the CPU halted.
+    pub fn load_reserved(&mut self, addr: VirtAddr, width: Width) -> Result<u64, Stop> {
+        let access = self.access(AccessKind::Load, addr, width as u32);
+        if !is_aligned(access) {
+            return Err(self.misaligned(access));
+        }
+        self.begin(access)?;
+        self.translate(access)
+            .and_then(|found| self.load_and_reserve(access, found, width))
+            .map_err(|fault| self.refuse(access, fault))
+    }
+
+    fn load_and_reserve(
+        &mut self,
+        access: Access,
+        found: Found,
+        width: Width,
+    ) -> Result<u64, Fault> {
+        let held = self.load_found(access, found, width)?;
+        self.reservation = match found {
+            Found::Whole(addr) => Some(Reservation { addr, width, held }),
+            Found::Pieces => None,
+        };
+        self.rekey();
+        Ok(held)
+    }
+
+    /// Writes the low `width` bytes of `value` if they are the bytes still reserved by
+    /// [`load_reserved`](Self::load_reserved), and says whether it did; the reservation is over either way
+    /// (RISC-V Unprivileged ISA, "Zalrsc"; AArch64 `stxr`).
+    ///
+    /// To the unit it is a store, also when it fails: it then faults, and sets accessed and dirty bits, as
+    /// if it had been done. That, and that address and width must be those of the load-reserved, is left
+    /// open by the manual.
+    ///
+    /// # Errors
+    /// [`Stop`] if the access is misaligned or refused, or the CPU halted; nothing is written then.
+    pub fn store_conditional(
+        &mut self,
+        addr: VirtAddr,
+        width: Width,
+        value: u64,
+    ) -> Result<bool, Stop> {
+        let access = self.access(AccessKind::Store, addr, width as u32);
+        if !is_aligned(access) {
+            return Err(self.misaligned(access));
+        }
+        self.begin(access)?;
+        self.translate(access)
+            .and_then(|found| self.store_if_reserved(access, found, width, value))
+            .map_err(|fault| self.refuse(access, fault))
+    }
+
+    fn store_if_reserved(
+        &mut self,
+        access: Access,
+        found: Found,
+        width: Width,
+        value: u64,
+    ) -> Result<bool, Fault> {
+        let reservation = self.reservation.take();
+        self.rekey();
+        let (Some(reserved), Found::Whole(addr)) = (reservation, found) else {
+            return Ok(false);
+        };
+        if (addr, width) != (reserved.addr, reserved.width) {
+            return Ok(false);
+        }
+        let piece = Piece { access, addr };
+        let held = self
+            .bus
+            .compare_exchange(addr, width, reserved.held, value & width.mask())
+            .map_err(|error| piece.fault(error))?;
+        let stored = held == reserved.held;
+        if stored {
+            self.probe.on(piece.transferred());
+        }
+        Ok(stored)
+    }
+
+    /// Ends the reservation if a write touched its bytes.
+    #[inline]
+    pub(crate) fn break_reservation(&mut self, access: Access, written: Found) {
+        let Some(reservation) = self.reservation else { return };
+        let touched = match written {
+            Found::Whole(addr) => reservation.is_touched_by(&[Piece { access, addr }]),
+            Found::Pieces => reservation.is_touched_by(&self.pieces),
+        };
+        if touched {
+            self.reservation = None;
+            self.rekey();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn amo_cold(
+        &mut self,
+        addr: VirtAddr,
+        width: Width,
+        change: impl FnOnce(u64) -> u64,
+    ) -> Result<u64, Stop> {
+        let access = self.access(AccessKind::Amo, addr, width as u32);
+        self.begin(access)?;
+        self.translate(access)
+            .and_then(|found| self.replace_found(access, found, width, change))
+            .map_err(|fault| self.refuse(access, fault))
+    }
+
+    /// Reads, changes and writes. The bus agrees to both transfers before it sees either.
+    fn replace_found(
+        &mut self,
+        access: Access,
+        found: Found,
+        width: Width,
+        change: impl FnOnce(u64) -> u64,
+    ) -> Result<u64, Fault> {
+        let whole;
+        let pieces = match found {
+            Found::Whole(addr) => {
+                whole = [Piece { access, addr }];
+                &whole
+            }
+            Found::Pieces => self.pieces.as_slice(),
+        };
+        pieces::check(pieces, &self.bus, Transfer::Read)?;
+        pieces::check(pieces, &self.bus, Transfer::Write)?;
+        let mut bytes = [0; 8];
+        let bytes = &mut bytes[..width as usize];
+        // One event for both transfers: that of the write.
+        pieces::read(pieces, &mut self.bus, &mut (), bytes)?;
+        let old = take(bytes);
+        self.store_found(access, found, width, change(old))?;
+        Ok(old)
+    }
+
+    #[cold]
+    fn misaligned(&mut self, access: Access) -> Stop {
+        self.raise(Exception::Misaligned(access))
+    }
+}
+
+/// Changes the number that `bytes` hold, and returns what it was.
+#[inline(always)]
+fn replace(bytes: &mut [u8], change: impl FnOnce(u64) -> u64) -> u64 {
+    let old = take(bytes);
+    put(bytes, change(old));
+    old
+}
+
+/// Whether the address is a multiple of the size, which is a power of two.
+#[inline(always)]
+fn is_aligned(access: Access) -> bool {
+    access.addr.raw() & (u64::from(access.size) - 1) == 0
+}

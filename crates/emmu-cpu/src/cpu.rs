@@ -1,0 +1,211 @@
+//! The CPU and what it is made of.
+
+use crate::atomic::Reservation;
+use crate::hot::{HotTable, Key};
+use crate::pieces::Piece;
+use crate::{Exception, Stop, Trap};
+use alloc::vec::Vec;
+use emmu_core::{Access, AccessKind, Bus, Privilege, Probe, TranslationUnit, VirtAddr};
+
+/// One CPU as its memory sees it: every fetch, load and store goes through the translation unit `U` to
+/// the bus `B`, and is told to the probe `P`.
+///
+/// It decodes no instructions. Whoever plays them (an operating-system model, an emulator's core, a trace)
+/// calls [`fetch`](Self::fetch), [`load`](Self::load), [`store`](Self::store) and so on, and follows a
+/// [`Stop::Trap`] to the handler.
+///
+/// It boots in supervisor mode, with `pc` 0 and without a handler.
+#[derive(Clone, Debug)]
+pub struct Cpu<U, B, P = ()> {
+    pub(crate) unit: U,
+    pub(crate) bus: B,
+    pub(crate) probe: P,
+    pub(crate) privilege: Privilege,
+    pub(crate) pc: VirtAddr,
+    /// Where the handler is.
+    pub(crate) vector: Option<VirtAddr>,
+    pub(crate) trap: Option<Trap>,
+    /// What halted the CPU.
+    pub(crate) halted: Option<Exception>,
+    /// The access to repeat after a return from its trap.
+    pub(crate) restart: Option<Access>,
+    /// The probe knows of the access already that now takes the long way.
+    pub(crate) begun: bool,
+    pub(crate) reservation: Option<Reservation>,
+    pub(crate) hot: HotTable,
+    pub(crate) keys: Keys,
+    /// The pieces of an access that has several.
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) accelerator: bool,
+}
+
+/// The keys to the hot table under the present state of the CPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keys {
+    pub(crate) read: Key,
+    pub(crate) write: Key,
+}
+
+impl<U, B> Cpu<U, B>
+where
+    U: TranslationUnit<B, ()>,
+    B: Bus,
+{
+    /// A CPU that tells nobody what it does.
+    #[must_use]
+    pub fn new(unit: U, bus: B) -> Self {
+        Self::with_probe(unit, bus, ())
+    }
+}
+
+impl<U, B, P> Cpu<U, B, P>
+where
+    U: TranslationUnit<B, P>,
+    B: Bus,
+    P: Probe,
+{
+    /// A CPU that tells `probe` what it does.
+    #[must_use]
+    pub fn with_probe(unit: U, bus: B, probe: P) -> Self {
+        let hot = HotTable::new();
+        let key = hot.key(Privilege::Supervisor);
+        Self {
+            unit,
+            bus,
+            probe,
+            privilege: Privilege::Supervisor,
+            pc: VirtAddr::ZERO,
+            vector: None,
+            trap: None,
+            halted: None,
+            restart: None,
+            begun: false,
+            reservation: None,
+            hot,
+            keys: Keys { read: key, write: key },
+            pieces: Vec::new(),
+            accelerator: true,
+        }
+    }
+
+    /// The translation unit.
+    #[must_use]
+    pub const fn unit(&self) -> &U {
+        &self.unit
+    }
+
+    /// The translation unit, past the CPU's back: no privilege is asked for, no event told.
+    pub fn unit_mut(&mut self) -> &mut U {
+        self.forget();
+        &mut self.unit
+    }
+
+    /// The bus.
+    #[must_use]
+    pub const fn bus(&self) -> &B {
+        &self.bus
+    }
+
+    /// The bus, past the CPU's back, as a device or a debugger uses it.
+    pub fn bus_mut(&mut self) -> &mut B {
+        self.forget();
+        &mut self.bus
+    }
+
+    /// The probe.
+    #[must_use]
+    pub const fn probe(&self) -> &P {
+        &self.probe
+    }
+
+    /// The probe, to read out or to reset.
+    pub const fn probe_mut(&mut self) -> &mut P {
+        &mut self.probe
+    }
+
+    /// Takes the CPU apart.
+    #[must_use]
+    pub fn into_parts(self) -> (U, B, P) {
+        (self.unit, self.bus, self.probe)
+    }
+
+    /// The mode the CPU is in.
+    #[must_use]
+    pub const fn privilege(&self) -> Privilege {
+        self.privilege
+    }
+
+    /// Puts the CPU into a mode. No instruction does this: it is for an embedder whose own core holds the
+    /// mode, and for firmware that runs before the program.
+    pub fn set_privilege(&mut self, privilege: Privilege) {
+        self.privilege = privilege;
+        self.rekey();
+    }
+
+    /// Where the program is.
+    #[must_use]
+    pub const fn pc(&self) -> VirtAddr {
+        self.pc
+    }
+
+    /// A jump. Whoever plays the instructions also moves `pc` on from one to the next.
+    #[inline]
+    pub const fn set_pc(&mut self, pc: VirtAddr) {
+        self.pc = pc;
+    }
+
+    /// The exception that halted the CPU, if it is halted.
+    #[must_use]
+    pub const fn halted(&self) -> Option<Exception> {
+        self.halted
+    }
+
+    /// Puts the CPU into the state in which it boots. Unit, bus and probe stay as they are.
+    pub fn reset(&mut self) {
+        self.privilege = Privilege::Supervisor;
+        self.pc = VirtAddr::ZERO;
+        self.vector = None;
+        self.trap = None;
+        self.halted = None;
+        self.restart = None;
+        self.reservation = None;
+        self.forget();
+    }
+
+    /// Whether the CPU may remember where in the host's memory a page is; it may from the start. Nothing
+    /// but the host's time depends on it.
+    pub fn set_accelerator(&mut self, on: bool) {
+        self.accelerator = on;
+        self.forget();
+    }
+
+    /// Drops the accelerator's table.
+    fn forget(&mut self) {
+        self.hot.clear();
+        self.rekey();
+    }
+
+    /// Makes the keys fit the state. To be called after every change of `privilege`, `halted`, `restart`
+    /// and `reservation`: closed keys send the next access through the cold path, which looks at these.
+    pub(crate) fn rekey(&mut self) {
+        let key = self.hot.key(self.privilege);
+        let closed = !self.accelerator || self.halted.is_some() || self.restart.is_some();
+        let read = if closed { key.closed() } else { key };
+        let write = if self.reservation.is_some() { read.closed() } else { read };
+        self.keys = Keys { read, write };
+    }
+
+    /// An access of this CPU in its present mode.
+    #[inline(always)]
+    pub(crate) const fn access(&self, kind: AccessKind, addr: VirtAddr, size: u32) -> Access {
+        Access::new(kind, addr, size).with_privilege(self.privilege)
+    }
+
+    /// Refuses every operation of a halted CPU.
+    pub(crate) fn running(&self) -> Result<(), Stop> {
+        match self.halted {
+            Some(exception) => Err(Stop::Halted(exception)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The two ways of an access: the short one through the hot table, and the long one through the unit.
+
+use crate::hot::{Hit, Key};
+use crate::pieces::{self, Found, Piece, take};
+use crate::{Cpu, Exception, Stop};
+use emmu_core::{
+    Access, AccessKind, Bus, Cause, Event, Fault, Probe, RAM_PAGE_BITS, Transfer, Translation,
+    TranslationUnit, VirtAddr, Width,
+};
+
+/// The hot table could not serve an access: it has to take the long way.
+pub(crate) struct Missed;
+
+/// The short way: does and tells what the long way would, and gives the bytes in RAM.
+impl<U, B, P> Cpu<U, B, P>
+where
+    U: TranslationUnit<B, P>,
+    B: Bus,
+    P: Probe,
+{
+    /// The bytes of an access, to read.
+    #[inline(always)]
+    pub(crate) fn hot_bytes(&mut self, key: Key, access: Access) -> Result<&[u8], Missed> {
+        let hit = self.hot.find(key, access).ok_or(Missed)?;
+        let bytes = self.bus.ram().get(hit.range(access)).ok_or(Missed)?;
+        if !repeat(&mut self.unit, &mut self.probe, hit, access) {
+            self.begun = true;
+            return Err(Missed);
+        }
+        Ok(bytes)
+    }
+
+    /// The bytes of an access, to write.
+    #[inline(always)]
+    pub(crate) fn hot_bytes_mut(&mut self, key: Key, access: Access) -> Result<&mut [u8], Missed> {
+        let hit = self.hot.find(key, access).ok_or(Missed)?;
+        let bytes = self.bus.ram_mut().get_mut(hit.range(access)).ok_or(Missed)?;
+        if !repeat(&mut self.unit, &mut self.probe, hit, access) {
+            self.begun = true;
+            return Err(Missed);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Begins the access and repeats its translation, if the unit agrees.
+#[inline(always)]
+fn repeat<U: TranslationUnit<B, P>, B, P: Probe>(
+    unit: &mut U,
+    probe: &mut P,
+    hit: Hit,
+    access: Access,
+) -> bool {
+    probe.on(Event::Access(access));
+    let agreed = unit.repeat(hit.ticket, access, probe);
+    if agreed {
+        probe.on(Event::Transfer { access, addr: hit.addr });
+    }
+    agreed
+}
+
+/// The turn-off from the short way to the long one.
+///
+/// These are calls that the compiler knows to be rare. Their arguments are numbers, so that the short way
+/// need not put an `Access` into memory for them; and they do nothing themselves, as what is called from
+/// rare code is hardly inlined.
+impl<U, B, P> Cpu<U, B, P>
+where
+    U: TranslationUnit<B, P>,
+    B: Bus,
+    P: Probe,
+{
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn load_cold(
+        &mut self,
+        kind: AccessKind,
+        addr: VirtAddr,
+        width: Width,
+    ) -> Result<u64, Stop> {
+        self.load_long(kind, addr, width)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn store_cold(
+        &mut self,
+        addr: VirtAddr,
+        width: Width,
+        value: u64,
+    ) -> Result<(), Stop> {
+        self.store_long(addr, width, value)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn read_cold(&mut self, access: Access, bytes: &mut [u8]) -> Result<(), Stop> {
+        self.read_long(access, bytes)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn write_cold(&mut self, access: Access, bytes: &[u8]) -> Result<(), Stop> {
+        self.write_long(access, bytes)
+    }
+}
+
+/// The long way.
+impl<U, B, P> Cpu<U, B, P>
+where
+    U: TranslationUnit<B, P>,
+    B: Bus,
+    P: Probe,
+{
+    #[inline(never)]
+    fn load_long(&mut self, kind: AccessKind, addr: VirtAddr, width: Width) -> Result<u64, Stop> {
+        let access = self.access(kind, addr, width as u32);
+        self.begin(access)?;
+        self.translate(access)
+            .and_then(|found| self.load_found(access, found, width))
+            .map_err(|fault| self.refuse(access, fault))
+    }
+
+    #[inline(never)]
+    fn store_long(&mut self, addr: VirtAddr, width: Width, value: u64) -> Result<(), Stop> {
+        let access = self.access(AccessKind::Store, addr, width as u32);
+        self.begin(access)?;
+        self.translate(access)
+            .and_then(|found| self.store_found(access, found, width, value))
+            .map_err(|fault| self.refuse(access, fault))
+    }
+
+    #[inline(never)]
+    fn read_long(&mut self, access: Access, bytes: &mut [u8]) -> Result<(), Stop> {
+        self.begin(access)?;
+        self.translate(access)
+            .and_then(|found| match found {
+                Found::Whole(addr) => {
+                    Piece { access, addr }.read(&mut self.bus, &mut self.probe, bytes)
+                }
+                Found::Pieces => self.read_pieces(bytes),
+            })
+            .map_err(|fault| self.refuse(access, fault))
+    }
+
+    #[inline(never)]
+    fn write_long(&mut self, access: Access, bytes: &[u8]) -> Result<(), Stop> {
+        self.begin(access)?;
+        self.translate(access)
+            .and_then(|found| {
+                match found {
+                    Found::Whole(addr) => {
+                        Piece { access, addr }.write(&mut self.bus, &mut self.probe, bytes)?;
+                    }
+                    Found::Pieces => self.write_pieces(bytes)?,
+                }
+                self.break_reservation(access, found);
+                Ok(())
+            })
+            .map_err(|fault| self.refuse(access, fault))
+    }
+
+    /// Tells the probe of the access, unless the short way has done so.
+    #[inline]
+    pub(crate) fn begin(&mut self, access: Access) -> Result<(), Stop> {
+        self.running()?;
+        if core::mem::take(&mut self.begun) {
+            return Ok(());
+        }
+        let restarts = self.restart.is_some() && self.is_restart(access);
+        self.probe.on(if restarts { Event::Restart(access) } else { Event::Access(access) });
+        Ok(())
+    }
+
+    /// Whether this first access after the return from a trap is the one that caused it.
+    fn is_restart(&mut self, access: Access) -> bool {
+        let repaired = self.restart.take();
+        self.rekey();
+        repaired == Some(access)
+    }
+
+    /// Finds where the access goes, and remembers the way if it is short enough.
+    #[inline(always)]
+    pub(crate) fn translate(&mut self, access: Access) -> Result<Found, Fault> {
+        let Self { unit, bus, probe, pieces, .. } = self;
+        let (found, first) = pieces::translate(access, unit, bus, probe, pieces)?;
+        self.remember(access, first);
+        Ok(found)
+    }
+
+    #[inline]
+    /// Fills the hot table if the access lies in one RAM page and the unit gave a ticket for it.
+    fn remember(&mut self, access: Access, found: Translation) {
+        let Some(ticket) = found.ticket else { return };
+        let within = access.addr.offset(RAM_PAGE_BITS);
+        let inside = within + u64::from(access.size) <= 1 << RAM_PAGE_BITS;
+        if !self.accelerator || !inside || found.addr.offset(RAM_PAGE_BITS) != within {
+            return;
+        }
+        if let Some(offset) = self.bus.ram_page(found.addr) {
+            self.hot.fill(access, ticket, found.addr.align_down(RAM_PAGE_BITS), offset);
+        }
+    }
+
+    /// Moves a number to the program.
+    #[inline(always)]
+    pub(crate) fn load_found(
+        &mut self,
+        access: Access,
+        found: Found,
+        width: Width,
+    ) -> Result<u64, Fault> {
+        match found {
+            Found::Whole(addr) => {
+                Piece { access, addr }.load(&mut self.bus, &mut self.probe, width)
+            }
+            Found::Pieces => {
+                let mut bytes = [0; 8];
+                let bytes = &mut bytes[..width as usize];
+                self.read_pieces(bytes).map(|()| take(bytes))
+            }
+        }
+    }
+
+    /// Moves a number from the program, and breaks a reservation of its bytes.
+    #[inline(always)]
+    pub(crate) fn store_found(
+        &mut self,
+        access: Access,
+        found: Found,
+        width: Width,
+        value: u64,
+    ) -> Result<(), Fault> {
+        match found {
+            Found::Whole(addr) => {
+                Piece { access, addr }.store(&mut self.bus, &mut self.probe, width, value)?;
+            }
+            Found::Pieces => self.write_pieces(&value.to_le_bytes()[..width as usize])?,
+        }
+        self.break_reservation(access, found);
+        Ok(())
+    }
+
+    /// The bus is asked about all pieces before the first moves. What is contiguous it refuses as a whole.
+    #[inline(never)]
+    fn read_pieces(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
+        pieces::check(&self.pieces, &self.bus, Transfer::Read)?;
+        pieces::read(&self.pieces, &mut self.bus, &mut self.probe, bytes)
+    }
+
+    #[inline(never)]
+    fn write_pieces(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        pieces::check(&self.pieces, &self.bus, Transfer::Write)?;
+        pieces::write(&self.pieces, &mut self.bus, &mut self.probe, bytes)
+    }
+
+    /// Raises the fault of a piece of `access`.
+    #[cold]
+    pub(crate) fn refuse(&mut self, access: Access, fault: Fault) -> Stop {
+        self.probe.on(Event::Fault { access, cause: fault.cause });
+        self.raise(Exception::Fault(fault.within(access)))
+    }
+
+    /// No bytes are no access, and too many are none either.
+    #[cold]
+    pub(crate) fn refuse_size(&mut self, access: Access, len: usize) -> Result<(), Stop> {
+        self.running()?;
+        if len == 0 {
+            return Ok(());
+        }
+        let access = access.at(access.addr, u32::MAX);
+        self.begin(access)?;
+        Err(self.refuse(access, Fault::new(access, Cause::Bounds)))
+    }
+}

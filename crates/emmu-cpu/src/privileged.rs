@@ -1,0 +1,171 @@
+//! Registers, invalidation, traps: what only the operating system may do, and how it gets to do it.
+
+use crate::{Cpu, Exception, Illegal, Operation, Stop, Trap};
+use emmu_core::{
+    Bus, Event, Invalidate, Privilege, Probe, RegisterError, RegisterId, RegisterInfo,
+    TranslationUnit, VirtAddr, find_register,
+};
+
+/// Privileged operations. From a mode without the privilege each takes
+/// [`Exception::IllegalInstruction`] and leaves everything as it is.
+impl<U, B, P> Cpu<U, B, P>
+where
+    U: TranslationUnit<B, P>,
+    B: Bus,
+    P: Probe,
+{
+    /// The translation unit's register of this name, as its manual writes it in lower case.
+    #[must_use]
+    pub fn register(&self, name: &str) -> Option<RegisterInfo> {
+        find_register(self.unit.registers(), name)
+    }
+
+    /// Reads a register of the translation unit. The register says which privilege that needs.
+    ///
+    /// # Errors
+    /// [`Stop`] with [`Exception::IllegalInstruction`] if there is no such register, or the privilege is
+    /// missing.
+    pub fn read_register(&mut self, id: RegisterId) -> Result<u64, Stop> {
+        self.permit_register(id, Operation::ReadRegister(id))?;
+        self.unit.read_register(id).map_err(|error| self.refuse_register(error))
+    }
+
+    /// Writes a register of the translation unit: the page-table pointer, base and bounds. The register
+    /// says which privilege that needs.
+    ///
+    /// # Errors
+    /// [`Stop`]; the register is unchanged then. [`Exception::IllegalInstruction`] if there is no such
+    /// register, or the privilege is missing; [`Exception::RegisterRefused`] if the manual says that the
+    /// value faults; [`Stop::NotModelled`] if emmu does not know what it does.
+    pub fn write_register(&mut self, id: RegisterId, value: u64) -> Result<(), Stop> {
+        self.permit_register(id, Operation::WriteRegister(id))?;
+        self.unit
+            .write_register(id, value, &mut self.bus, &mut self.probe)
+            .map_err(|error| self.refuse_register(error))?;
+        self.probe.on(Event::RegisterWrite(id));
+        Ok(())
+    }
+
+    /// Makes the unit forget cached translations: RISC-V `sfence.vma`, x86 `invlpg`, AArch64 `tlbi`.
+    ///
+    /// # Errors
+    /// [`Stop`] if the privilege is missing.
+    pub fn invalidate(&mut self, scope: Invalidate) -> Result<(), Stop> {
+        self.permit(Operation::Invalidate, Privilege::Supervisor)?;
+        self.unit.invalidate(scope);
+        self.probe.on(Event::Invalidate(scope));
+        Ok(())
+    }
+
+    /// Says where the handler of all exceptions is: RISC-V `stvec`, AArch64 `VBAR_EL1`, x86 `lidt`.
+    ///
+    /// # Errors
+    /// [`Stop`] if the privilege is missing.
+    pub fn install_handler(&mut self, vector: VirtAddr) -> Result<(), Stop> {
+        self.permit(Operation::InstallHandler, Privilege::Supervisor)?;
+        self.vector = Some(vector);
+        Ok(())
+    }
+
+    /// Calls the operating system: RISC-V `ecall`, x86 `syscall`, AArch64 `svc`. The saved `pc` is that of the
+    /// call itself, as on RISC-V; the handler moves it on.
+    pub fn system_call(&mut self) -> Stop {
+        self.raise(Exception::SystemCall(self.privilege))
+    }
+
+    /// Takes an exception, as the operations here do by themselves: for whoever plays the instructions, and
+    /// finds one that does not exist.
+    ///
+    /// With a handler, the CPU saves a [`Trap`], leaves user for supervisor mode (no trap goes down from a
+    /// higher one: RISC-V Privileged ISA, 1.2), drops the reservation and stands at the handler. Without, it
+    /// halts.
+    #[cold]
+    pub fn raise(&mut self, exception: Exception) -> Stop {
+        if let Err(stop) = self.running() {
+            return stop;
+        }
+        self.restart = None;
+        self.reservation = None;
+        let stop = match self.vector {
+            Some(vector) => self.enter(vector, exception),
+            None => {
+                self.halted = Some(exception);
+                Stop::DoubleFault(exception)
+            }
+        };
+        self.rekey();
+        stop
+    }
+
+    fn enter(&mut self, vector: VirtAddr, exception: Exception) -> Stop {
+        let (pc, privilege) = (self.pc, self.privilege);
+        self.trap = Some(Trap { pc, privilege, exception: Some(exception) });
+        self.privilege = privilege.max(Privilege::Supervisor);
+        self.pc = vector;
+        self.probe.on(Event::TrapEnter);
+        Stop::Trap(exception)
+    }
+
+    /// What the last trap saved, until the return from it.
+    #[must_use]
+    pub const fn trap(&self) -> Option<&Trap> {
+        self.trap.as_ref()
+    }
+
+    /// Replaces what the last trap saved: to start a program, to switch to another, to skip an instruction,
+    /// or to undo what a trap inside the handler overwrote.
+    ///
+    /// # Errors
+    /// [`Stop`] if the privilege is missing: that of the operating system, and at least that of the record.
+    pub fn set_trap(&mut self, trap: Trap) -> Result<(), Stop> {
+        self.permit(Operation::SetTrap, trap.privilege.max(Privilege::Supervisor))?;
+        self.trap = Some(trap);
+        Ok(())
+    }
+
+    /// Goes back to the mode and `pc` that the trap saved, and forgets the record: RISC-V `sret`, x86 `iret`,
+    /// AArch64 `eret`. If the next access is the one that caused the trap, it is a restart.
+    ///
+    /// # Errors
+    /// [`Stop`] if the privilege is missing, or no trap is saved ([`Illegal::NoTrap`]).
+    pub fn return_from_trap(&mut self) -> Result<(), Stop> {
+        self.permit(Operation::ReturnFromTrap, Privilege::Supervisor)?;
+        let Some(trap) = self.trap.take() else {
+            return Err(self.raise(Illegal::NoTrap.into()));
+        };
+        self.pc = trap.pc;
+        self.privilege = trap.privilege;
+        self.reservation = None;
+        self.restart = trap.exception.and_then(|exception| exception.access());
+        self.rekey();
+        self.probe.on(Event::TrapReturn);
+        Ok(())
+    }
+
+    fn permit_register(&mut self, id: RegisterId, operation: Operation) -> Result<(), Stop> {
+        self.running()?;
+        match self.unit.registers().iter().find(|info| info.id == id) {
+            Some(info) => self.permit(operation, info.privilege),
+            None => Err(self.raise(Illegal::NoRegister(id).into())),
+        }
+    }
+
+    fn permit(&mut self, operation: Operation, needed: Privilege) -> Result<(), Stop> {
+        self.running()?;
+        let held = self.privilege;
+        if held >= needed {
+            return Ok(());
+        }
+        Err(self.raise(Illegal::Privileged { operation, needed, held }.into()))
+    }
+
+    fn refuse_register(&mut self, error: RegisterError) -> Stop {
+        match error {
+            RegisterError::NotModelled { .. } => Stop::NotModelled(error),
+            RegisterError::Unknown { id } => self.raise(Illegal::NoRegister(id).into()),
+            RegisterError::Reserved { .. } | RegisterError::Bus { .. } => {
+                self.raise(Exception::RegisterRefused(error))
+            }
+        }
+    }
+}
