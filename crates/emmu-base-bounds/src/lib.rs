@@ -56,9 +56,12 @@ pub struct BaseBounds {
 
 impl BaseBounds {
     /// Number of the register `base`: the physical address of the program's byte 0.
-    pub const BASE: RegisterId = RegisterId(0);
+    ///
+    /// The textbook gives no numbers; these two are free in all of emmu's other units, so that a
+    /// [`emmu_core::Chain`] can have both.
+    pub const BASE: RegisterId = RegisterId(0x10);
     /// Number of the register `bounds`: see [`Convention`].
-    pub const BOUNDS: RegisterId = RegisterId(1);
+    pub const BOUNDS: RegisterId = RegisterId(0x11);
 
     /// A unit after reset.
     #[must_use]

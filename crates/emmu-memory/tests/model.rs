@@ -80,6 +80,10 @@ impl Arbitrary for Addr {
             *g.choose(&[0, 1, 4, 7, 8, 0x10, 0x7ff, 0x800, 0x1000, 0x17f3]).expect("not empty");
         Self(if bool::arbitrary(g) { edge.wrapping_add(away) } else { edge.wrapping_sub(away) })
     }
+
+    fn shrink(&self) -> Box<dyn Iterator<Item = Self>> {
+        Box::new(self.0.shrink().map(Self))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

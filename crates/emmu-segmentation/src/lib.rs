@@ -1,0 +1,44 @@
+//! Segmentation: every region of a program has a base, bounds, a direction to grow in and permissions.
+//!
+//! Models: a few segment registers in hardware (Arpaci-Dusseau, "Operating Systems: Three Easy Pieces",
+//! ch. 16, "Segmentation"). The segment is named by the top bits of the address, or follows from what the
+//! access is for: see [`Selection`]. Segments grow up from their base or down from it, and allow reading,
+//! writing and executing, each or not: see [`Segment`]. Programs are translated; the operating system runs
+//! in physical memory, as in the book, so supervisor and machine accesses go where they say.
+//!
+//! Does not model: segment tables in memory, and x86's segment registers.
+//!
+//! Which type you want: [`Segmentation`].
+//!
+//! The book's example of a stack: 16 bytes of address space, base 18, bounds 5, growing down.
+//!
+//! ```
+//! use emmu_core::{Access, Cause, PhysAddr, Privilege, TranslationUnit, VirtAddr};
+//! use emmu_segmentation::{Segment, SegmentFlags, Segmentation, Selection};
+//!
+//! let stack = SegmentFlags::READ | SegmentFlags::WRITE | SegmentFlags::GROWS_DOWN;
+//! let mut unit = Segmentation::new(4, Selection::Explicit { selector_bits: 0, segments: 1 })?
+//!     .with_segment(0, Segment { base: 18, bounds: 5, flags: stack })?;
+//!
+//! let mut load = |addr| {
+//!     let access = Access::load(VirtAddr::new(addr), 1).with_privilege(Privilege::User);
+//!     TranslationUnit::<(), ()>::translate(&mut unit, access, &mut (), &mut ())
+//! };
+//! assert_eq!(load(11)?.addr, PhysAddr::new(13));
+//! assert_eq!(load(15)?.addr, PhysAddr::new(17));
+//! assert_eq!(load(10).unwrap_err().cause, Cause::Bounds);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![no_std]
+
+extern crate alloc;
+
+mod register;
+mod segment;
+mod selection;
+mod unit;
+
+pub use register::{base_register, bounds_register, flags_register};
+pub use segment::{Segment, SegmentFlags};
+pub use selection::{CODE, DATA, GeometryError, MAX_SEGMENTS, STACK, Selection};
+pub use unit::Segmentation;

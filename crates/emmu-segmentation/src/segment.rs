@@ -1,0 +1,81 @@
+//! One segment: where it is, how large, in which direction it grows and what it allows.
+
+use emmu_core::{AccessKind, PhysAddr};
+
+bitflags::bitflags! {
+    /// The flags register of a segment.
+    ///
+    /// | bit | 3 | 2 | 1 | 0 |
+    /// |---|---|---|---|---|
+    /// | | grows down | execute | write | read |
+    ///
+    /// All other bits are reserved.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct SegmentFlags: u64 {
+        /// Loads are allowed.
+        const READ = 1 << 0;
+        /// Stores are allowed.
+        const WRITE = 1 << 1;
+        /// Fetches are allowed.
+        const EXECUTE = 1 << 2;
+        /// The segment ends where its part of the address space ends, and grows towards lower addresses.
+        const GROWS_DOWN = 1 << 3;
+    }
+}
+
+/// The registers of one segment. After reset all are zeros: no byte is within bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Segment {
+    /// Physical address of its first byte; of the byte past its last one, if it grows down (which
+    /// therefore cannot be the last byte of the 64-bit space).
+    pub base: u64,
+    /// How many bytes it has.
+    pub bounds: u64,
+    /// Direction and permissions.
+    pub flags: SegmentFlags,
+}
+
+impl Segment {
+    /// Where the byte at `offset` is, and how many are there from it on. `last` is the largest offset that
+    /// a segment can have here.
+    #[inline]
+    pub(crate) fn locate(&self, offset: u64, last: u64) -> Option<(PhysAddr, u64)> {
+        if self.flags.contains(SegmentFlags::GROWS_DOWN) {
+            self.locate_down(last.checked_sub(offset)?)
+        } else {
+            self.locate_up(offset)
+        }
+    }
+
+    /// Grows up: the offset must be below the bounds, and is added to the base.
+    #[inline]
+    fn locate_up(&self, offset: u64) -> Option<(PhysAddr, u64)> {
+        let left = self.bounds.checked_sub(offset)?;
+        let addr = self.base.checked_add(offset)?;
+        let span = left.min((u64::MAX - addr).saturating_add(1));
+        (span > 0).then_some((PhysAddr::new(addr), span))
+    }
+
+    /// Grows down: the book's negative offset is the offset less the maximum size, −1 for the last byte.
+    /// Its magnitude must be at most the bounds, and is taken from the base. `above` is the magnitude less
+    /// one, which has room in 64 bits even where a segment can have 2^64 bytes.
+    #[inline]
+    fn locate_down(&self, above: u64) -> Option<(PhysAddr, u64)> {
+        if above >= self.bounds {
+            return None;
+        }
+        let addr = self.base.checked_sub(above + 1)?;
+        Some((PhysAddr::new(addr), above + 1))
+    }
+
+    /// Whether the flags allow this kind of access.
+    #[inline]
+    pub(crate) fn permits(&self, kind: AccessKind) -> bool {
+        self.flags.contains(match kind {
+            AccessKind::Fetch => SegmentFlags::EXECUTE,
+            AccessKind::Load => SegmentFlags::READ,
+            AccessKind::Store => SegmentFlags::WRITE,
+            AccessKind::Amo => SegmentFlags::READ.union(SegmentFlags::WRITE),
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! Which segment an access is made to.
+
+use emmu_core::{Access, AccessFlags, AccessKind, Cause, low_mask};
+use thiserror::Error;
+
+/// The most segments that a unit can have.
+pub const MAX_SEGMENTS: u32 = 16;
+
+/// The segment of fetches under [`Selection::Implicit`].
+pub const CODE: u32 = 0;
+/// The segment of data that is not on the stack under [`Selection::Implicit`].
+pub const DATA: u32 = 1;
+/// The segment of data on the stack under [`Selection::Implicit`].
+pub const STACK: u32 = 2;
+
+/// How the segment of an access is found (OSTEP 16.2, "Which segment are we referring to?").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Selection {
+    /// By the top bits of the address; the rest is the offset. A selector without a segment faults with
+    /// [`Cause::NoSegment`].
+    Explicit {
+        /// How many bits of the address are the selector; 0 for a single segment.
+        selector_bits: u32,
+        /// How many segments there are, from selector 0 on.
+        segments: u32,
+    },
+    /// By what the access is for: fetches use [`CODE`], accesses with [`AccessFlags::STACK`] use [`STACK`],
+    /// all others [`DATA`]. The whole address is the offset.
+    Implicit,
+}
+
+impl Selection {
+    pub(crate) const fn segments(self) -> u32 {
+        match self {
+            Self::Explicit { segments, .. } => segments,
+            Self::Implicit => 3,
+        }
+    }
+
+    pub(crate) const fn selector_bits(self) -> u32 {
+        match self {
+            Self::Explicit { selector_bits, .. } => selector_bits,
+            Self::Implicit => 0,
+        }
+    }
+}
+
+/// Why a unit of this shape cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+pub enum GeometryError {
+    /// Addresses have too few or too many bits.
+    #[error("addresses of {address_bits} bits; expected 1 to 64")]
+    AddressBits {
+        /// What was asked for.
+        address_bits: u32,
+    },
+    /// The selector leaves no bit for the offset.
+    #[error(
+        "a selector of {selector_bits} bits in addresses of {address_bits}; expected fewer than that"
+    )]
+    SelectorBits {
+        /// What was asked for.
+        selector_bits: u32,
+        /// The width of addresses.
+        address_bits: u32,
+    },
+    /// There are no segments, or more than selectors or registers.
+    #[error("{segments} segments; expected 1 to {most}")]
+    Segments {
+        /// What was asked for.
+        segments: u32,
+        /// How many there can be.
+        most: u32,
+    },
+}
+
+/// How addresses are cut into selector and offset; checked once, so that nothing here can go wrong later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    pub(crate) address_bits: u32,
+    pub(crate) selection: Selection,
+}
+
+impl Geometry {
+    pub(crate) fn new(address_bits: u32, selection: Selection) -> Result<Self, GeometryError> {
+        let (segments, selector_bits) = (selection.segments(), selection.selector_bits());
+        if !(1..=64).contains(&address_bits) {
+            return Err(GeometryError::AddressBits { address_bits });
+        }
+        if selector_bits >= address_bits && selector_bits > 0 {
+            return Err(GeometryError::SelectorBits { selector_bits, address_bits });
+        }
+        let most = match selection {
+            Selection::Explicit { .. } => 1u32 << selector_bits.min(MAX_SEGMENTS.ilog2()),
+            Selection::Implicit => segments,
+        };
+        if !(1..=most).contains(&segments) {
+            return Err(GeometryError::Segments { segments, most });
+        }
+        Ok(Self { address_bits, selection })
+    }
+
+    /// The largest offset that a segment can have.
+    #[inline]
+    pub(crate) fn last_offset(self) -> u64 {
+        low_mask(self.offset_bits())
+    }
+
+    #[inline]
+    fn offset_bits(self) -> u32 {
+        self.address_bits - self.selection.selector_bits()
+    }
+
+    /// The segment that the access is made to, and the offset in it.
+    #[inline]
+    pub(crate) fn select(self, access: Access) -> Result<(u64, u64), Cause> {
+        let addr = access.addr;
+        if addr.raw() > low_mask(self.address_bits) {
+            return Err(Cause::NonCanonical);
+        }
+        let segment = match self.selection {
+            Selection::Explicit { selector_bits, .. } => {
+                addr.bits(self.offset_bits(), selector_bits)
+            }
+            Selection::Implicit => implied(access).into(),
+        };
+        Ok((segment, addr.offset(self.offset_bits())))
+    }
+
+    /// Whether the kind of an access and its address say all that selection asks for.
+    #[inline]
+    pub(crate) fn ignores_flags(self, kind: AccessKind) -> bool {
+        self.selection != Selection::Implicit || kind == AccessKind::Fetch
+    }
+}
+
+#[inline]
+fn implied(access: Access) -> u32 {
+    match access.kind {
+        AccessKind::Fetch => CODE,
+        _ if access.flags.contains(AccessFlags::STACK) => STACK,
+        _ => DATA,
+    }
+}

@@ -1,0 +1,181 @@
+//! The translation unit.
+
+use crate::register::{self, Field};
+use crate::selection::Geometry;
+use crate::{GeometryError, Segment, SegmentFlags, Selection};
+use alloc::vec;
+use alloc::vec::Vec;
+use emmu_core::{
+    Access, Cause, Fault, Invalidate, PhysAddr, Privilege, RAM_PAGE_BITS, RegisterError,
+    RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit, low_mask,
+};
+
+/// Segment registers and what the hardware does with them.
+///
+/// An access is checked in this order, and faults with the first cause that applies: the address is wider
+/// than the address space ([`Cause::NonCanonical`]); its selector has no segment ([`Cause::NoSegment`]); it
+/// is not within the segment, or has no physical address ([`Cause::Bounds`]); the segment does not allow it
+/// ([`Cause::Permission`]).
+///
+/// A translation spans to the end of its segment: what follows belongs to another one, even if that
+/// happens to be its neighbour in physical memory too.
+#[derive(Clone, Debug)]
+pub struct Segmentation {
+    geometry: Geometry,
+    segments: Vec<Segment>,
+    /// Counts register writes: a ticket of an earlier epoch may be wrong.
+    epoch: u64,
+}
+
+impl Segmentation {
+    /// A unit after reset, with addresses of `address_bits` bits: all segments are empty.
+    ///
+    /// # Errors
+    /// [`GeometryError`] if these numbers make no machine.
+    pub fn new(address_bits: u32, selection: Selection) -> Result<Self, GeometryError> {
+        let geometry = Geometry::new(address_bits, selection)?;
+        let segments = vec![Segment::default(); selection.segments() as usize];
+        Ok(Self { geometry, segments, epoch: 0 })
+    }
+
+    /// The same unit with these values in the registers of one segment.
+    ///
+    /// # Errors
+    /// [`RegisterError`] of the first register that does not exist or take its value.
+    pub fn with_segment(mut self, number: u32, segment: Segment) -> Result<Self, RegisterError> {
+        self.set(register::base_register(number), segment.base)?;
+        self.set(register::bounds_register(number), segment.bounds)?;
+        self.set(register::flags_register(number), segment.flags.bits())?;
+        Ok(self)
+    }
+
+    /// How the segment of an access is found.
+    #[must_use]
+    pub const fn selection(&self) -> Selection {
+        self.geometry.selection
+    }
+
+    /// Width of virtual addresses.
+    #[must_use]
+    pub const fn address_bits(&self) -> u32 {
+        self.geometry.address_bits
+    }
+
+    /// The registers of all segments.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    #[inline]
+    fn answer(&self, access: Access) -> Result<Translation, Fault> {
+        let (addr, span) = self.locate(access).map_err(|cause| Fault::new(access, cause))?;
+        Ok(Translation { ticket: self.ticket(access), ..Translation::new(addr, span) })
+    }
+
+    /// Where the first byte of the access is, and how many are there from it on.
+    #[inline]
+    fn locate(&self, access: Access) -> Result<(PhysAddr, u64), Cause> {
+        if access.privilege != Privilege::User {
+            let addr = access.addr.raw();
+            return Ok((PhysAddr::new(addr), (u64::MAX - addr).saturating_add(1)));
+        }
+        let (number, offset) = self.geometry.select(access)?;
+        let segment = self.segment(number).ok_or(Cause::NoSegment)?;
+        let found = segment.locate(offset, self.geometry.last_offset()).ok_or(Cause::Bounds)?;
+        if segment.permits(access.kind) { Ok(found) } else { Err(Cause::Permission) }
+    }
+
+    #[inline]
+    fn segment(&self, number: u64) -> Option<&Segment> {
+        self.segments.get(usize::try_from(number).ok()?)
+    }
+
+    /// A ticket, if the whole RAM page around the access is in the segment and stays a page. The stack flag
+    /// is no part of what a ticket stands for, so where it decides there is none.
+    #[inline]
+    fn ticket(&self, access: Access) -> Option<Ticket> {
+        let page = Access { addr: access.addr.align_down(RAM_PAGE_BITS), ..access };
+        let (addr, span) = self.locate(page).ok()?;
+        let whole = addr.offset(RAM_PAGE_BITS) == 0 && span > low_mask(RAM_PAGE_BITS);
+        let certain =
+            access.privilege != Privilege::User || self.geometry.ignores_flags(access.kind);
+        (whole && certain).then_some(Ticket { slot: 0, version: 0, epoch: self.epoch })
+    }
+
+    /// Writes a register, if it takes the value.
+    fn set(&mut self, id: RegisterId, value: u64) -> Result<(), RegisterError> {
+        let last_offset = self.geometry.last_offset();
+        let (number, field) = register::parse(id).ok_or(RegisterError::Unknown { id })?;
+        let segment =
+            self.segments.get_mut(number as usize).ok_or(RegisterError::Unknown { id })?;
+        match field {
+            Field::Base => segment.base = value,
+            Field::Bounds => segment.bounds = checked_bounds(id, value, last_offset)?,
+            Field::Flags => segment.flags = checked_flags(id, value)?,
+        }
+        self.epoch = self.epoch.wrapping_add(1);
+        Ok(())
+    }
+}
+
+/// No segment can have more bytes than it has offsets.
+fn checked_bounds(id: RegisterId, value: u64, last_offset: u64) -> Result<u64, RegisterError> {
+    if value.checked_sub(1).is_some_and(|last| last > last_offset) {
+        return Err(reserved(id, value, "more bytes than the segment has offsets"));
+    }
+    Ok(value)
+}
+
+fn checked_flags(id: RegisterId, value: u64) -> Result<SegmentFlags, RegisterError> {
+    SegmentFlags::from_bits(value).ok_or_else(|| reserved(id, value, "bits 63:4 are reserved"))
+}
+
+fn reserved(id: RegisterId, value: u64, what: &'static str) -> RegisterError {
+    RegisterError::Reserved { name: register::name(id), value, what }
+}
+
+impl Registers for Segmentation {
+    fn registers(&self) -> &'static [RegisterInfo] {
+        register::registers(self.segments.len())
+    }
+
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        let (number, field) = register::parse(id).ok_or(RegisterError::Unknown { id })?;
+        let segment = self.segment(number.into()).ok_or(RegisterError::Unknown { id })?;
+        Ok(match field {
+            Field::Base => segment.base,
+            Field::Bounds => segment.bounds,
+            Field::Flags => segment.flags.bits(),
+        })
+    }
+}
+
+impl<B: ?Sized, P: ?Sized> TranslationUnit<B, P> for Segmentation {
+    #[inline]
+    fn translate(&mut self, access: Access, _: &mut B, _: &mut P) -> Result<Translation, Fault> {
+        self.answer(access)
+    }
+
+    fn peek(&self, access: Access, _: &B) -> Result<Translation, Fault> {
+        self.answer(access)
+    }
+
+    fn write_register(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        _: &mut B,
+        _: &mut P,
+    ) -> Result<(), RegisterError> {
+        self.set(id, value)
+    }
+
+    /// Nothing: the registers are all there is.
+    fn invalidate(&mut self, _: Invalidate) {}
+
+    #[inline]
+    fn repeat(&mut self, ticket: Ticket, _: Access, _: &mut P) -> bool {
+        ticket.epoch == self.epoch
+    }
+}
