@@ -124,7 +124,8 @@ impl Probe for () {
 }
 
 impl<A: Probe, B: Probe> Probe for (A, B) {
-    #[inline]
+    // Or else every event goes through memory, and what it is through a jump table.
+    #[inline(always)]
     fn on(&mut self, event: Event) {
         self.0.on(event);
         self.1.on(event);
@@ -132,7 +133,7 @@ impl<A: Probe, B: Probe> Probe for (A, B) {
 }
 
 impl<P: Probe + ?Sized> Probe for &mut P {
-    #[inline]
+    #[inline(always)]
     fn on(&mut self, event: Event) {
         (**self).on(event);
     }

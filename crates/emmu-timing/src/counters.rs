@@ -114,7 +114,8 @@ impl Default for Counters {
 }
 
 impl Probe for Counters {
-    #[inline]
+    // The events of an access that hits, inline into the CPU's short way; the others apart.
+    #[inline(always)]
     fn on(&mut self, event: Event) {
         match event {
             Event::Access(access) => {
@@ -125,23 +126,7 @@ impl Probe for Counters {
                 self.transfers[account(access)][access.kind as usize] += 1;
                 self.bytes[account(access)][access.kind as usize] += u64::from(access.size);
             }
-            Event::TlbMiss { tlb, access } => self.tlb_mut(tlb).misses[account(access)] += 1,
-            Event::TlbFill { tlb, .. } => self.tlb_mut(tlb).fills += 1,
-            Event::EntryRead { level, .. } => {
-                self.walks.reads[level_index(level)] += 1;
-                self.walks.reads_of_this += 1;
-            }
-            Event::EntryUpdate { level, .. } => self.walks.updates[level_index(level)] += 1,
-            Event::WalkBegin(access) => self.walks.begin(access),
-            Event::WalkCacheHit { level } => self.walks.cache_hits[level_index(level)] += 1,
-            Event::WalkCacheMiss => self.walks.cache_misses += 1,
-            Event::WalkEnd { faulted } => self.walks.end(faulted),
-            Event::Restart(access) => self.restarts[account(access)] += 1,
-            Event::Fault { cause, .. } => self.faults[fault_kind(cause)] += 1,
-            Event::TrapEnter => self.traps_entered += 1,
-            Event::TrapReturn => self.traps_returned += 1,
-            Event::RegisterWrite(_) => self.register_writes += 1,
-            Event::Invalidate(scope) => self.invalidations[invalidate_kind(scope)] += 1,
+            event => self.on_others(event),
         }
     }
 }
@@ -222,6 +207,29 @@ impl Counters {
         FAULT_KINDS.into_iter().zip(self.faults)
     }
 
+    #[inline(never)]
+    fn on_others(&mut self, event: Event) {
+        match event {
+            // Those of `on` itself.
+            Event::Access(_) | Event::TlbHit { .. } | Event::Transfer { .. } => {}
+            Event::TlbMiss { tlb, access } => self.tlb_mut(tlb).misses[account(access)] += 1,
+            Event::TlbFill { tlb, .. } => self.tlb_mut(tlb).fills += 1,
+            Event::WalkBegin(access) => self.walks.begin(access),
+            Event::WalkCacheHit { level } => self.walks.cache_hits[level_index(level)] += 1,
+            Event::WalkCacheMiss => self.walks.cache_misses += 1,
+            Event::EntryRead { level, .. } => self.walks.read(level),
+            Event::EntryUpdate { level, .. } => self.walks.updates[level_index(level)] += 1,
+            Event::WalkEnd { faulted } => self.walks.end(faulted),
+            Event::Restart(access) => self.restarts[account(access)] += 1,
+            Event::Fault { cause, .. } => self.faults[fault_kind(cause)] += 1,
+            Event::TrapEnter => self.traps_entered += 1,
+            Event::TrapReturn => self.traps_returned += 1,
+            Event::RegisterWrite(_) => self.register_writes += 1,
+            Event::Invalidate(scope) => self.invalidations[invalidate_kind(scope)] += 1,
+        }
+    }
+
+    #[inline]
     fn tlb_mut(&mut self, tlb: TlbId) -> &mut TlbCounts {
         &mut self.tlbs[tlb_level_index(tlb)][tlb.side as usize]
     }
@@ -231,6 +239,11 @@ impl WalkCounts {
     fn begin(&mut self, access: Access) {
         self.begun[account(access)] += 1;
         self.reads_of_this = 0;
+    }
+
+    fn read(&mut self, level: u8) {
+        self.reads[level_index(level)] += 1;
+        self.reads_of_this += 1;
     }
 
     fn end(&mut self, faulted: bool) {

@@ -38,13 +38,25 @@ pub struct Cycles {
     prices: Prices,
     invalidate_prices: InvalidatePrices,
     caches: Hierarchy,
-    spent: ByAccount<CyclesByCause>,
+    spent: ByAccount<Spent>,
     /// Cycles and account of the walk under way.
     walk: (u64, Account),
     walk_latency: Histogram,
     /// Entry reads by level of the table, then by what served them.
     entry_reads: [[u64; Served::ALL.len()]; MAX_LEVELS],
-    line_reads: [u64; Served::ALL.len()],
+}
+
+/// What one account has spent. The most frequent events are counted here, and priced when somebody asks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    /// Lookups by TLB level.
+    lookups: [u64; MAX_LEVELS],
+    /// Lines fetched, by what served them.
+    fetched: [u64; Served::ALL.len()],
+    /// Lines of data read or written, likewise.
+    data: [u64; Served::ALL.len()],
+    /// Cycles of everything else.
+    others: CyclesByCause,
 }
 
 /// Cycles, by what they were spent on.
@@ -91,34 +103,16 @@ impl CyclesByCause {
 }
 
 impl Probe for Cycles {
-    #[inline]
+    // The events of an access that hits, inline into the CPU's short way; the others apart.
+    #[inline(always)]
     fn on(&mut self, event: Event) {
         match event {
+            Event::Access(_) => {}
             Event::TlbHit { tlb, access } | Event::TlbMiss { tlb, access } => {
-                let level = tlb_level_index(tlb);
-                self.spent[account(access)].tlb[level] += self.tlb_latency[level];
+                self.spent[account(access)].lookups[tlb_level_index(tlb)] += 1;
             }
             Event::Transfer { access, addr } => self.transfer(access, addr.raw()),
-            Event::WalkBegin(access) => self.walk = (0, account(access)),
-            Event::WalkCacheHit { .. } | Event::WalkCacheMiss => {
-                let cycles = self.walk_cache_latency;
-                self.in_walk(cycles).walk_cache += cycles;
-            }
-            Event::EntryRead { level, addr, .. } => self.entry_read(level, addr.raw()),
-            Event::EntryUpdate { .. } => {
-                let cycles = self.prices.entry_update.into();
-                self.in_walk(cycles).entry_updates += cycles;
-            }
-            Event::WalkEnd { .. } => self.walk_end(),
-            Event::TrapEnter => self.kernel().trap_entries += u64::from(self.prices.trap_entry),
-            Event::TrapReturn => self.kernel().trap_returns += u64::from(self.prices.trap_return),
-            Event::RegisterWrite(_) => {
-                self.kernel().register_writes += u64::from(self.prices.register_write);
-            }
-            Event::Invalidate(scope) => {
-                self.kernel().invalidations += u64::from(self.invalidate_prices.of(scope));
-            }
-            Event::Access(_) | Event::Restart(_) | Event::TlbFill { .. } | Event::Fault { .. } => {}
+            event => self.on_others(event),
         }
     }
 }
@@ -142,7 +136,6 @@ impl Cycles {
             walk: (0, Account::Supervisor),
             walk_latency: Histogram::default(),
             entry_reads: Default::default(),
-            line_reads: Default::default(),
         }
     }
 
@@ -151,19 +144,23 @@ impl Cycles {
         self.spent = ByAccount::default();
         self.walk_latency = Histogram::default();
         self.entry_reads = Default::default();
-        self.line_reads = Default::default();
     }
 
     /// All cycles so far.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.spent.map(CyclesByCause::total).total()
+        self.by_cause().map(CyclesByCause::total).total()
     }
 
     /// Each account's cycles, by cause.
     #[must_use]
-    pub const fn by_cause(&self) -> &ByAccount<CyclesByCause> {
-        &self.spent
+    pub fn by_cause(&self) -> ByAccount<CyclesByCause> {
+        self.spent.map(|spent| CyclesByCause {
+            tlb: std::array::from_fn(|level| spent.lookups[level] * self.tlb_latency[level]),
+            fetches: self.price_lines(Asker::Fetch, &spent.fetched),
+            data: self.price_lines(Asker::Data, &spent.data),
+            ..spent.others
+        })
     }
 
     /// The cycles that the same accesses would have cost with a perfect TLB: one whose first level holds
@@ -171,7 +168,7 @@ impl Cycles {
     /// what it did, data accesses too, although walks no longer evict their lines.
     #[must_use]
     pub fn perfect(&self) -> ByAccount<u64> {
-        self.spent.map(|spent| spent.total() - spent.translation())
+        self.by_cause().map(|spent| spent.total() - spent.translation())
     }
 
     /// Cycles per cycle with a perfect TLB: 1 if translation cost nothing; `None` if that would have
@@ -184,7 +181,7 @@ impl Cycles {
     /// The same, for one account's cycles alone.
     #[must_use]
     pub fn overhead_of(&self, account: Account) -> Option<f64> {
-        ratio::of(self.spent[account].total(), self.perfect()[account])
+        ratio::of(self.by_cause()[account].total(), self.perfect()[account])
     }
 
     /// How long walks took: their lookups in walk caches, entry reads and entry updates. Walks that ended
@@ -194,7 +191,35 @@ impl Cycles {
         &self.walk_latency
     }
 
-    #[inline]
+    #[inline(never)]
+    fn on_others(&mut self, event: Event) {
+        match event {
+            Event::WalkBegin(access) => self.walk = (0, account(access)),
+            Event::WalkCacheHit { .. } | Event::WalkCacheMiss => {
+                let cycles = self.walk_cache_latency;
+                self.in_walk(cycles).walk_cache += cycles;
+            }
+            Event::EntryRead { level, addr, .. } => self.entry_read(level, addr.raw()),
+            Event::EntryUpdate { .. } => {
+                let cycles = self.prices.entry_update.into();
+                self.in_walk(cycles).entry_updates += cycles;
+            }
+            Event::WalkEnd { .. } => self.walk_end(),
+            Event::TrapEnter => self.kernel().trap_entries += u64::from(self.prices.trap_entry),
+            Event::TrapReturn => self.kernel().trap_returns += u64::from(self.prices.trap_return),
+            Event::RegisterWrite(_) => {
+                self.kernel().register_writes += u64::from(self.prices.register_write);
+            }
+            Event::Invalidate(scope) => {
+                self.kernel().invalidations += u64::from(self.invalidate_prices.of(scope));
+            }
+            // Those of `on` itself, and those that cost nothing.
+            Event::TlbHit { .. } | Event::TlbMiss { .. } | Event::Transfer { .. } => {}
+            Event::Access(_) | Event::Restart(_) | Event::TlbFill { .. } | Event::Fault { .. } => {}
+        }
+    }
+
+    #[inline(always)]
     fn transfer(&mut self, access: Access, addr: u64) {
         let step = self.caches.step_bits();
         let end = addr.saturating_add(u64::from(access.size.saturating_sub(1)));
@@ -212,19 +237,23 @@ impl Cycles {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn line(&mut self, access: Access, addr: u64) {
-        let fetches = access.kind == AccessKind::Fetch;
-        let asker = if fetches { Asker::Fetch } else { Asker::Data };
-        let (served, cycles) = self.caches.read(asker, addr);
-        self.line_reads[served as usize] += 1;
         let spent = &mut self.spent[account(access)];
-        let by_served = if fetches { &mut spent.fetches } else { &mut spent.data };
-        by_served[served as usize] += cycles;
+        if access.kind == AccessKind::Fetch {
+            spent.fetched[self.caches.read(Asker::Fetch, addr) as usize] += 1;
+        } else {
+            spent.data[self.caches.read(Asker::Data, addr) as usize] += 1;
+        }
+    }
+
+    fn price_lines(&self, asker: Asker, lines: &[u64; 4]) -> [u64; 4] {
+        Served::ALL.map(|served| lines[served as usize] * self.caches.latency(asker, served))
     }
 
     fn entry_read(&mut self, level: u8, addr: u64) {
-        let (served, cycles) = self.caches.read(Asker::Walker, addr);
+        let served = self.caches.read(Asker::Walker, addr);
+        let cycles = self.caches.latency(Asker::Walker, served);
         self.entry_reads[level_index(level)][served as usize] += 1;
         self.in_walk(cycles).entry_reads += cycles;
     }
@@ -233,7 +262,7 @@ impl Cycles {
     /// the kernel's doing.
     fn in_walk(&mut self, cycles: u64) -> &mut CyclesByCause {
         self.walk.0 += cycles;
-        &mut self.spent[self.walk.1]
+        &mut self.spent[self.walk.1].others
     }
 
     fn walk_end(&mut self) {
@@ -242,7 +271,7 @@ impl Cycles {
     }
 
     fn kernel(&mut self) -> &mut CyclesByCause {
-        &mut self.spent[Account::Supervisor]
+        &mut self.spent[Account::Supervisor].others
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) enum Asker {
 #[derive(Clone, Debug)]
 struct Cache {
     lines: Assoc<()>,
-    /// For each set the line of the last access to it, if that was a hit: see [`Cache::read`].
+    /// For each set the line of the last access to it, if that was a hit: see [`Cache::repeats`].
     repeats: Vec<u64>,
     line_bits: u8,
     latency: u64,
@@ -83,20 +83,19 @@ impl Cache {
         }
     }
 
-    /// Whether the line is there; it is from now on.
-    ///
-    /// A hit on the line that the last access to the same set hit changes nothing: every policy looks at
-    /// the order of hits within one set only, and forgets all but the last of a run of hits on one way. So
-    /// such hits skip the table, exactly.
-    #[inline]
-    fn read(&mut self, addr: u64) -> bool {
+    /// Whether this is a hit on the line that the last access to the same set hit. Such a hit changes
+    /// nothing: every policy looks at the order of hits within one set only, and forgets all but the last
+    /// of a run of hits on one way. So it can skip the table, exactly.
+    #[inline(always)]
+    fn repeats(&self, addr: u64) -> bool {
         let line = addr >> self.line_bits;
-        let set = self.set_of(line);
-        self.repeats[set] == line || self.look_up(line, set)
+        self.repeats.get(self.set_of(line)) == Some(&line)
     }
 
-    #[inline]
-    fn look_up(&mut self, line: u64, set: usize) -> bool {
+    /// Whether the line is there; it is from now on.
+    fn look_up(&mut self, addr: u64) -> bool {
+        let line = addr >> self.line_bits;
+        let set = self.set_of(line);
         let found = self.lines.find(line, |_, ()| true);
         match found {
             Some(slot) => {
@@ -160,34 +159,57 @@ impl Hierarchy {
         self.step_bits
     }
 
-    /// Who serves the line at `addr`, and after how many cycles.
-    #[inline]
-    pub(crate) fn read(&mut self, asker: Asker, addr: u64) -> (Served, u64) {
-        let first = match asker {
-            Asker::Fetch => &mut self.l1i,
-            Asker::Data => &mut self.l1d,
-            Asker::Walker if self.walks_from == Some(CacheLevel::L1d) => &mut self.l1d,
-            Asker::Walker => &mut None,
-        };
-        if let Some(cache) = first
-            && cache.read(addr)
-        {
-            return (Served::L1, cache.latency);
+    /// Who serves the line at `addr`. Every cache that is asked has the line from now on.
+    #[inline(always)]
+    pub(crate) fn read(&mut self, asker: Asker, addr: u64) -> Served {
+        match self.first(asker) {
+            Some(cache) if cache.repeats(addr) => Served::L1,
+            _ => self.read_anywhere(asker, addr),
         }
-        self.read_beyond(asker, addr)
+    }
+
+    /// How long that takes, in cycles.
+    pub(crate) fn latency(&self, asker: Asker, served: Served) -> u64 {
+        let cache = match served {
+            Served::L1 if asker == Asker::Fetch => &self.l1i,
+            Served::L1 => &self.l1d,
+            Served::L2 => &self.l2,
+            Served::Llc => &self.llc,
+            Served::Memory => &None,
+        };
+        cache.as_ref().map_or(self.memory_latency, |cache| cache.latency)
+    }
+
+    #[inline(always)]
+    fn first(&self, asker: Asker) -> Option<&Cache> {
+        match asker {
+            Asker::Fetch => self.l1i.as_ref(),
+            Asker::Data => self.l1d.as_ref(),
+            Asker::Walker => self.l1d.as_ref().filter(|_| self.walks_from == Some(CacheLevel::L1d)),
+        }
     }
 
     #[inline(never)]
-    fn read_beyond(&mut self, asker: Asker, addr: u64) -> (Served, u64) {
-        let skips_l2 = asker == Asker::Walker && self.walks_from == Some(CacheLevel::Llc);
-        let l2 = self.l2.as_mut().filter(|_| !skips_l2).map(|cache| (Served::L2, cache));
-        let llc = self.llc.as_mut().map(|cache| (Served::Llc, cache));
-        let hit = l2.into_iter().chain(llc).find_map(|(level, cache)| {
-            let latency = cache.latency;
-            cache.read(addr).then_some((level, latency))
-        });
-        hit.unwrap_or((Served::Memory, self.memory_latency))
+    fn read_anywhere(&mut self, asker: Asker, addr: u64) -> Served {
+        let walk_starts_after = |level| asker == Asker::Walker && self.walks_from > Some(level);
+        let skips_l1 = walk_starts_after(CacheLevel::L1d);
+        let skips_l2 = walk_starts_after(CacheLevel::L2);
+        let first = if asker == Asker::Fetch { &mut self.l1i } else { &mut self.l1d };
+        if !skips_l1 && look_up(first, addr) {
+            Served::L1
+        } else if !skips_l2 && look_up(&mut self.l2, addr) {
+            Served::L2
+        } else if look_up(&mut self.llc, addr) {
+            Served::Llc
+        } else {
+            Served::Memory
+        }
     }
+}
+
+/// Whether there is such a cache and it has the line.
+fn look_up(cache: &mut Option<Cache>, addr: u64) -> bool {
+    cache.as_mut().is_some_and(|cache| cache.look_up(addr))
 }
 
 #[cfg(test)]
@@ -203,13 +225,13 @@ mod tests {
     #[test]
     fn a_line_is_there_after_its_first_use() {
         let mut cache = Cache::new(&small(Policy::Lru));
-        assert_eq!([0x100, 0x13f, 0x140].map(|addr| cache.read(addr)), [false, true, false]);
+        assert_eq!([0x100, 0x13f, 0x140].map(|addr| cache.look_up(addr)), [false, true, false]);
     }
 
     #[test]
     fn the_highest_address_is_a_line_like_any_other() {
         let mut cache = Cache::new(&CacheModel::new(512, 4, 8, Policy::Lru, 1).unwrap());
-        assert_eq!([u64::MAX, u64::MAX].map(|addr| cache.read(addr)), [false, true]);
+        assert_eq!([u64::MAX, u64::MAX].map(|addr| cache.look_up(addr)), [false, true]);
     }
 
     quickcheck! {
@@ -226,7 +248,8 @@ mod tests {
             let (mut filtered, mut plain) = (Cache::new(&model), Cache::new(&model));
             let runs = lines.iter().map(|&line| (u64::from(line % 16), usize::from(line / 64) + 1));
             runs.flat_map(|(line, times)| std::iter::repeat_n(line, times)).all(|line| {
-                filtered.read(line << 6) == plain.look_up(line, plain.set_of(line))
+                let addr = line << 6;
+                (filtered.repeats(addr) || filtered.look_up(addr)) == plain.look_up(addr)
             })
         }
     }

@@ -181,8 +181,8 @@ pub struct Walker {
     pub cache: Option<CacheLevel>,
 }
 
-/// A data cache that a page walker can start at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A data cache that a page walker can start at, nearest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheLevel {
     /// The first-level data cache.
     L1d,

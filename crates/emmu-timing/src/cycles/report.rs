@@ -74,11 +74,12 @@ impl Cycles {
         let used = self.entry_reads.iter().rposition(|reads| reads.iter().any(|&n| n != 0));
         let levels = &self.entry_reads[..used.map_or(0, |last| last + 1)];
         let by_cache = |served: usize| levels.iter().map(|reads| reads[served]).sum();
+        let by_cause = self.by_cause();
         CyclesReport {
             total: self.total(),
-            by_account: self.by_cause().map(CyclesByCause::total),
-            by_cause: *self.by_cause(),
-            translation: self.by_cause().map(CyclesByCause::translation),
+            by_account: by_cause.map(CyclesByCause::total),
+            by_cause,
+            translation: by_cause.map(CyclesByCause::translation),
             perfect: self.perfect(),
             overhead: self.overhead(),
             overhead_by_account: ByAccount::new(
@@ -88,7 +89,14 @@ impl Cycles {
             walk_latency: self.walk_latency().into(),
             entry_reads_by_cache: std::array::from_fn(by_cache).into(),
             entry_reads_by_level_and_cache: levels.iter().map(|&reads| reads.into()).collect(),
-            lines_by_cache: self.line_reads.into(),
+            lines_by_cache: self.lines().into(),
         }
+    }
+
+    /// Lines of both accounts, fetched or not, by what served them.
+    fn lines(&self) -> [u64; 4] {
+        let lines =
+            |served: usize| self.spent.map(|spent| spent.fetched[served] + spent.data[served]);
+        std::array::from_fn(|served| lines(served).total())
     }
 }
