@@ -15,6 +15,15 @@ use emmu_core::{
 /// The most levels that a walk can have.
 pub const MAX_LEVELS: usize = 6;
 
+/// Places in an array by level: more than there are levels, so that a masked level needs no check.
+pub(crate) const LEVEL_SLOTS: usize = (MAX_LEVELS + 1).next_power_of_two();
+
+/// A level's place in an array of [`LEVEL_SLOTS`].
+#[inline]
+pub(crate) const fn slot(level: u8) -> usize {
+    level as usize & (LEVEL_SLOTS - 1)
+}
+
 /// How an address is cut into table indices, and how wide an entry is.
 ///
 /// Level 0 is that of the smallest pages. `lows[level]` is the lowest address bit of the index at `level`,
@@ -22,7 +31,9 @@ pub const MAX_LEVELS: usize = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     entry: Width,
-    lows: [u8; MAX_LEVELS + 1],
+    /// Log2 of the entry's bytes.
+    entry_shift: u8,
+    lows: [u8; LEVEL_SLOTS],
 }
 
 impl Shape {
@@ -30,26 +41,32 @@ impl Shape {
     /// [`MAX_LEVELS`] levels are cut to that.
     #[must_use]
     pub const fn uniform(entry: Width, page_bits: u8, stride: u8, levels: u8) -> Self {
-        let mut lows = [page_bits; MAX_LEVELS + 1];
+        let mut lows = [page_bits; LEVEL_SLOTS];
         let mut level = 1;
-        while level <= MAX_LEVELS {
+        while level < LEVEL_SLOTS {
             lows[level] = lows[level - 1] + if level <= levels as usize { stride } else { 0 };
             level += 1;
         }
-        Self { entry, lows }
+        Self::from_lows(entry, lows)
     }
 
     /// The lowest address bit of each level's index, the last level's first; levels that are not there begin
     /// where the topmost one ends.
     #[must_use]
-    pub(crate) const fn from_lows(entry: Width, lows: [u8; MAX_LEVELS + 1]) -> Self {
-        Self { entry, lows }
+    pub(crate) const fn from_lows(entry: Width, lows: [u8; LEVEL_SLOTS]) -> Self {
+        let entry_shift = match entry {
+            Width::B1 => 0,
+            Width::B2 => 1,
+            Width::B4 => 2,
+            Width::B8 => 3,
+        };
+        Self { entry, entry_shift, lows }
     }
 
     /// The same with another end: the topmost level's index stops below bit `end`.
     #[must_use]
     pub const fn with_end(mut self, levels: u8, end: u8) -> Self {
-        self.lows[levels as usize] = end;
+        self.lows[slot(levels)] = end;
         self
     }
 
@@ -64,23 +81,25 @@ impl Shape {
     #[must_use]
     #[inline]
     pub const fn page_bits(&self, level: u8) -> u8 {
-        self.lows[level as usize]
+        self.lows[slot(level)]
     }
 
     /// Log2 of the bytes that a whole table of this level maps.
     #[must_use]
     #[inline]
     pub const fn table_bits(&self, level: u8) -> u8 {
-        self.lows[level as usize + 1]
+        self.lows[slot(level.wrapping_add(1))]
     }
 
     /// Where, in the table of this level, the entry for `addr` is.
     #[must_use]
     #[inline]
     pub fn entry_addr(&self, table: PhysAddr, level: u8, addr: VirtAddr) -> PhysAddr {
-        let (low, high) = (self.page_bits(level), self.table_bits(level));
-        let index = addr.bits(u32::from(low), u32::from(high - low));
-        table.wrapping_add(index * self.entry.bytes())
+        let (low, high) = (u32::from(self.page_bits(level)), u32::from(self.table_bits(level)));
+        // An index has fewer than 64 bits, as has the offset below it: these shifts never wrap.
+        let above = u64::MAX.wrapping_shl(high.wrapping_sub(low));
+        let index = addr.raw().wrapping_shr(low) & !above;
+        table.wrapping_add(index.wrapping_shl(self.entry_shift.into()))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 use emmu_core::{
     Access, AccessKind, Bus, BusError, Cause, Event, Fault, FaultEntry, Invalidate, PhysAddr,
     Privilege, Probe, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket,
-    Translation, TranslationUnit, VirtAddr,
+    Translation, TranslationUnit, VirtAddr, Width,
 };
 
 /// A paging unit of format `F`.
@@ -257,7 +257,11 @@ struct Live<'a, B: ?Sized, P: ?Sized> {
 impl<B: Bus + ?Sized, P: Probe + ?Sized> Entries for Live<'_, B, P> {
     #[inline]
     fn read(&mut self, entry: EntryAddr) -> Result<u64, BusError> {
-        let raw = self.bus.read(entry.addr, entry.width)?;
+        // Eight bytes is what nearly all formats have: said so, the bus need not look.
+        let raw = match entry.width {
+            Width::B8 => self.bus.read(entry.addr, Width::B8)?,
+            width => self.bus.read(entry.addr, width)?,
+        };
         self.probe.on(Event::EntryRead { level: entry.level, addr: entry.addr, raw });
         Ok(raw)
     }
@@ -302,23 +306,24 @@ fn drive<F: Format>(
 ) -> Result<Mapping<F::Permissions>, Refusal> {
     let mut step = walk.start();
     loop {
+        // Nearly all steps are reads: a loop of their own is the fast way down.
+        while let Step::Read(entry) = step {
+            step = match guarded(format, entry, AccessKind::Load, || entries.read(entry)) {
+                Ok(raw) => walk.read(format, raw),
+                Err(cause) => Walk::<F>::refused(entry, cause),
+            };
+        }
         step = match step {
-            Step::Read(entry) => {
-                match guarded(format, entry, AccessKind::Load, || entries.read(entry)) {
-                    Ok(raw) => walk.read(format, raw),
-                    Err(cause) => Walk::<F>::refused(entry, cause),
-                }
-            }
             Step::Update { entry, current, new } => {
-                match guarded(format, entry, AccessKind::Store, || {
-                    entries.update(entry, current, new)
-                }) {
+                let update = || entries.update(entry, current, new);
+                match guarded(format, entry, AccessKind::Store, update) {
                     Ok(held) => walk.updated(format, held),
                     Err(cause) => Walk::<F>::refused(entry, cause),
                 }
             }
             Step::Done(mapping) => return Ok(mapping),
             Step::Fault(cause, entry) => return Err(Refusal(cause, entry)),
+            Step::Read(_) => step,
         };
     }
 }

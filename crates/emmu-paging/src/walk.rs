@@ -14,7 +14,7 @@
 //! Flags are written only once the whole access is known to succeed, so an access that faults leaves every
 //! table as it was. The update is a compare-exchange; if the entry changed in between, the walk starts again.
 
-use crate::format::{Entry, Format, MAX_LEVELS, Mapping, Root};
+use crate::format::{Entry, Format, LEVEL_SLOTS, Mapping, Root, slot};
 use emmu_core::{Access, AccessKind, BusError, Cause, FaultEntry, PhysAddr, Width};
 
 /// What the walk wants, or what came of it.
@@ -58,11 +58,10 @@ pub struct Table<P> {
     pub permissions: P,
 }
 
-/// An entry that the walk has read: where it was found and what it held.
+/// An entry that the walk has read: the table it is in and what it held.
 #[derive(Clone, Copy, Debug, Default)]
 struct Visited<P> {
     table: Table<P>,
-    addr: PhysAddr,
     raw: u64,
 }
 
@@ -89,7 +88,7 @@ pub struct Walk<F: Format> {
     /// Level of the entry being read or updated.
     level: u8,
     table: Table<F::Permissions>,
-    visited: [Visited<F::Permissions>; MAX_LEVELS],
+    visited: [Visited<F::Permissions>; LEVEL_SLOTS],
     leaf: Leaf<F::Permissions>,
     restarts: u8,
 }
@@ -122,7 +121,7 @@ impl<F: Format> Walk<F> {
             start: level,
             level,
             table,
-            visited: [Visited::default(); MAX_LEVELS],
+            visited: [Visited::default(); LEVEL_SLOTS],
             leaf: Leaf::default(),
             restarts: 0,
         }
@@ -139,9 +138,7 @@ impl<F: Format> Walk<F> {
     #[must_use]
     #[inline]
     pub fn read(&mut self, format: &F, raw: u64) -> Step<F::Permissions> {
-        let entry = self.entry();
-        self.visited[usize::from(self.level)] =
-            Visited { table: self.table, addr: entry.addr, raw };
+        self.visited[slot(self.level)] = Visited { table: self.table, raw };
         match format.decode(raw, self.level, &self.root, self.table.permissions) {
             Entry::Invalid(cause) => self.fault(cause),
             Entry::Table { .. } if self.level == 0 => self.fault(Cause::Reserved),
@@ -153,13 +150,13 @@ impl<F: Format> Walk<F> {
     /// The entry to be updated held `held`: goes on if that was expected, or starts again.
     #[must_use]
     pub fn updated(&mut self, format: &F, held: u64) -> Step<F::Permissions> {
-        let visited = &mut self.visited[usize::from(self.level)];
+        let visited = &mut self.visited[slot(self.level)];
         if held == visited.raw {
             return self.update_below(format, self.level);
         }
         visited.raw = held;
         if self.restarts == MAX_RESTARTS {
-            let addr = visited.addr;
+            let addr = self.visited_entry(self.level).addr;
             return self.fault(Cause::Bus(BusError::Refused { addr }));
         }
         *self = Self { restarts: self.restarts + 1, ..Self::new(self.root) };
@@ -175,9 +172,7 @@ impl<F: Format> Walk<F> {
     /// The tables found on the way down, topmost first, each with its level; the one that the walk started
     /// in is not among them.
     pub fn tables(&self) -> impl Iterator<Item = (u8, Table<F::Permissions>)> {
-        (self.leaf.level..self.start)
-            .rev()
-            .map(|level| (level, self.visited[usize::from(level)].table))
+        (self.leaf.level..self.start).rev().map(|level| (level, self.visited[slot(level)].table))
     }
 
     /// What the walk goes by.
@@ -187,11 +182,20 @@ impl<F: Format> Walk<F> {
         &self.root
     }
 
+    /// The entry to be read next.
     #[inline]
     fn entry(&self) -> EntryAddr {
         let shape = &self.root.shape;
         let addr = shape.entry_addr(self.table.addr, self.level, self.root.access.addr);
         EntryAddr { level: self.level, addr, width: shape.entry() }
+    }
+
+    /// The entry that was read at this level.
+    fn visited_entry(&self, level: u8) -> EntryAddr {
+        let shape = &self.root.shape;
+        let table = self.visited[slot(level)].table.addr;
+        let addr = shape.entry_addr(table, level, self.root.access.addr);
+        EntryAddr { level, addr, width: shape.entry() }
     }
 
     #[inline]
@@ -232,12 +236,12 @@ impl<F: Format> Walk<F> {
     #[inline]
     fn update_below(&mut self, format: &F, level: u8) -> Step<F::Permissions> {
         for level in (self.leaf.level..level).rev() {
-            let Visited { addr, raw: current, .. } = self.visited[usize::from(level)];
+            let current = self.visited[slot(level)].raw;
             let leaf = level == self.leaf.level;
             let new = if leaf { self.leaf.update } else { format.pass(current) };
             if new != current {
                 self.level = level;
-                let entry = EntryAddr { level, addr, width: self.root.shape.entry() };
+                let entry = self.visited_entry(level);
                 return Step::Update { entry, current, new };
             }
         }
@@ -246,7 +250,8 @@ impl<F: Format> Walk<F> {
 
     #[cold]
     fn fault(&self, cause: Cause) -> Step<F::Permissions> {
-        let Visited { addr, raw, .. } = self.visited[usize::from(self.level)];
-        Step::Fault(cause, FaultEntry { level: self.level, addr, raw: Some(raw) })
+        let EntryAddr { level, addr, .. } = self.visited_entry(self.level);
+        let raw = Some(self.visited[slot(level)].raw);
+        Step::Fault(cause, FaultEntry { level, addr, raw })
     }
 }

@@ -19,7 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use super::{Entry, Format, MAX_LEVELS, Mapping, ReadWord, Root, Route, Shape};
+use super::{Entry, Format, LEVEL_SLOTS, MAX_LEVELS, Mapping, ReadWord, Root, Route, Shape};
 use alloc::vec::Vec;
 use bitflags::bitflags;
 use emmu_core::{
@@ -253,9 +253,11 @@ impl Description {
     }
 
     fn shape(&self) -> Shape {
-        let mut lows = [self.page_bits; MAX_LEVELS + 1];
-        for (level, bits) in self.index_bits.iter().rev().enumerate() {
-            lows[level + 1] = lows[level] + bits;
+        let mut lows = [self.page_bits; LEVEL_SLOTS];
+        let mut low = self.page_bits;
+        for (level, end) in lows.iter_mut().skip(1).enumerate() {
+            low += self.index_bits.iter().rev().nth(level).copied().unwrap_or(0);
+            *end = low;
         }
         Shape::from_lows(self.entry, lows)
     }

@@ -83,14 +83,12 @@ bitflags! {
     }
 }
 
-/// `satp.MODE`.
+/// `satp.MODE`, by the number of levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Bare,
     Sv32,
-    Sv39,
-    Sv48,
-    Sv57,
+    Levels(u8),
 }
 
 impl Mode {
@@ -98,9 +96,7 @@ impl Mode {
         match self {
             Self::Bare => 0,
             Self::Sv32 => 2,
-            Self::Sv39 => 3,
-            Self::Sv48 => 4,
-            Self::Sv57 => 5,
+            Self::Levels(levels) => levels,
         }
     }
 
@@ -110,13 +106,17 @@ impl Mode {
             _ => Shape::uniform(Width::B8, 12, 9, self.levels()),
         }
     }
+}
 
-    const fn address_bits(self) -> u32 {
-        match self {
-            Self::Sv32 => 32,
-            _ => 12 + 9 * self.levels() as u32,
-        }
-    }
+/// What the registers come to, so that no access has to work it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Derived {
+    mode: Mode,
+    shape: Shape,
+    table: PhysAddr,
+    asid: Asid,
+    /// Bits that any entry must have clear.
+    reserved: Pte,
 }
 
 /// A RISC-V hart's translation registers, and what the hart has.
@@ -131,6 +131,7 @@ pub struct RiscV {
     mstatus: Status,
     menvcfg: EnvConfig,
     pmp: Pmp,
+    derived: Derived,
 }
 
 impl RiscV {
@@ -144,6 +145,13 @@ impl RiscV {
             mstatus: Status::empty(),
             menvcfg: EnvConfig::empty(),
             pmp: Pmp::new(false),
+            derived: Derived {
+                mode: Mode::Bare,
+                shape: Mode::Bare.shape(),
+                table: PhysAddr::ZERO,
+                asid: Asid(0),
+                reserved: Pte::RESERVED.union(Pte::PBMT),
+            },
         }
     }
 
@@ -155,8 +163,8 @@ impl RiscV {
 
     /// The same hart with just these extensions.
     #[must_use]
-    pub const fn with_extensions(self, extensions: Extensions) -> Self {
-        Self { extensions, ..self }
+    pub fn with_extensions(self, extensions: Extensions) -> Self {
+        Self { extensions, ..self }.with_menvcfg(self.menvcfg).with_satp(self.satp)
     }
 
     /// The same hart with [`PMP_ENTRIES`] entries of physical memory protection, all off: only machine mode may
@@ -192,27 +200,28 @@ impl RiscV {
         }
         match satp >> 60 {
             0 => Some(Mode::Bare),
-            8 => Some(Mode::Sv39),
-            9 => self.extensions.contains(Extensions::SV48).then_some(Mode::Sv48),
-            10 => self.extensions.contains(Extensions::SV57).then_some(Mode::Sv57),
+            8 => Some(Mode::Levels(3)),
+            9 => self.extensions.contains(Extensions::SV48).then_some(Mode::Levels(4)),
+            10 => self.extensions.contains(Extensions::SV57).then_some(Mode::Levels(5)),
             _ => None,
         }
     }
 
-    #[inline]
-    fn mode(&self) -> Mode {
-        self.mode_of(self.satp).unwrap_or(Mode::Bare)
+    /// Brings what is derived in line with the registers.
+    fn derive(&mut self) {
+        let mode = self.mode_of(self.satp).unwrap_or(Mode::Bare);
+        let ppn = self.satp & if self.rv32 { bit_range(21, 0) } else { bit_range(43, 0) };
+        let mut reserved = Pte::RESERVED;
+        reserved.set(Pte::N, !self.extensions.contains(Extensions::SVNAPOT));
+        reserved.set(Pte::PBMT, !self.menvcfg.contains(EnvConfig::PBMTE));
+        let (shape, table) = (mode.shape(), PhysAddr::new(ppn << 12));
+        self.derived = Derived { mode, shape, table, asid: self.asid(), reserved };
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "16 bits at most are left")]
     fn asid(&self) -> Asid {
         let bits = if self.rv32 { self.satp >> 22 & 0x1ff } else { self.satp >> 44 & 0xffff };
+        #[expect(clippy::cast_possible_truncation, reason = "16 bits at most are left")]
         Asid(bits as u16)
-    }
-
-    fn root_table(&self) -> PhysAddr {
-        let ppn = self.satp & if self.rv32 { bit_range(21, 0) } else { bit_range(43, 0) };
-        PhysAddr::new(ppn << 12)
     }
 
     /// MPRV makes loads and stores, not fetches, of machine mode use MPP's translation and protection.
@@ -228,46 +237,25 @@ impl RiscV {
             _ => Privilege::Machine,
         }
     }
+}
 
-    /// The reserved bits of any entry: they must be zero or a page fault is raised. Sv32 has none.
-    #[inline]
-    fn has_reserved(&self, pte: Pte) -> bool {
-        let mut reserved = Pte::RESERVED;
-        reserved.set(Pte::N, !self.extensions.contains(Extensions::SVNAPOT));
-        if !self.menvcfg.contains(EnvConfig::PBMTE) {
-            reserved |= Pte::PBMT;
-        }
-        !self.rv32 && (pte.intersects(reserved) || pte.contains(Pte::PBMT))
+/// A leaf: its size and where it is. A misaligned superpage is a page fault (step 6, or 7 in later texts).
+#[inline]
+fn leaf(pte: Pte, frame: PhysAddr, bits: u8, inherited: Permissions) -> Entry<Permissions> {
+    if frame.offset(bits.into()) != 0 {
+        return Entry::Invalid(Cause::Misaligned);
     }
-
-    /// Steps 4 to 7 for a leaf: its size and where it is.
-    #[inline]
-    fn leaf(
-        &self,
-        pte: Pte,
-        frame: PhysAddr,
-        bits: u8,
-        inherited: Permissions,
-    ) -> Entry<Permissions> {
-        if frame.offset(bits.into()) != 0 {
-            return Entry::Invalid(Cause::Misaligned);
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the low eight bits are the permissions"
-        )]
-        let own = Permissions::from_bits_truncate(pte.bits() as u8);
-        let permissions = own | inherited & Permissions::G;
-        let attributes = if self.rv32 { 0 } else { ((pte & Pte::PBMT).bits() >> 61) as u8 };
-        Entry::Leaf(Mapping {
-            frame,
-            bits,
-            permissions,
-            dirty: pte.contains(Pte::D),
-            global: permissions.contains(Permissions::G),
-            attributes: Attributes(attributes),
-        })
-    }
+    #[expect(clippy::cast_possible_truncation, reason = "the low eight bits are the permissions")]
+    let own = Permissions::from_bits_truncate(pte.bits() as u8);
+    let permissions = own | inherited & Permissions::G;
+    Entry::Leaf(Mapping {
+        frame,
+        bits,
+        permissions,
+        dirty: pte.contains(Pte::D),
+        global: permissions.contains(Permissions::G),
+        attributes: Attributes(((pte & Pte::PBMT).bits() >> 61) as u8),
+    })
 }
 
 impl Format for RiscV {
@@ -291,27 +279,23 @@ impl Format for RiscV {
     #[inline]
     fn route(&self, access: Access) -> Result<Route<Permissions>, Cause> {
         let privilege = self.effective_privilege(access);
-        let mode = self.mode();
-        if privilege == Privilege::Machine || mode == Mode::Bare {
-            let addr = PhysAddr::new(access.addr.raw());
-            return Ok(Route::Identity { addr, bits: if self.rv32 { 32 } else { 64 } });
-        }
+        let Derived { mode, shape, table, asid, .. } = self.derived;
         let addr = access.addr.raw();
+        if privilege == Privilege::Machine || mode == Mode::Bare {
+            let bits = if self.rv32 { 32 } else { 64 };
+            return Ok(Route::Identity { addr: PhysAddr::new(addr), bits });
+        }
+        let level = mode.levels() - 1;
         let in_space = match mode {
             Mode::Sv32 => addr <= Width::B4.mask(),
-            _ => is_sign_extended(addr, mode.address_bits()),
+            _ => is_sign_extended(addr, shape.table_bits(level).into()),
         };
         if !in_space {
             return Err(Cause::NonCanonical);
         }
-        Ok(Route::Walk(Root {
-            table: self.root_table(),
-            level: mode.levels() - 1,
-            shape: mode.shape(),
-            asid: self.asid(),
-            permissions: Permissions::empty(),
-            access: access.with_privilege(privilege),
-        }))
+        let access = access.with_privilege(privilege);
+        let permissions = Permissions::empty();
+        Ok(Route::Walk(Root { table, level, shape, asid, permissions, access }))
     }
 
     #[inline]
@@ -323,35 +307,33 @@ impl Format for RiscV {
         inherited: Permissions,
     ) -> Entry<Permissions> {
         let pte = Pte::from_bits_retain(raw);
-        // Step 3.
+        // Step 3. PBMT 3 is reserved with or without Svpbmt.
         if !pte.contains(Pte::V) {
             return Entry::Invalid(Cause::Absent);
         }
-        if pte & (Pte::R | Pte::W) == Pte::W || self.has_reserved(pte) {
+        let write_only = pte & (Pte::R | Pte::W) == Pte::W;
+        if write_only || pte.intersects(self.derived.reserved) || pte.contains(Pte::PBMT) {
             return Entry::Invalid(Cause::Reserved);
         }
-        let ppn_field = if self.rv32 { bit_range(31, 10) } else { bit_range(53, 10) };
-        let addr = PhysAddr::new((raw & ppn_field) >> 10 << 12);
-        // Step 4: a pointer, in which D, A, U, and with the extensions N and PBMT, are reserved.
+        // PPN, which has 22 bits in the 32-bit entries of Sv32.
+        let addr = PhysAddr::new((raw & bit_range(53, 10)) << 2);
+        // Step 4: a pointer, in which D, A, U, N and PBMT are reserved.
         if !pte.intersects(Pte::R | Pte::X) {
-            let mut reserved = Pte::D | Pte::A | Pte::U;
-            reserved.set(Pte::N | Pte::PBMT, !self.rv32);
-            return if level == 0 || pte.intersects(reserved) {
-                Entry::Invalid(Cause::Reserved)
-            } else {
-                let global =
-                    inherited | if pte.contains(Pte::G) { Permissions::G } else { inherited };
-                Entry::Table { table: addr, permissions: global }
-            };
+            let reserved = Pte::D | Pte::A | Pte::U | Pte::N | Pte::PBMT;
+            if level == 0 || pte.intersects(reserved) {
+                return Entry::Invalid(Cause::Reserved);
+            }
+            let global = if pte.contains(Pte::G) { Permissions::G } else { inherited };
+            return Entry::Table { table: addr, permissions: global };
         }
         // "Svnapot": only 64 KiB, at level 0 and with ppn[3:0] = 1000, is defined.
-        if !self.rv32 && pte.contains(Pte::N) {
+        if pte.contains(Pte::N) {
             return match (level, addr.bits(12, 4)) {
-                (0, 0b1000) => self.leaf(pte, addr.align_down(16), 16, inherited),
+                (0, 0b1000) => leaf(pte, addr.align_down(16), 16, inherited),
                 _ => Entry::Invalid(Cause::Reserved),
             };
         }
-        self.leaf(pte, addr, root.shape.page_bits(level), inherited)
+        leaf(pte, addr, root.shape.page_bits(level), inherited)
     }
 
     /// Step 5 (in older texts 5 and 6), with SUM and MXR as mstatus has them now.

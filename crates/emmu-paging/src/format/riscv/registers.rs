@@ -174,6 +174,7 @@ impl RiscV {
         let value = if self.rv32 { value & Width::B4.mask() } else { value };
         if self.mode_of(value).is_some() {
             self.satp = value;
+            self.derive();
         }
     }
 
@@ -183,6 +184,7 @@ impl RiscV {
         supported.set(EnvConfig::ADUE, self.extensions.contains(Extensions::SVADU));
         supported.set(EnvConfig::PBMTE, self.extensions.contains(Extensions::SVPBMT));
         self.menvcfg = EnvConfig::from_bits_truncate(value) & supported;
+        self.derive();
     }
 
     /// MPP is WARL: the value 2 is no privilege mode and changes nothing ("Privilege and Global Interrupt-Enable
