@@ -8,4 +8,5 @@ mod cycles;
 mod documentation;
 mod events;
 mod machines;
+mod sweep;
 mod wrong_machines;
