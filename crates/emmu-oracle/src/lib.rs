@@ -9,6 +9,8 @@
 //! You want [`Reference::translate`] on the registers of your architecture.
 
 pub mod aarch64;
+mod bus;
+pub mod generate;
 pub mod reference;
 pub mod riscv;
 pub mod vectors;

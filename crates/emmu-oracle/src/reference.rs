@@ -118,6 +118,14 @@ impl SparseMemory {
         self.holes.insert(addr.raw() >> Self::HOLE_BITS);
     }
 
+    /// The first byte from `first` to `last` that lies in a hole.
+    #[must_use]
+    pub fn first_hole(&self, first: PhysAddr, last: PhysAddr) -> Option<PhysAddr> {
+        let frame = |addr: PhysAddr| addr.raw() >> Self::HOLE_BITS;
+        let hole = self.holes.iter().find(|hole| (frame(first)..=frame(last)).contains(hole))?;
+        Some(first.max(PhysAddr::new(hole << Self::HOLE_BITS)))
+    }
+
     /// Writes a 4-byte word.
     pub fn write32(&mut self, addr: PhysAddr, value: u32) {
         // Zeros are not kept, so that memories that read alike are equal.

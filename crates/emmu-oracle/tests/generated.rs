@@ -1,0 +1,159 @@
+//! The generators reach what they should, and what holds of every reference model holds of their cases.
+//! (What AArch64 cases reach is tested beside their generator.)
+
+use emmu_core::Access;
+use emmu_oracle::generate::{Case, Generate};
+use emmu_oracle::riscv::Exception;
+use emmu_oracle::x86::{self, Mode};
+use emmu_oracle::{Outcome, Reference, aarch64, riscv};
+use quickcheck::quickcheck;
+use std::collections::BTreeSet;
+
+/// The access, registers and outcome of everything that happens in the first cases.
+fn happenings<R: Generate + Reference + Clone>() -> Vec<(R, Access, Result<Outcome, R::Fault>)> {
+    let mut happenings = Vec::new();
+    for seed in 0..4000 {
+        let case = Case::<R>::from_seed(seed);
+        for (access, outcome) in case.accesses.iter().zip(case.outcomes()) {
+            happenings.push((case.registers.clone(), *access, outcome));
+        }
+    }
+    happenings
+}
+
+#[test]
+fn riscv_cases_reach_every_exception_with_and_without_pmp() {
+    let reached: BTreeSet<_> = happenings::<riscv::Registers>()
+        .into_iter()
+        .filter_map(|(registers, _, outcome)| {
+            Some((registers.pmp.is_empty(), outcome.err()?.exception.code()))
+        })
+        .collect();
+    let codes = Exception::ALL.map(Exception::code);
+    let all = [true, false].into_iter().flat_map(|open| codes.map(|code| (open, code)));
+    assert_eq!(reached, all.collect());
+}
+
+#[test]
+fn riscv_cases_reach_every_page_size_and_update_of_every_mode() {
+    let reached: BTreeSet<_> = happenings::<riscv::Registers>()
+        .into_iter()
+        .filter_map(|(registers, _, outcome)| Some((registers.satp >> 60, outcome.ok()?)))
+        .map(|(mode, outcome)| (mode, outcome.page_bits, outcome.writes.len()))
+        .filter(|(mode, ..)| *mode >= 8)
+        .collect();
+    let sizes = [
+        (8, vec![12, 16, 21, 30]),
+        (9, vec![12, 16, 21, 30, 39]),
+        (10, vec![12, 16, 21, 30, 39, 48]),
+    ];
+    for (mode, bits) in
+        sizes.into_iter().flat_map(|(mode, all)| all.into_iter().map(move |bits| (mode, bits)))
+    {
+        for writes in [0, 1] {
+            assert!(
+                reached.contains(&(mode, bits, writes)),
+                "mode {mode}, 2^{bits} bytes, {writes} writes"
+            );
+        }
+    }
+}
+
+#[test]
+fn x86_cases_reach_every_error_code_of_every_mode() {
+    let reached: BTreeSet<_> = happenings::<x86::Registers>()
+        .into_iter()
+        .filter_map(|(registers, _, outcome)| match outcome {
+            Err(x86::Fault::PageFault { code, .. }) => {
+                Some((format!("{:?}", registers.mode()), code))
+            }
+            _ => None,
+        })
+        .collect();
+    for mode in [Mode::Bits32, Mode::Pae, Mode::Level4, Mode::Level5] {
+        for code in error_codes(mode) {
+            assert!(reached.contains(&(format!("{mode:?}"), code)), "{mode:?}: {code:#x}");
+        }
+    }
+}
+
+/// Every combination of P, W/R, U/S, RSVD, I/D and PK that can be.
+fn error_codes(mode: Mode) -> impl Iterator<Item = u32> {
+    let keys = matches!(mode, Mode::Level4 | Mode::Level5);
+    (0..1 << 6).filter(move |code| {
+        let bit = |number: u32| code >> number & 1 == 1;
+        let (p, write, rsvd, fetch, pk) = (bit(0), bit(1), bit(3), bit(4), bit(5));
+        !(write && fetch) && (p || !rsvd && !pk) && !(pk && (fetch || rsvd || !keys))
+    })
+}
+
+#[test]
+fn x86_cases_reach_every_page_size_and_other_fault() {
+    let happenings = happenings::<x86::Registers>();
+    let outcomes = || happenings.iter().map(|(.., outcome)| outcome);
+    let sizes: BTreeSet<_> =
+        outcomes().filter_map(|outcome| Some(outcome.as_ref().ok()?.page_bits)).collect();
+    assert_eq!(sizes, [12, 21, 22, 30, 64].into());
+    let met = |fault| outcomes().any(|outcome| *outcome == Err(fault));
+    assert!(met(x86::Fault::GeneralProtection) && met(x86::Fault::StackFault));
+    assert!(outcomes().any(|outcome| matches!(outcome, Err(x86::Fault::BusError { .. }))));
+}
+
+/// An access that succeeded succeeds again, goes to the same place, and has nothing left to set.
+fn repeats_without_writes<R: Reference>(case: &Case<R>) -> bool {
+    let mut memory = case.memory();
+    case.accesses.iter().all(|access| {
+        let Ok(first) = case.registers.translate(*access, &memory) else { return true };
+        memory.apply_all(&first.writes);
+        case.registers.translate(*access, &memory).is_ok_and(|second| {
+            second.writes.is_empty() && (second.pa, second.page_bits) == (first.pa, first.page_bits)
+        })
+    })
+}
+
+/// The offset in a page is the same on both sides, whatever is between.
+fn keeps_the_offset<R: Reference>(case: &Case<R>) -> bool {
+    case.accesses.iter().zip(case.outcomes()).all(|(access, outcome)| match outcome {
+        Ok(Outcome { pa, page_bits, .. }) => {
+            page_bits == 64 || pa.offset(page_bits) == access.addr.offset(page_bits)
+        }
+        Err(_) => true,
+    })
+}
+
+/// Generators promise that no access leaves its 4 KiB page.
+fn stays_in_a_page<R>(case: &Case<R>) -> bool {
+    case.accesses.iter().all(|access| access.addr.offset(12) + u64::from(access.size) <= 4096)
+}
+
+quickcheck! {
+    fn a_riscv_access_repeats_without_writes(case: Case<riscv::Registers>) -> bool {
+        repeats_without_writes(&case)
+    }
+
+    fn an_x86_access_repeats_without_writes(case: Case<x86::Registers>) -> bool {
+        repeats_without_writes(&case)
+    }
+
+    fn an_aarch64_access_repeats_without_writes(case: Case<aarch64::Registers>) -> bool {
+        repeats_without_writes(&case)
+    }
+
+    fn a_riscv_translation_keeps_the_offset(case: Case<riscv::Registers>) -> bool {
+        keeps_the_offset(&case) && stays_in_a_page(&case)
+    }
+
+    fn an_x86_translation_keeps_the_offset(case: Case<x86::Registers>) -> bool {
+        keeps_the_offset(&case) && stays_in_a_page(&case)
+    }
+
+    fn an_aarch64_translation_keeps_the_offset(case: Case<aarch64::Registers>) -> bool {
+        keeps_the_offset(&case) && stays_in_a_page(&case)
+    }
+
+    fn any_bytes_make_a_case_and_the_same_bytes_the_same_case(bytes: Vec<u8>) -> bool {
+        Case::<riscv::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
+            && Case::<x86::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
+            && Case::<aarch64::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
+    }
+}
