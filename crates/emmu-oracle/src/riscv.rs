@@ -1,8 +1,9 @@
 //! RISC-V: Bare, Sv32, Sv39, Sv48 and Sv57 with Svade, Svadu, Svnapot, Svpbmt and PMP, after the RISC-V
-//! Instruction Set Manual, Volume II: Privileged Architecture (version 20240411).
+//! Instruction Set Manual, Volume II: Privileged Architecture (version 20240411 and later; chapter 3 on
+//! machine mode is cited by number, those on supervisor mode, which moved since, by title).
 //!
 //! ```text
-//!            63  62  61  60    54 53                       10 9   8 7 6 5 4 3 2 1 0
+//!            63   62  61  60     54 53                       10 9   8 7 6 5 4 3 2 1 0
 //!           ┌───┬──────┬─────────┬───────────────────────────┬─────┬─┬─┬─┬─┬─┬─┬─┬─┐
 //! Sv39–Sv57 │ N │ PBMT │ reserved│        PPN (44 bits)      │ RSW │D│A│G│U│X│W│R│V│
 //!           └───┴──────┴─────────┴───────────────────────────┴─────┴─┴─┴─┴─┴─┴─┴─┴─┘
@@ -36,7 +37,7 @@ pub enum Xlen {
 pub struct Registers {
     /// The width of the registers.
     pub xlen: Xlen,
-    /// `satp`, section 12.1.11. Its MODE is never one that is reserved or not implemented; should it be, it
+    /// `satp` ("Supervisor Address Translation and Protection Register"). Its MODE is never one that is reserved or not implemented; should it be, it
     /// counts as Bare. See [`legalize_satp`].
     pub satp: u64,
     /// `mstatus`, section 3.1.6: MPP 12:11, MPRV 17, SUM 18, MXR 19.
@@ -130,7 +131,7 @@ impl Reference for Registers {
     /// Translates and checks PMP for all bytes of `access`, which must not leave its 4 KiB page.
     ///
     /// A faulting access changes no entry, even if only PMP refuses the page it leads to: updates of D are
-    /// exact (section 12.3.1), and that store never wrote the page.
+    /// exact ("Addressing and Memory Protection"), and that store never wrote the page.
     fn translate(&self, access: Access, memory: &dyn Memory) -> Result<Outcome, Fault> {
         let fault = |exception| Fault { exception, tval: self.truncate(access.addr.raw()) };
         let privilege = self.effective_privilege(access);
@@ -147,7 +148,7 @@ impl Reference for Registers {
     }
 }
 
-/// One page-based virtual-memory system: sections 12.3 to 12.6.
+/// One page-based virtual-memory system: "Sv32", "Sv39", "Sv48", "Sv57".
 #[derive(Clone, Copy)]
 struct Scheme {
     /// LEVELS.
@@ -178,7 +179,7 @@ impl Registers {
         }
     }
 
-    /// The scheme of `satp`.MODE. 12.1.11: `satp` is active when the effective privilege mode is S or U.
+    /// The scheme of `satp`.MODE. `satp` is active when the effective privilege mode is S or U.
     fn scheme(&self, privilege: Privilege) -> Option<Scheme> {
         if privilege == Privilege::Machine {
             return None;
@@ -221,7 +222,7 @@ impl Registers {
 /// What `satp` holds after `value` is written to it over `old`, on a hart that implements all of Sv32 or
 /// Sv39 to Sv57 with the widest ASID.
 ///
-/// 12.1.11: "if satp is written with an unsupported MODE, the entire write has no effect; no fields in satp
+/// The manual on `satp`: "if satp is written with an unsupported MODE, the entire write has no effect; no fields in satp
 /// are modified". MODE = Bare with other fields set is unspecified there; they are kept.
 #[must_use]
 pub const fn legalize_satp(xlen: Xlen, old: u64, value: u64) -> u64 {

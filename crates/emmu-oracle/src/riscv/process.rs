@@ -1,4 +1,4 @@
-//! The virtual address translation process, section 12.3.2, step by step.
+//! The virtual address translation process, "Virtual Address Translation Process", step by step.
 
 use super::{Exception, Registers, Scheme, Xlen};
 use crate::reference::{Memory, Outcome, Write};
@@ -73,7 +73,7 @@ impl Registers {
         let page_fault = Exception::page_fault(access.kind);
         let va = self.truncate(access.addr.raw());
 
-        // 12.4.1, 12.5.1, 12.6.1: bits 63 to VALEN must equal bit VALEN-1, or else a page fault occurs.
+        // "Sv39", "Sv48", "Sv57": bits 63 to VALEN must equal bit VALEN-1, or else a page fault occurs.
         if self.xlen == Xlen::Rv64 && !canonical(va, scheme) {
             return Err(page_fault);
         }
@@ -94,7 +94,7 @@ impl Registers {
         // Step 7. A = 0, or a store and D = 0.
         let writes = self.accessed_and_dirty(scheme, pte, access.kind)?;
 
-        // Step 8. The translation is successful. Svnapot (chapter 13): the low 4 bits of ppn[0] come from
+        // Step 8. The translation is successful. Svnapot: the low 4 bits of ppn[0] come from
         // vpn[0], as if this were a 64 KiB superpage.
         let page_bits = if pte.n() { 16 } else { 12 + pte.level * scheme.vpn_bits };
         let offset = va & ((1 << page_bits) - 1);
@@ -166,32 +166,32 @@ impl Registers {
 
     /// Step 3, "any bits or encodings that are reserved for future standard use".
     fn has_reserved_encoding(&self, pte: Pte) -> bool {
-        // 12.3.1: for non-leaf PTEs, the D, A and U bits are reserved.
+        // "Sv32", PTE format: for non-leaf PTEs, the D, A and U bits are reserved.
         if !pte.is_leaf() && (pte.d() || pte.a() || pte.u()) {
             return true;
         }
         // An Sv32 PTE has no more bits than those; all that follow are 0 in it.
-        // 12.4.1: bits 60-54 are reserved.
+        // "Sv39": bits 60-54 are reserved.
         if pte.bits >> 54 & 0x7f != 0 {
             return true;
         }
         self.has_reserved_napot(pte) || self.has_reserved_pbmt(pte)
     }
 
-    /// 12.4.1 and chapter 13: N is reserved without Svnapot, in non-leaf PTEs, above level 0, and with any
+    /// "Sv39" and "Svnapot": N is reserved without Svnapot, in non-leaf PTEs, above level 0, and with any
     /// ppn[0] but x xxxx 1000.
     fn has_reserved_napot(&self, pte: Pte) -> bool {
         let encodes_64_kib = pte.is_leaf() && pte.level == 0 && pte.ppn() & 0xf == 0b1000;
         pte.n() && !(self.svnapot && encodes_64_kib)
     }
 
-    /// 12.4.1 and chapter 14: PBMT is reserved without menvcfg.PBMTE and in non-leaf PTEs; 3 is reserved.
+    /// "Sv39" and "Svpbmt": PBMT is reserved without menvcfg.PBMTE and in non-leaf PTEs; 3 is reserved.
     fn has_reserved_pbmt(&self, pte: Pte) -> bool {
         let pbmte = self.menvcfg >> 62 & 1 == 1;
         pte.pbmt() != 0 && !(pbmte && pte.is_leaf() && pte.pbmt() != 3)
     }
 
-    /// Step 5, with the meaning of U, SUM and MXR from 3.1.6.3 and 12.3.1.
+    /// Step 5, with the meaning of U, SUM and MXR from 3.1.6.3 and "Sv32".
     fn permits(&self, pte: Pte, kind: AccessKind, privilege: Privilege) -> bool {
         let sum = self.mstatus >> 18 & 1 == 1;
         let mxr = self.mstatus >> 19 & 1 == 1;
