@@ -1,0 +1,128 @@
+//! How the kernel sees physical memory.
+
+use crate::CpuPort;
+use emmu_core::{PhysAddr, VirtAddr, Width};
+use emmu_cpu::Stop;
+
+/// Log2 of the frame size in bytes.
+pub const FRAME_BITS: u32 = 12;
+/// Bytes of a frame.
+pub const FRAME: u64 = 1 << FRAME_BITS;
+
+/// The same, to index the host's memory with.
+pub(crate) const FRAME_LEN: usize = 1 << FRAME_BITS;
+
+const ZEROS: [u8; FRAME_LEN] = [0; FRAME_LEN];
+
+/// The kernel's hands: the CPU in supervisor mode, and the window in the kernel's address space through
+/// which it sees physical memory. The window is a constant distance from physical memory, and that is 0 while
+/// translation is off, and on machines that do not translate the supervisor.
+#[derive(Clone, Debug)]
+pub struct Kernel<C> {
+    cpu: C,
+    window: VirtAddr,
+}
+
+impl<C> Kernel<C> {
+    /// The CPU.
+    #[must_use]
+    pub const fn cpu(&self) -> &C {
+        &self.cpu
+    }
+
+    /// The CPU, to operate.
+    #[inline]
+    pub const fn cpu_mut(&mut self) -> &mut C {
+        &mut self.cpu
+    }
+
+    /// Takes the kernel off the CPU.
+    #[must_use]
+    pub fn into_cpu(self) -> C {
+        self.cpu
+    }
+
+    /// From now on physical address 0 is seen at `window`.
+    pub const fn move_window(&mut self, window: VirtAddr) {
+        self.window = window;
+    }
+
+    const fn virt(&self, addr: PhysAddr) -> VirtAddr {
+        self.window.wrapping_add(addr.raw())
+    }
+}
+
+impl<C: CpuPort> Kernel<C> {
+    /// A kernel that sees physical memory where it is.
+    #[must_use]
+    pub const fn new(cpu: C) -> Self {
+        Self { cpu, window: VirtAddr::ZERO }
+    }
+
+    /// Reads 8 bytes.
+    ///
+    /// # Errors
+    /// [`Stop`] if the CPU refuses.
+    pub fn load(&mut self, addr: PhysAddr) -> Result<u64, Stop> {
+        self.cpu.load(self.virt(addr), Width::B8)
+    }
+
+    /// Writes 8 bytes.
+    ///
+    /// # Errors
+    /// [`Stop`] if the CPU refuses.
+    pub fn store(&mut self, addr: PhysAddr, value: u64) -> Result<(), Stop> {
+        self.cpu.store(self.virt(addr), Width::B8, value)
+    }
+
+    /// Reads bytes, as one access.
+    ///
+    /// # Errors
+    /// [`Stop`] if the CPU refuses.
+    pub fn load_bytes(&mut self, addr: PhysAddr, bytes: &mut [u8]) -> Result<(), Stop> {
+        self.cpu.load_bytes(self.virt(addr), bytes)
+    }
+
+    /// Writes bytes, as one access.
+    ///
+    /// # Errors
+    /// [`Stop`] if the CPU refuses.
+    pub fn store_bytes(&mut self, addr: PhysAddr, bytes: &[u8]) -> Result<(), Stop> {
+        self.cpu.store_bytes(self.virt(addr), bytes)
+    }
+
+    /// Fills `len` bytes with `content` and, from where that ends, with zeros: one access for each frame that
+    /// they touch.
+    ///
+    /// # Errors
+    /// [`Stop`] if the CPU refuses.
+    pub fn fill(&mut self, addr: PhysAddr, len: u64, mut content: &[u8]) -> Result<(), Stop> {
+        let mut done = 0;
+        while done < len {
+            let at = addr.wrapping_add(done);
+            let size = (FRAME - at.offset(FRAME_BITS)).min(len - done);
+            content = self.fill_within_frame(at, size, content)?;
+            done += size;
+        }
+        Ok(())
+    }
+
+    /// Fills at most a frame, and returns the content that is left.
+    fn fill_within_frame<'a>(
+        &mut self,
+        addr: PhysAddr,
+        size: u64,
+        content: &'a [u8],
+    ) -> Result<&'a [u8], Stop> {
+        let size = usize::try_from(size).map_or(FRAME_LEN, |size| size.min(FRAME_LEN));
+        if content.is_empty() {
+            self.store_bytes(addr, &ZEROS[..size])?;
+            return Ok(content);
+        }
+        let (now, later) = content.split_at(size.min(content.len()));
+        let mut bytes = ZEROS;
+        bytes[..now.len()].copy_from_slice(now);
+        self.store_bytes(addr, &bytes[..size])?;
+        Ok(later)
+    }
+}

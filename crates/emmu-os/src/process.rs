@@ -1,0 +1,29 @@
+//! Processes, as the operating system keeps them.
+
+use crate::Layout;
+use alloc::vec::Vec;
+use core::fmt;
+use emmu_cpu::Trap;
+
+/// The number of a process. None is used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pid(pub u64);
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The process control block: all that is put back into the CPU when the process goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Process<S> {
+    /// What the translation registers get.
+    pub(crate) space: S,
+    /// What the program may use.
+    pub(crate) layout: Layout,
+    /// Where it goes on.
+    pub(crate) trap: Trap,
+    /// The translation unit's registers that programs may write themselves, in the unit's order.
+    pub(crate) registers: Vec<u64>,
+}

@@ -1,0 +1,186 @@
+//! The seam between the operating system and a machine's way of translating: address spaces.
+
+pub(crate) mod contiguous;
+pub(crate) mod paged;
+pub(crate) mod segmented;
+
+use crate::kernel::{FRAME, FRAME_BITS};
+use crate::{CpuPort, Kernel, Layout, MemoryError, OsError, Region};
+use emmu_core::{PhysAddr, VirtAddr};
+
+/// Address spaces on one kind of machine: with page tables, segment registers, or base and bounds.
+///
+/// A back end decides where programs are in physical memory and how the hardware is told; it owns the free
+/// memory, and keeps nothing but the free list's head on this side of the CPU. All methods are called in
+/// supervisor mode.
+///
+/// Later operations of the seam (protect, unmap, grow, fork) have their place beside [`map`](Self::map).
+pub trait AddressSpaces {
+    /// One address space: what its process control block says of it, the values of the translation registers.
+    type Space;
+
+    /// Where the kernel sees physical address 0 once translation is on. Exceptions are handled there, too.
+    fn window(&self) -> VirtAddr;
+
+    /// One past the last address that a program can have.
+    fn user_end(&self) -> VirtAddr;
+
+    /// Takes charge of `memory`, and turns translation on if the kernel needs that. Called once, when the
+    /// handler is installed and before any other method.
+    ///
+    /// # Errors
+    /// [`OsError`] if memory or machine are unfit.
+    fn boot<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        memory: &PhysicalMemory,
+    ) -> Result<(), OsError>;
+
+    /// Makes an address space for this layout.
+    ///
+    /// # Errors
+    /// [`OsError`] if it does not fit; everything is as it was then.
+    fn create<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        layout: &Layout,
+    ) -> Result<Self::Space, OsError>;
+
+    /// Brings the bytes around `addr`, which is in `region`, into the address space: the hardware said
+    /// that nothing is there.
+    ///
+    /// # Errors
+    /// [`OsError`] if there is no memory; everything is as it was then.
+    fn map<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut Self::Space,
+        region: &Region,
+        addr: VirtAddr,
+    ) -> Result<Mapped, OsError>;
+
+    /// Makes this the address space of the CPU's user mode.
+    ///
+    /// # Errors
+    /// [`OsError::Kernel`] if the CPU refuses.
+    fn enter<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &Self::Space,
+    ) -> Result<(), OsError>;
+
+    /// Leaves the CPU's user mode without an address space.
+    ///
+    /// # Errors
+    /// [`OsError::Kernel`] if the CPU refuses.
+    fn leave<C: CpuPort>(&mut self, kernel: &mut Kernel<C>) -> Result<(), OsError>;
+
+    /// Frees all that an address space has. The CPU is not in it.
+    ///
+    /// # Errors
+    /// [`OsError::Kernel`] if the CPU refuses.
+    fn destroy<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: Self::Space,
+    ) -> Result<(), OsError>;
+
+    /// Who has the memory now.
+    fn usage(&self) -> MemoryUsage;
+}
+
+/// What [`AddressSpaces::map`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mapped {
+    /// A page was mapped.
+    Page {
+        /// How many tables were made for it.
+        tables: u64,
+    },
+    /// The page was there: the hardware had an older view, which was invalidated.
+    Already,
+    /// Nothing: all that a program has on this machine is there from the start.
+    Nothing,
+}
+
+/// The physical memory that an operating system manages: the kernel's own bytes, then the pool from which
+/// processes and their tables are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PhysicalMemory {
+    start: PhysAddr,
+    size: u64,
+    kernel: u64,
+}
+
+impl PhysicalMemory {
+    /// `size` bytes from `start` on, of which the first `kernel` are the kernel's own.
+    ///
+    /// # Errors
+    /// [`MemoryError`] if there is no such memory, if it is not made of whole frames, or if nothing is left
+    /// for processes.
+    pub const fn new(start: PhysAddr, size: u64, kernel: u64) -> Result<Self, MemoryError> {
+        let frames = [
+            ("the start of memory", start.raw()),
+            ("its size", size),
+            ("the kernel's part", kernel),
+        ];
+        let mut index = 0;
+        while index < frames.len() {
+            let (what, value) = frames[index];
+            if value % FRAME != 0 {
+                return Err(MemoryError::Unaligned { what, value, frame: FRAME });
+            }
+            index += 1;
+        }
+        if start.checked_add(size).is_none() {
+            return Err(MemoryError::TooLong { start, size });
+        }
+        if kernel >= size {
+            return Err(MemoryError::NoPool { kernel, size });
+        }
+        Ok(Self { start, size, kernel })
+    }
+
+    /// First address.
+    #[must_use]
+    pub const fn start(&self) -> PhysAddr {
+        self.start
+    }
+
+    /// One past the last address.
+    #[must_use]
+    pub const fn end(&self) -> PhysAddr {
+        self.start.wrapping_add(self.size)
+    }
+
+    /// First address of the pool.
+    #[must_use]
+    pub const fn pool(&self) -> PhysAddr {
+        self.start.wrapping_add(self.kernel)
+    }
+
+    /// Frames of the pool.
+    #[must_use]
+    pub const fn pool_frames(&self) -> u64 {
+        (self.size - self.kernel) >> FRAME_BITS
+    }
+
+    /// Bytes of the kernel's part.
+    #[must_use]
+    pub const fn kernel_size(&self) -> u64 {
+        self.kernel
+    }
+}
+
+/// Who has the pool: everything in it is free, a table, or a process's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MemoryUsage {
+    /// Bytes in all.
+    pub total: u64,
+    /// Bytes that nobody has.
+    pub free: u64,
+    /// Bytes of page tables.
+    pub tables: u64,
+    /// Bytes that programs can reach.
+    pub programs: u64,
+}

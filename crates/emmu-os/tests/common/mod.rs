@@ -1,0 +1,258 @@
+//! The machines on which the operating system is tried, and programs for them.
+#![expect(dead_code, reason = "each test file takes what it needs")]
+
+use emmu_base_bounds::{BaseBounds, Convention};
+use emmu_core::{Bus, PhysAddr, Probe, RegisterId, TranslationUnit, VirtAddr, Width};
+use emmu_cpu::Cpu;
+use emmu_memory::Memory;
+use emmu_os::{
+    AddressSpaces, Contiguous, Exit, Layout, MemoryUsage, Op, Os, OsError, OsStats, Paged,
+    PhysicalMemory, Pid, Program, Region, Reply, Rights, RiscVTables, Segmented, TableFormat, Turn,
+    X86Tables,
+};
+use emmu_paging::format::{Format, riscv, x86};
+use emmu_paging::{
+    Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, WalkCacheTable, X86,
+};
+use emmu_segmentation::{Segmentation, Selection, base_register};
+
+/// An operating system on some machine.
+pub(crate) trait AnyOs {
+    fn spawn(&mut self, layout: &Layout) -> Result<Pid, OsError>;
+    fn resume(&mut self, pid: Pid, program: &mut dyn Program) -> Result<Turn, OsError>;
+    fn run(&mut self, layout: &Layout, program: &mut dyn Program) -> Result<Exit, OsError>;
+    fn terminate(&mut self, pid: Pid) -> Result<(), OsError>;
+    fn usage(&self) -> MemoryUsage;
+    fn stats(&self) -> OsStats;
+    fn read_register(&mut self, id: RegisterId) -> u64;
+    /// Whether these bytes are anywhere in physical memory.
+    fn ram_holds(&self, word: [u8; 4]) -> bool;
+}
+
+impl<U: TranslationUnit<Memory, ()>, S: AddressSpaces> AnyOs for Os<Cpu<U, Memory>, S> {
+    fn spawn(&mut self, layout: &Layout) -> Result<Pid, OsError> {
+        self.spawn(layout)
+    }
+    fn resume(&mut self, pid: Pid, program: &mut dyn Program) -> Result<Turn, OsError> {
+        self.resume(pid, program)
+    }
+    fn run(&mut self, layout: &Layout, program: &mut dyn Program) -> Result<Exit, OsError> {
+        self.run(layout, program)
+    }
+    fn terminate(&mut self, pid: Pid) -> Result<(), OsError> {
+        self.terminate(pid)
+    }
+    fn usage(&self) -> MemoryUsage {
+        self.usage()
+    }
+    fn stats(&self) -> OsStats {
+        self.stats()
+    }
+    fn read_register(&mut self, id: RegisterId) -> u64 {
+        self.cpu_mut().read_register(id).unwrap()
+    }
+    fn ram_holds(&self, word: [u8; 4]) -> bool {
+        self.cpu().bus().ram().windows(4).any(|bytes| bytes == word)
+    }
+}
+
+/// A machine by name, with the register that a program would like to write.
+pub(crate) struct Machine {
+    pub(crate) name: &'static str,
+    pub(crate) os: Box<dyn AnyOs>,
+    pub(crate) privileged: RegisterId,
+}
+
+/// Where RAM starts on all of them.
+pub(crate) const START: PhysAddr = PhysAddr::new(0x8000_0000);
+
+pub(crate) type PagedOs<F, T> = Os<Cpu<Paging<F>, Memory>, Paged<T>>;
+
+pub(crate) fn memory(kernel_frames: u64, pool_frames: u64) -> PhysicalMemory {
+    let size = (kernel_frames + pool_frames) << 12;
+    PhysicalMemory::new(START, size, kernel_frames << 12).unwrap()
+}
+
+/// RAM as large as `memory`, full of junk.
+pub(crate) fn ram(memory: &PhysicalMemory) -> Memory {
+    let size = memory.end().raw() - memory.start().raw();
+    let mut ram = Memory::new().with_ram(memory.start(), size).unwrap();
+    let junk = vec![0xa5; usize::try_from(size).unwrap()];
+    ram.write_bytes(memory.start(), &junk).unwrap();
+    ram
+}
+
+/// Tiny TLBs and walk caches, so that entries are evicted all the time.
+pub(crate) fn tiny() -> PagingConfig {
+    let table = |entries, page_bits: &[u8]| TlbTable {
+        geometry: Geometry::fully_associative(entries, Policy::Lru).unwrap(),
+        page_bits: page_bits.to_vec(),
+    };
+    let first = |entries| vec![table(entries, &[12]), table(1, &[21, 30])];
+    let geometry = Geometry::fully_associative(2, Policy::Fifo).unwrap();
+    PagingConfig {
+        tlb: vec![
+            TlbLevel::Split { instruction: first(2), data: first(4) },
+            TlbLevel::Unified(vec![table(8, &[12, 21])]),
+        ],
+        walk_cache: vec![WalkCacheTable { geometry, levels: vec![0, 1, 2] }],
+    }
+}
+
+pub(crate) fn paged_os<F: Format, T: TableFormat>(
+    format: F,
+    tables: T,
+    config: &PagingConfig,
+    memory: &PhysicalMemory,
+) -> Result<PagedOs<F, T>, OsError> {
+    let unit = Paging::new(format, config).unwrap();
+    Os::boot(Cpu::new(unit, ram(memory)), Paged::new(tables), memory)
+}
+
+pub(crate) fn riscv_os(memory: &PhysicalMemory) -> PagedOs<RiscV, RiscVTables> {
+    paged_os(RiscV::rv64(), RiscVTables::SV39, &tiny(), memory).unwrap()
+}
+
+pub(crate) fn x86_os(memory: &PhysicalMemory) -> PagedOs<X86, X86Tables> {
+    paged_os(X86::new(46), X86Tables::LEVEL4, &tiny(), memory).unwrap()
+}
+
+fn base_bounds(name: &'static str, convention: Convention, memory: &PhysicalMemory) -> Machine {
+    let cpu = Cpu::new(BaseBounds::new(convention), ram(memory));
+    let os = Os::boot(cpu, Contiguous::new(convention), memory).unwrap();
+    Machine { name, os: Box::new(os), privileged: BaseBounds::BASE }
+}
+
+fn segmented(memory: &PhysicalMemory) -> Machine {
+    let selection = Selection::Explicit { selector_bits: 2, segments: 4 };
+    let cpu = Cpu::new(Segmentation::new(16, selection).unwrap(), ram(memory));
+    let spaces = Segmented::of(cpu.unit()).unwrap();
+    let os = Os::boot(cpu, spaces, memory).unwrap();
+    Machine { name: "segmentation", os: Box::new(os), privileged: base_register(1) }
+}
+
+fn riscv(name: &'static str, tables: RiscVTables, memory: &PhysicalMemory) -> Machine {
+    let os = paged_os(RiscV::rv64(), tables, &tiny(), memory).unwrap();
+    Machine { name, os: Box::new(os), privileged: riscv::SATP }
+}
+
+fn x86(
+    name: &'static str,
+    tables: X86Tables,
+    config: &PagingConfig,
+    memory: &PhysicalMemory,
+) -> Machine {
+    let os = paged_os(X86::new(46), tables, config, memory).unwrap();
+    Machine { name, os: Box::new(os), privileged: x86::CR3 }
+}
+
+pub(crate) fn paged_machines(memory: &PhysicalMemory) -> Vec<Machine> {
+    vec![
+        riscv("Sv39", RiscVTables::SV39, memory),
+        riscv("Sv48", RiscVTables::SV48, memory),
+        riscv("Sv57", RiscVTables::SV57, memory),
+        x86("x86, 4 levels", X86Tables::LEVEL4, &tiny(), memory),
+        x86("x86, 4 levels, no TLB", X86Tables::LEVEL4, &PagingConfig::default(), memory),
+        x86("x86, 5 levels", X86Tables::LEVEL5, &tiny(), memory),
+    ]
+}
+
+/// Every machine, with this memory.
+pub(crate) fn machines(memory: &PhysicalMemory) -> Vec<Machine> {
+    let mut machines = paged_machines(memory);
+    machines.push(base_bounds("base and bounds", Convention::Size, memory));
+    machines.push(base_bounds("base and bounds, by end", Convention::End, memory));
+    machines.push(segmented(memory));
+    machines
+}
+
+/// Enough for a few processes on any of them.
+pub(crate) fn ample() -> PhysicalMemory {
+    memory(8, 120)
+}
+
+/// The regions of a program that runs on every machine: 16 bits of address space, code low, then the heap,
+/// the stack at the top.
+pub(crate) const CODE: (u64, u64) = (0x0000, 0x2000);
+pub(crate) const HEAP: (u64, u64) = (0x4000, 0x3000);
+pub(crate) const STACK: (u64, u64) = (0xe000, 0x2000);
+
+/// The first bytes of the code.
+pub(crate) fn code() -> Vec<u8> {
+    (0..0x18u8)
+        .flat_map(|page| (0..=u8::MAX).map(move |index| index.wrapping_mul(7) ^ page))
+        .collect()
+}
+
+pub(crate) fn portable() -> Layout {
+    let region = |(start, size), rights| Region::new(VirtAddr::new(start), size, rights).unwrap();
+    Layout::new([
+        region(CODE, Rights::RX).with_image(code()).unwrap(),
+        region(HEAP, Rights::RW),
+        region(STACK, Rights::RW),
+    ])
+    .unwrap()
+}
+
+pub(crate) fn load(addr: u64, size: u32) -> Op {
+    Op::Load { addr: VirtAddr::new(addr), size }
+}
+
+pub(crate) fn fetch(addr: u64, size: u32) -> Op {
+    Op::Fetch { addr: VirtAddr::new(addr), size }
+}
+
+pub(crate) fn store(addr: u64, size: u32, value: u64) -> Op {
+    Op::Store { addr: VirtAddr::new(addr), size, value }
+}
+
+/// Does one operation after the other, exits with code 0, and keeps what it read.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    ops: std::collections::VecDeque<Op>,
+    last: Option<Op>,
+    pub(crate) seen: Vec<Vec<u8>>,
+}
+
+impl Recorder {
+    pub(crate) fn new(ops: impl IntoIterator<Item = Op>) -> Self {
+        Self { ops: ops.into_iter().collect(), ..Self::default() }
+    }
+}
+
+impl Program for Recorder {
+    fn step(&mut self, reply: Reply<'_>) -> Op {
+        match (reply, self.last) {
+            (Reply::Value(value), Some(Op::Load { size, .. } | Op::Fetch { size, .. })) => {
+                self.seen.push(value.to_le_bytes()[..size as usize].to_vec());
+            }
+            (Reply::Bytes(bytes), _) => self.seen.push(bytes.to_vec()),
+            _ => {}
+        }
+        let op = self.ops.pop_front().unwrap_or(Op::exit(0));
+        self.last = Some(op);
+        op
+    }
+}
+
+/// Runs a list of operations as a program, and says how it ended and what it read.
+pub(crate) fn run(os: &mut dyn AnyOs, layout: &Layout, ops: &[Op]) -> (Exit, Vec<Vec<u8>>) {
+    let mut program = Recorder::new(ops.iter().copied());
+    let exit = os.run(layout, &mut program).unwrap();
+    (exit, program.seen)
+}
+
+/// All frames of the pool are free.
+pub(crate) fn assert_all_free(name: &str, os: &dyn AnyOs) {
+    let MemoryUsage { total, free, tables, programs } = os.usage();
+    assert_eq!((free, tables, programs), (total, 0, 0), "{name}");
+}
+
+/// A word of physical memory, as a debugger sees it.
+pub(crate) fn word<U, P>(cpu: &Cpu<U, Memory, P>, addr: u64) -> u64
+where
+    U: TranslationUnit<Memory, P>,
+    P: Probe,
+{
+    cpu.bus().peek(PhysAddr::new(addr), Width::B8).unwrap()
+}
