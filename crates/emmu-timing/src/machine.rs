@@ -8,6 +8,7 @@ mod preset;
 mod provenance;
 mod read;
 mod section;
+mod seed;
 mod shape;
 
 pub use cache::{CacheError, CacheModel};

@@ -80,6 +80,11 @@ impl CacheModel {
         1 << self.line_bits
     }
 
+    /// The same cache with another table.
+    pub(super) const fn with_geometry(self, geometry: Geometry) -> Self {
+        Self { geometry, ..self }
+    }
+
     /// Bytes in all.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -1,0 +1,56 @@
+//! The `emmu` command.
+//!
+//! Exit codes: 0 all is well; 1 `emmu check` found a mismatch; 2 anything that could not be done, with one
+//! message on standard error that says what and where.
+
+mod args;
+mod check;
+mod import;
+mod machines;
+mod progress;
+mod replay;
+mod report;
+mod sim;
+mod trace;
+
+use anyhow::Result;
+use args::{Arguments, Command};
+use clap::Parser;
+use std::{
+    io::{self, BufWriter, Write},
+    process::ExitCode,
+};
+
+fn main() -> ExitCode {
+    let command = Arguments::parse().command.unwrap_or_else(|| Command::Sim(args::Sim::default()));
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = run(&command, &mut out).and_then(|code| {
+        out.flush()?;
+        Ok(code)
+    });
+    match done {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("emmu: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: &Command, out: &mut impl Write) -> Result<ExitCode> {
+    match command {
+        Command::Sim(arguments) => sim::run(arguments, out)?,
+        Command::Import(arguments) => import::run(arguments, out)?,
+        Command::Machines(arguments) => machines::run(arguments, out)?,
+        Command::Check(arguments) if !check::run(arguments, out)? => return Ok(ExitCode::FAILURE),
+        Command::Check(_) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether whoever read our output has had enough (`emmu … | head`): no failure of ours.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let of_io = |cause: &&io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<io::Error>().filter(of_io).is_some()
+}

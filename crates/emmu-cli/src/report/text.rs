@@ -1,0 +1,229 @@
+//! A report as tables to read.
+
+use super::Report;
+use anyhow::Result;
+use comfy_table::{Cell, CellAlignment, Table, presets::NOTHING};
+use emmu_timing::{Account, ByAccount, CyclesByCause, KindCounts, PerThousand, TlbReport};
+use indicatif::HumanCount;
+use std::io::Write;
+
+pub(super) fn write(report: &Report, out: &mut impl Write) -> Result<()> {
+    write_head(report, out)?;
+    section(out, "References", &references(report))?;
+    section(out, "TLBs", &tlbs(report))?;
+    section(out, "Page walks", &walks(report))?;
+    section(out, "Entry reads of walks, by level and by what served them", &entry_reads(report))?;
+    section(out, "Cycles", &cycles(report))?;
+    write_foot(report, out)
+}
+
+fn write_head(report: &Report, out: &mut impl Write) -> Result<()> {
+    let Report { trace, machine, .. } = report;
+    let mut head = table(&["emmu", ""]);
+    head.set_header([left("emmu"), left(report.version)]);
+    let records = format!("{}, {} records", trace.name, HumanCount(trace.records));
+    head.add_row([left("trace"), left(&records)]);
+    if let Some(provenance) = &trace.provenance {
+        head.add_row([left(""), left(provenance)]);
+    }
+    head.add_row([left("machine"), left(&format!("{}, {}", machine.name, machine.format))]);
+    head.add_row([left(""), left(&machine.description)]);
+    print(out, &head)
+}
+
+fn references(report: &Report) -> Table {
+    let mut rows = table(&["", "program", "kernel", "total"]);
+    let both = &report.counters.references;
+    let mut add = |name, kind: fn(&KindCounts) -> u64| {
+        let counts = both.map(kind);
+        if counts.total() > 0 {
+            add_counts(&mut rows, name, &counts);
+        }
+    };
+    add("fetches", |kinds| kinds.fetch);
+    add("loads", |kinds| kinds.load);
+    add("stores", |kinds| kinds.store);
+    add("atomics", |kinds| kinds.amo);
+    add_counts(
+        &mut rows,
+        "all",
+        &both.map(|kinds| kinds.fetch + kinds.load + kinds.store + kinds.amo),
+    );
+    add_row(&mut rows, "page faults", [count(report.os.page_faults)]);
+    rows
+}
+
+fn tlbs(report: &Report) -> Table {
+    let unit = match report.counters.per_thousand {
+        PerThousand::Instructions { .. } => "MPKI",
+        PerThousand::References { .. } => "misses/1000",
+    };
+    let mut rows = table(&["", "lookups", "hits", "misses", "of the program", "hit ratio", unit]);
+    for tlb in &report.counters.tlbs {
+        let (hits, misses) = (tlb.hits.total(), tlb.misses.total());
+        let cells = [
+            count(hits + misses),
+            count(hits),
+            count(misses),
+            count(tlb.misses[Account::User]),
+            percent(tlb.hit_ratio),
+            decimal(tlb.mpki),
+        ];
+        add_row(&mut rows, &tlb_name(tlb), cells);
+    }
+    rows
+}
+
+fn tlb_name(tlb: &TlbReport) -> String {
+    format!("L{} {}", tlb.level, tlb.side)
+}
+
+fn walks(report: &Report) -> Table {
+    let (walks, latency) = (&report.counters.walks, &report.cycles.walk_latency);
+    let mut rows = table(&["", ""]);
+    add_row(&mut rows, "walks of the program", [count(walks.begun[Account::User])]);
+    add_row(&mut rows, "walks of the kernel", [count(walks.begun[Account::Supervisor])]);
+    add_row(&mut rows, "ended in a fault", [count(walks.faulted)]);
+    add_row(&mut rows, "references a walk", [decimal(walks.reads_per_walk)]);
+    add_row(&mut rows, "walk-cache hit ratio", [percent(report.counters.walk_cache.hit_ratio)]);
+    for (level, &hits) in report.counters.walk_cache.hits.iter().enumerate() {
+        add_row(&mut rows, &format!("  knew the table of level {level}"), [count(hits)]);
+    }
+    add_row(&mut rows, "cycles a walk, mean", [decimal(latency.mean)]);
+    add_row(&mut rows, "  p50", [whole(latency.p50)]);
+    add_row(&mut rows, "  p99", [whole(latency.p99)]);
+    add_row(&mut rows, "  longest", [whole(latency.max)]);
+    rows
+}
+
+fn entry_reads(report: &Report) -> Table {
+    let mut rows = table(&["", "reads", "a walk", "L1", "L2", "LLC", "memory"]);
+    let levels = report.cycles.entry_reads_by_level_and_cache.iter().enumerate();
+    for (level, served) in levels.rev() {
+        let reads = &report.counters.walks;
+        let cells = [
+            count(reads.reads.get(level).copied().unwrap_or(0)),
+            decimal(reads.reads_per_walk_by_level.get(level).copied().flatten()),
+            count(served.l1),
+            count(served.l2),
+            count(served.llc),
+            count(served.memory),
+        ];
+        add_row(&mut rows, &format!("level {level}"), cells);
+    }
+    rows
+}
+
+/// Rows without cycles are left out.
+fn cycles(report: &Report) -> Table {
+    let mut rows = table(&["", "program", "kernel", "total", "share"]);
+    let all = report.cycles.total;
+    let mut add = |name: &str, cause: &dyn Fn(&CyclesByCause) -> u64| {
+        let cycles = report.cycles.by_cause.map(cause);
+        if cycles.total() > 0 {
+            add_share(&mut rows, name, &cycles, all);
+        }
+    };
+    add("fetches", &|cause| cause.fetches.iter().sum());
+    add("loads and stores", &|cause| cause.data.iter().sum());
+    for level in 0..8 {
+        add(&format!("L{} TLB lookups", level + 1), &|cause| cause.tlb[level]);
+    }
+    add("walk-cache lookups", &|cause| cause.walk_cache);
+    add("entry reads", &|cause| cause.entry_reads);
+    add("entry updates", &|cause| cause.entry_updates);
+    add("trap entries", &|cause| cause.trap_entries);
+    add("trap returns", &|cause| cause.trap_returns);
+    add("register writes", &|cause| cause.register_writes);
+    add("invalidations", &|cause| cause.invalidations);
+    add_share(&mut rows, "all", &report.cycles.by_account, all);
+    rows
+}
+
+fn write_foot(report: &Report, out: &mut impl Write) -> Result<()> {
+    let overheads = &report.cycles.overhead_by_account;
+    let mut rows = table(&["", ""]);
+    let perfect = "Overhead against a perfect TLB";
+    add_row(&mut rows, perfect, [factor(report.cycles.overhead)]);
+    add_row(&mut rows, "  of the program alone", [factor(overheads[Account::User])]);
+    print(out, &rows)?;
+    let rate = report.host.references_per_second / 1e6;
+    writeln!(out, "{rate:.1} million references a second, {:.2} s", report.host.seconds)?;
+    Ok(())
+}
+
+fn section(out: &mut impl Write, title: &str, rows: &Table) -> Result<()> {
+    writeln!(out, "{title}")?;
+    print(out, rows)
+}
+
+/// Prints a table, without the blanks that pad its lines, and an empty line.
+fn print(out: &mut impl Write, rows: &Table) -> Result<()> {
+    for line in rows.lines() {
+        let line = line.strip_prefix(' ').unwrap_or(&line).trim_end();
+        if !line.is_empty() {
+            writeln!(out, "{line}")?;
+        }
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut rows = Table::new();
+    rows.load_style(NOTHING);
+    if header.iter().any(|title| !title.is_empty()) {
+        rows.set_header(header.iter().map(right));
+    }
+    rows
+}
+
+fn left(text: &str) -> Cell {
+    Cell::new(text)
+}
+
+fn right(text: impl ToString) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+fn add_row<const N: usize>(rows: &mut Table, name: &str, cells: [String; N]) {
+    let name = left(&format!("  {name}"));
+    rows.add_row([name].into_iter().chain(cells.map(right)));
+}
+
+fn add_counts(rows: &mut Table, name: &str, counts: &ByAccount<u64>) {
+    let [user, supervisor] = Account::ALL.map(|account| count(counts[account]));
+    add_row(rows, name, [user, supervisor, count(counts.total())]);
+}
+
+fn add_share(rows: &mut Table, name: &str, cycles: &ByAccount<u64>, all: u64) {
+    let [user, supervisor] = Account::ALL.map(|account| count(cycles[account]));
+    #[expect(clippy::cast_precision_loss, reason = "a share to read")]
+    let share = (all > 0).then(|| cycles.total() as f64 / all as f64);
+    add_row(rows, name, [user, supervisor, count(cycles.total()), percent(share)]);
+}
+
+fn count(number: u64) -> String {
+    HumanCount(number).to_string()
+}
+
+fn whole(number: Option<u64>) -> String {
+    number.map_or_else(none, count)
+}
+
+fn decimal(number: Option<f64>) -> String {
+    number.map_or_else(none, |number| format!("{number:.3}"))
+}
+
+fn percent(ratio: Option<f64>) -> String {
+    ratio.map_or_else(none, |ratio| format!("{:.2} %", ratio * 100.0))
+}
+
+fn factor(ratio: Option<f64>) -> String {
+    ratio.map_or_else(none, |ratio| format!("{ratio:.4}x"))
+}
+
+/// What stands where there is nothing to divide by.
+fn none() -> String {
+    "-".to_owned()
+}

@@ -1,0 +1,77 @@
+//! Another seed for everything that is drawn at random.
+
+use super::{Banks, CacheModel, Caches, Machine, Sourced, WalkCacheModel};
+use emmu_paging::{Geometry, Policy, TlbTable, WalkCacheTable};
+
+impl Machine {
+    /// The same machine, whose random replacement is drawn from other seeds: the one that the description
+    /// gives each table, exclusive-or `seed`. With 0 nothing changes.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        let reseeded = |geometry: Geometry| match geometry.policy() {
+            Policy::Random { seed: own } => geometry.with_seed(own ^ seed),
+            _ => geometry,
+        };
+        for level in &mut self.tlb {
+            for table in level.banks.tables_mut() {
+                table.value.geometry = reseeded(table.value.geometry);
+            }
+        }
+        for table in self.walk_cache.iter_mut().flat_map(WalkCacheModel::tables_mut) {
+            table.value.geometry = reseeded(table.value.geometry);
+        }
+        for cache in self.caches.levels_mut() {
+            cache.value = cache.value.with_geometry(reseeded(cache.value.geometry()));
+        }
+        self
+    }
+}
+
+impl Banks {
+    fn tables_mut(&mut self) -> impl Iterator<Item = &mut Sourced<TlbTable>> {
+        let (first, second) = match self {
+            Self::Split { instruction, data } => (instruction, Some(data)),
+            Self::Unified(tables) => (tables, None),
+        };
+        first.iter_mut().chain(second.into_iter().flatten())
+    }
+}
+
+impl WalkCacheModel {
+    fn tables_mut(&mut self) -> impl Iterator<Item = &mut Sourced<WalkCacheTable>> {
+        self.tables.iter_mut()
+    }
+}
+
+impl Caches {
+    fn levels_mut(&mut self) -> impl Iterator<Item = &mut Sourced<CacheModel>> {
+        [&mut self.l1i, &mut self.l1d, &mut self.l2, &mut self.llc].into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Machine;
+
+    const RANDOM: &str = "replacement = \"random\"\nseed = 5";
+
+    fn machine() -> Machine {
+        let text = Machine::preset_text("textbook-sv39").unwrap();
+        let text = text.replace("replacement = \"lru\"", RANDOM);
+        Machine::from_toml("random", &text).unwrap()
+    }
+
+    #[test]
+    fn a_seed_changes_what_is_drawn_and_so_the_machine() {
+        let machine = machine();
+        assert_eq!(machine.clone().with_seed(0), machine);
+        assert_ne!(machine.clone().with_seed(1).hash(), machine.hash());
+        assert_eq!(machine.clone().with_seed(1).with_seed(1), machine);
+    }
+
+    #[test]
+    fn a_seed_changes_nothing_where_nothing_is_random() {
+        let machine = Machine::preset(Machine::DEFAULT).unwrap();
+        assert_eq!(machine.clone().with_seed(7), machine);
+    }
+}
