@@ -150,7 +150,7 @@ where
         let piece = Piece { access, addr };
         let held = self
             .bus
-            .compare_exchange(addr, width, reserved.held, value & width.mask())
+            .compare_exchange(addr, width, reserved.held, value)
             .map_err(|error| piece.fault(error))?;
         let stored = held == reserved.held;
         if stored {

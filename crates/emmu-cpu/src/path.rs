@@ -188,13 +188,13 @@ where
         Ok(found)
     }
 
+    /// Fills the hot table if the unit gave a ticket for this RAM page.
     #[inline]
-    /// Fills the hot table if the access lies in one RAM page and the unit gave a ticket for it.
     fn remember(&mut self, access: Access, found: Translation) {
         let Some(ticket) = found.ticket else { return };
-        let within = access.addr.offset(RAM_PAGE_BITS);
-        let inside = within + u64::from(access.size) <= 1 << RAM_PAGE_BITS;
-        if !self.accelerator || !inside || found.addr.offset(RAM_PAGE_BITS) != within {
+        // By contract the page is aligned on the bus; a unit that errs shall cost time, not bytes.
+        let aligned = found.addr.offset(RAM_PAGE_BITS) == access.addr.offset(RAM_PAGE_BITS);
+        if !self.accelerator || !aligned {
             return;
         }
         if let Some(offset) = self.bus.ram_page(found.addr) {
@@ -271,5 +271,75 @@ where
         let access = access.at(access.addr, u32::MAX);
         self.begin(access)?;
         Err(self.refuse(access, Fault::new(access, Cause::Bounds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emmu_base_bounds::{BaseBounds, Convention};
+    use emmu_core::Privilege;
+    use emmu_memory::Memory;
+
+    type Machine = Cpu<BaseBounds, Memory>;
+
+    const ADDR: VirtAddr = VirtAddr::new(0x2000);
+
+    /// Whether ADDR can be read and written the short way, after it was read and written and `then` done.
+    fn hot(then: fn(&mut Machine)) -> (bool, bool) {
+        let mut cpu = Cpu::new(BaseBounds::new(Convention::Size), Memory::ram(1 << 20));
+        assert_eq!(cpu.load(ADDR, Width::B8), Ok(0));
+        assert_eq!(cpu.store(ADDR, Width::B8, 0), Ok(()));
+        then(&mut cpu);
+        let read = cpu.hot_bytes(cpu.keys.read, Access::load(ADDR, 8)).is_ok();
+        let write = cpu.hot_bytes_mut(cpu.keys.write, Access::store(ADDR, 8)).is_ok();
+        (read, write)
+    }
+
+    #[test]
+    fn a_second_access_takes_the_short_way() {
+        assert_eq!(hot(|_| ()), (true, true));
+    }
+
+    #[test]
+    fn the_short_way_is_closed_when_something_behind_it_may_have_changed() {
+        assert_eq!(hot(|cpu| cpu.set_accelerator(false)), (false, false));
+        assert_eq!(hot(|cpu| _ = cpu.bus_mut()), (false, false));
+        assert_eq!(hot(|cpu| _ = cpu.unit_mut()), (false, false));
+        assert_eq!(hot(|cpu| cpu.write_register(BaseBounds::BASE, 5).unwrap()), (false, false));
+        assert_eq!(hot(|cpu| cpu.set_privilege(Privilege::User)), (false, false));
+    }
+
+    #[test]
+    fn the_short_way_is_closed_to_a_halted_cpu() {
+        assert_eq!(hot(|cpu| _ = cpu.system_call()), (false, false));
+    }
+
+    #[test]
+    fn the_short_way_is_closed_until_the_restart() {
+        let fault = |cpu: &mut Machine| {
+            cpu.install_handler(VirtAddr::new(0)).unwrap();
+            cpu.load(VirtAddr::new(u64::MAX), Width::B1).unwrap_err();
+            cpu.return_from_trap().unwrap();
+        };
+        assert_eq!(hot(fault), (false, false));
+        let restarted = |cpu: &mut Machine| {
+            cpu.install_handler(VirtAddr::new(0)).unwrap();
+            cpu.load(VirtAddr::new(u64::MAX), Width::B1).unwrap_err();
+            cpu.return_from_trap().unwrap();
+            cpu.load(ADDR, Width::B1).unwrap();
+        };
+        assert_eq!(hot(restarted), (true, true));
+    }
+
+    #[test]
+    fn the_short_way_of_writes_is_closed_while_something_is_reserved() {
+        let reserve = |cpu: &mut Machine| _ = cpu.load_reserved(ADDR, Width::B4).unwrap();
+        assert_eq!(hot(reserve), (true, false));
+        let done = |cpu: &mut Machine| {
+            cpu.load_reserved(ADDR, Width::B4).unwrap();
+            assert_eq!(cpu.store_conditional(ADDR, Width::B4, 0), Ok(true));
+        };
+        assert_eq!(hot(done), (true, true));
     }
 }

@@ -43,33 +43,25 @@ impl Piece {
         Ok(())
     }
 
-    /// Fills `bytes`: in one transfer if they have the width of one, so that a device sees what the program
-    /// asked for.
+    /// Fills `bytes`, as many as it has.
     pub(crate) fn read(
         self,
         bus: &mut impl Bus,
         probe: &mut impl Probe,
         bytes: &mut [u8],
     ) -> Result<(), Fault> {
-        if let Some(width) = Width::from_bytes(bytes.len() as u64) {
-            put(bytes, self.load(bus, probe, width)?);
-            return Ok(());
-        }
         bus.read_bytes(self.addr, bytes).map_err(|error| self.fault(error))?;
         probe.on(self.transferred());
         Ok(())
     }
 
-    /// Writes `bytes`, in the same manner.
+    /// Writes `bytes`, as many as it has.
     pub(crate) fn write(
         self,
         bus: &mut impl Bus,
         probe: &mut impl Probe,
         bytes: &[u8],
     ) -> Result<(), Fault> {
-        if let Some(width) = Width::from_bytes(bytes.len() as u64) {
-            return self.store(bus, probe, width, take(bytes));
-        }
         bus.write_bytes(self.addr, bytes).map_err(|error| self.fault(error))?;
         probe.on(self.transferred());
         Ok(())

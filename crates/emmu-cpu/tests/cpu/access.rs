@@ -123,6 +123,8 @@ fn addresses_do_not_wrap_at_the_end_of_the_space() {
         let fault = trapped(result);
         assert_eq!((fault.addr, fault.cause), (va(u64::MAX - 6), Cause::NonCanonical));
     }
+    let peeked = cpu.peek(va(u64::MAX), &mut [0; 2]).unwrap_err();
+    assert_eq!((peeked.addr, peeked.cause), (va(u64::MAX), Cause::NonCanonical));
     assert_eq!(held(&cpu, RAM, Width::B1), 0);
 }
 

@@ -148,6 +148,7 @@ fn a_trap_and_the_return_from_it_break_the_reservation() {
     cpu.load_reserved(va(16), Width::B4).unwrap();
     assert!(matches!(cpu.system_call(), Stop::Trap(Exception::SystemCall(_))));
     assert_eq!(cpu.pc(), HANDLER);
+    assert_eq!(cpu.store_conditional(va(16), Width::B4, 7), Ok(false));
     cpu.load_reserved(va(16), Width::B4).unwrap();
     cpu.return_from_trap().unwrap();
     assert_eq!(cpu.store_conditional(va(16), Width::B4, 7), Ok(false));

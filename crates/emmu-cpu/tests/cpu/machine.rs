@@ -15,9 +15,9 @@ pub(crate) const RAM: u64 = 0x8000_0000;
 /// One page of ROM.
 pub(crate) const ROM: u64 = 0x1000;
 /// A [`Doorbell`].
-pub(crate) const DEVICE: u64 = 0x2000;
-/// Nothing.
-pub(crate) const HOLE: u64 = 0x3000;
+pub(crate) const DEVICE: u64 = 0x4000;
+/// Nothing, right behind the ROM.
+pub(crate) const HOLE: u64 = 0x2000;
 
 pub(crate) const HANDLER: VirtAddr = VirtAddr::new(0xffff_0000);
 
@@ -54,19 +54,18 @@ impl Mapping {
         kind && (self.user || access.privilege > Privilege::User)
     }
 
-    /// Bits 47:16 are those of the frame, 15:3 the low bits of the page number, 2:0 the permissions.
+    /// Bits 63:24 are the page number, extended by its sign; 23:3 the frame number; 2:0 the permissions.
     pub(crate) fn register_value(self, page: u64) -> u64 {
         let bits = [self.read, self.write, self.user];
         let bits = bits.iter().rev().fold(0, |all, &bit| all << 1 | u64::from(bit));
-        (self.frame / PAGE) << 16 | (page & 0x1fff) << 3 | bits
+        page << 24 | (self.frame / PAGE) << 3 | bits
     }
 
     fn from_register_value(value: u64) -> (u64, Self) {
         let bit = |at: u32| value >> at & 1 == 1;
-        let page = value >> 3 & 0x1fff;
-        // Pages from 0x1000 on stand for the last ones of the space.
-        let page = if page < 0x1000 { page } else { u64::MAX / PAGE - (0x1fff - page) };
-        (page, Self { frame: (value >> 16) * PAGE, read: bit(0), write: bit(1), user: bit(2) })
+        let page = (value.cast_signed() >> 24).cast_unsigned() & (u64::MAX / PAGE);
+        let frame = (value >> 3 & 0x1f_ffff) * PAGE;
+        (page, Self { frame, read: bit(0), write: bit(1), user: bit(2) })
     }
 }
 
@@ -87,7 +86,7 @@ impl Slot {
 /// Pages of 4 KiB behind four LRU TLB entries, which keep what they have until they are invalidated.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Paged {
-    pub(crate) table: BTreeMap<u64, Mapping>,
+    table: BTreeMap<u64, Mapping>,
     slots: [Slot; 4],
     clock: u64,
     epoch: u64,
@@ -95,6 +94,10 @@ pub(crate) struct Paged {
 
 impl Paged {
     const TLB: TlbId = TlbId { level: 1, side: Side::Unified };
+
+    pub(crate) fn new(pages: impl IntoIterator<Item = (u64, Mapping)>) -> Self {
+        Self { table: pages.into_iter().collect(), ..Self::default() }
+    }
 
     fn walk(&self, access: Access) -> Result<Mapping, Fault> {
         let page = access.addr.raw() / PAGE;
@@ -232,8 +235,7 @@ pub(crate) fn memory() -> Memory {
 
 /// A machine in supervisor mode with a handler and these pages.
 pub(crate) fn machine(pages: &[(u64, Mapping)]) -> Machine {
-    let table = pages.iter().copied().collect();
-    let unit = Paged { table, ..Paged::default() };
+    let unit = Paged::new(pages.iter().copied());
     let mut cpu = Cpu::with_probe(unit, memory(), Vec::new());
     cpu.install_handler(HANDLER).expect("the CPU boots in supervisor mode");
     cpu

@@ -1,8 +1,9 @@
 //! What the CPU port promises, over a small paged machine and real memory.
 
+mod accelerator;
 mod access;
 mod atomic;
 mod machine;
-
+mod patchwork;
 mod privilege;
 mod trap;

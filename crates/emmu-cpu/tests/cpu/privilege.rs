@@ -8,8 +8,6 @@ use emmu_core::{
 use emmu_cpu::{Cpu, Exception, Illegal, Operation, Stop, Trap};
 use emmu_memory::Memory;
 
-const VALUE: u64 = 0x8_0000 << 16 | 7;
-
 fn privileged(operation: Operation) -> Stop {
     let (needed, held) = (Privilege::Supervisor, Privilege::User);
     Stop::Trap(Exception::IllegalInstruction(Illegal::Privileged { operation, needed, held }))
@@ -19,7 +17,9 @@ fn privileged(operation: Operation) -> Stop {
 fn a_privileged_operation_of_a_program_is_an_illegal_instruction_and_changes_nothing() {
     type Attempt = (Operation, fn(&mut Machine) -> Result<(), Stop>);
     let attempts: [Attempt; 6] = [
-        (Operation::WriteRegister(MAP), |cpu| cpu.write_register(MAP, VALUE)),
+        (Operation::WriteRegister(MAP), |cpu| {
+            cpu.write_register(MAP, Mapping::all(RAM).register_value(0))
+        }),
         (Operation::ReadRegister(MAP), |cpu| cpu.read_register(MAP).map(drop)),
         (Operation::Invalidate, |cpu| cpu.invalidate(Invalidate::All)),
         (Operation::InstallHandler, |cpu| cpu.install_handler(va(0))),
@@ -99,9 +99,8 @@ fn an_unprivileged_access_of_the_operating_system_is_checked_as_the_programs() {
 #[test]
 fn the_unit_can_be_boxed() {
     fn run<P: Probe>(probe: P) -> Result<u64, Stop> {
-        let mut table = Paged::default();
-        table.table.insert(0, Mapping::all(RAM));
-        let unit: Box<dyn TranslationUnit<Memory, P>> = Box::new(table);
+        let unit: Box<dyn TranslationUnit<Memory, P>> =
+            Box::new(Paged::new([(0, Mapping::all(RAM))]));
         let mut cpu = Cpu::with_probe(unit, crate::machine::memory(), probe);
         cpu.store(va(8), Width::B4, 6)?;
         assert_eq!(cpu.bus().peek(PhysAddr::new(RAM + 8), Width::B4), Ok(6));

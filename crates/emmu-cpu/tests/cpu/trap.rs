@@ -91,6 +91,16 @@ fn only_the_next_access_and_only_the_same_is_a_restart() {
 }
 
 #[test]
+fn another_trap_in_between_makes_the_access_a_new_one() {
+    let mut cpu = machine(&[]);
+    let access = trapped(cpu.load(va(0), Width::B1)).access;
+    cpu.return_from_trap().unwrap();
+    assert_eq!(cpu.system_call(), Stop::Trap(Exception::SystemCall(Privilege::Supervisor)));
+    trapped(cpu.load(va(0), Width::B1));
+    assert!(!cpu.probe().contains(&Event::Restart(access)));
+}
+
+#[test]
 fn a_system_call_saves_its_own_pc_and_mode() {
     let mut cpu = user_machine();
     let call = Exception::SystemCall(Privilege::User);
