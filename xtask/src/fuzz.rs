@@ -1,0 +1,79 @@
+//! A short run of every fuzz target.
+
+use crate::process::{output, succeeds};
+use crate::{Error, workspace};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs each target for `seconds`; whether all came through. Says so and passes where the machine has no
+/// nightly toolchain or no cargo-fuzz.
+pub(crate) fn smoke(root: &Path, seconds: u32) -> Result<bool, Error> {
+    if let Some(missing) = missing() {
+        println!("fuzz-smoke: SKIPPED: {missing}");
+        return Ok(true);
+    }
+    let targets = targets(&workspace::read_toml(&root.join("fuzz/Cargo.toml"))?);
+    let mut failed = Vec::new();
+    for target in &targets {
+        if !run(root, target, seconds)? {
+            failed.push(target.as_str());
+        }
+    }
+    match failed.as_slice() {
+        [] => println!("fuzz-smoke: ok, {} targets, {seconds} s each", targets.len()),
+        failed => println!("fuzz-smoke: BROKEN: {}", failed.join(", ")),
+    }
+    Ok(failed.is_empty())
+}
+
+/// What keeps this machine from fuzzing.
+fn missing() -> Option<&'static str> {
+    if output(Command::new("cargo").args(["+nightly", "--version"])).is_none() {
+        return Some("libFuzzer needs a nightly toolchain, and none is installed");
+    }
+    let fuzz = output(Command::new("cargo").args(["fuzz", "--version"]));
+    fuzz.is_none().then_some("cargo-fuzz is not installed: `cargo install cargo-fuzz`")
+}
+
+fn targets(manifest: &toml::Table) -> Vec<String> {
+    let bins = manifest.get("bin").and_then(toml::Value::as_array).into_iter().flatten();
+    bins.filter_map(|bin| Some(bin.get("name")?.as_str()?.to_owned())).collect()
+}
+
+/// What the fuzzer finds goes to `fuzz/corpus`, which git ignores; the kept seeds are only read.
+fn run(root: &Path, target: &str, seconds: u32) -> Result<bool, Error> {
+    let corpus = root.join("fuzz/corpus").join(target);
+    fs::create_dir_all(&corpus).map_err(|error| Error::File { path: corpus.clone(), error })?;
+    let mut command = Command::new("cargo");
+    command.args(["+nightly", "fuzz", "run", target]).arg(&corpus);
+    let seeds = root.join("fuzz/seeds").join(target);
+    if seeds.is_dir() {
+        command.arg(seeds);
+    }
+    command.args(["--", "-timeout=10", "-rss_limit_mb=2048"]);
+    succeeds(command.arg(format!("-max_total_time={seconds}")).current_dir(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_the_binaries_of_the_fuzz_package() {
+        let manifest = "[[bin]]\nname = \"lackey\"\n[[bin]]\nname = \"native\"\n".parse().unwrap();
+        assert_eq!(targets(&manifest), ["lackey", "native"]);
+    }
+
+    #[test]
+    fn every_target_has_kept_seeds_and_all_seeds_a_target() {
+        let fuzz = workspace::root().join("fuzz");
+        let mut targets = targets(&workspace::read_toml(&fuzz.join("Cargo.toml")).unwrap());
+        let seeds = fs::read_dir(fuzz.join("seeds")).unwrap();
+        let mut seeds: Vec<_> =
+            seeds.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        targets.sort();
+        seeds.sort();
+        assert_eq!(targets, seeds);
+    }
+}

@@ -1,0 +1,26 @@
+//! Other programs, run for their exit code or their output.
+
+use crate::Error;
+use std::process::{Command, Stdio};
+
+/// Runs it with its output going where ours goes; whether it succeeded.
+pub(crate) fn succeeds(command: &mut Command) -> Result<bool, Error> {
+    println!("$ {}", spell(command));
+    let status = command.stdin(Stdio::null()).status();
+    status.map(|status| status.success()).map_err(|error| start(command, error))
+}
+
+/// What it prints, or `None` if it is not there or fails.
+pub(crate) fn output(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn spell(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+fn start(command: &Command, error: std::io::Error) -> Error {
+    Error::Start { program: command.get_program().to_string_lossy().into_owned(), error }
+}
