@@ -3,6 +3,7 @@
 mod attributes;
 mod dirty;
 mod geometry;
+mod properties;
 mod sizes;
 
 use super::{Fault, FaultKind, Leaf, Mapping, Registers};
