@@ -1,12 +1,38 @@
 //! Naive, slow, obviously right reference models of address translation, to judge real MMUs by.
 //!
-//! Models: one access with an empty TLB, straight from the manuals: RISC-V Bare and Sv32 to Sv57 with PMP,
-//! x86 32-bit, PAE, 4-level and 5-level paging, AArch64 stage 1.
+//! Models: one access with an empty TLB, straight from the manuals: [RISC-V](riscv) Bare and Sv32 to Sv57
+//! with PMP, [x86] 32-bit, PAE, 4-level and 5-level paging, [AArch64](aarch64) stage 1. What the access
+//! answers, which exception it raises, and which accessed and dirty bits it sets.
 //!
-//! Does not model: TLBs, walk caches, time, or a second stage. It shares no decoding, no walk and no
-//! arithmetic with the translation units that it judges.
+//! Does not model: TLBs, walk caches, time, a second stage, or what stands at the physical address. It
+//! shares no decoding, no walk and no arithmetic with the translation units that it judges; only the plain
+//! types of emmu-core are common.
 //!
-//! You want [`Reference::translate`] on the registers of your architecture.
+//! You want
+//! * [`Reference::translate`] on the registers of your architecture, to ask for one answer;
+//! * [`generate::Case`], to compare your MMU with a model on random cases, in property tests and fuzzers;
+//! * [`vectors`], to run files of known answers on any MMU.
+//!
+//! ```
+//! use emmu_core::{Access, PhysAddr, VirtAddr};
+//! use emmu_oracle::reference::SparseMemory;
+//! use emmu_oracle::riscv::{Exception, Registers, Xlen};
+//! use emmu_oracle::{Reference, Write};
+//!
+//! // Sv39 with hardware update of A and D (menvcfg.ADUE); the root's entry 1 is a gigapage, V, R and W.
+//! let (satp, menvcfg) = (8 << 60 | 9, 1 << 61);
+//! let hart = Registers { xlen: Xlen::Rv64, satp, mstatus: 0, menvcfg, svnapot: false, pmp: vec![] };
+//! let mut memory = SparseMemory::default();
+//! memory.write64(PhysAddr::new(0x9008), 0x2000_0007);
+//!
+//! let store = hart.translate(Access::store(VirtAddr::new(0x4000_1234), 4), &memory).unwrap();
+//! assert_eq!(store.pa, PhysAddr::new(0x8000_1234));
+//! // V, R, W and now A and D.
+//! assert_eq!(store.writes, [Write { addr: PhysAddr::new(0x9008), size: 8, value: 0x2000_00c7 }]);
+//!
+//! let fetch = hart.translate(Access::fetch(VirtAddr::new(0x4000_1234), 4), &memory).unwrap_err();
+//! assert_eq!((fetch.exception, fetch.tval), (Exception::InstructionPageFault, 0x4000_1234));
+//! ```
 
 pub mod aarch64;
 mod bus;

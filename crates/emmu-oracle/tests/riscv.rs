@@ -114,6 +114,13 @@ fn tor_that_ends_before_it_starts_matches_nothing() {
 }
 
 #[test]
+fn tor_that_ends_where_it_starts_matches_nothing_even_within_an_access() {
+    let off = PmpEntry { cfg: 0, addr: 0x1004 >> 2 };
+    let registers = bare(&[off, up_to(0x1004, 0), OPEN]);
+    assert!(allows(&registers, load(0x1000, 8)));
+}
+
+#[test]
 fn the_lowest_numbered_matching_entry_decides() {
     let closed = region(0x1000, 8, 0);
     assert!(!allows(&bare(&[closed, OPEN]), load(0x1000, 8)));

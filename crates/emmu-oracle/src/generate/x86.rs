@@ -5,7 +5,7 @@ use super::tables::{self, Entries, Mood, Shape, Tables};
 use super::{Case, Entropy, Generate};
 use crate::reference::Memory;
 use crate::x86::{Mode, Registers};
-use emmu_core::{Access, AccessFlags};
+use emmu_core::{Access, AccessFlags, AccessKind};
 
 impl Generate for Registers {
     /// The PDPTE registers hold what a load of CR3 finds in the tables; if that load faults, they are 0 and
@@ -187,10 +187,13 @@ fn accesses(
             Mode::Level4 | Mode::Level5 => tables::extend(dice, va, shape.va_bits()),
             Mode::Off | Mode::Bits32 | Mode::Pae => va & 0xffff_ffff,
         };
+        let access = tables::access(dice, mood, va);
         let mut flags = AccessFlags::empty();
-        flags.set(AccessFlags::STACK, dice.chance(10));
-        flags.set(AccessFlags::IMPLICIT, dice.chance(8));
-        accesses.push(tables::access(dice, mood, va).with_flags(flags));
+        // Fetches use no stack and are never implicit.
+        let data = access.kind != AccessKind::Fetch;
+        flags.set(AccessFlags::STACK, data && dice.chance(10));
+        flags.set(AccessFlags::IMPLICIT, data && dice.chance(8));
+        accesses.push(access.with_flags(flags));
     }
     accesses
 }

@@ -55,7 +55,8 @@ impl Registers {
         // The lowest-numbered PMP entry that matches any byte of an access determines whether it succeeds.
         for (number, entry) in self.pmp.iter().enumerate() {
             let region = self.pmp_region(number);
-            if region.start < bytes.end && bytes.start < region.end {
+            let any = region.start < bytes.end && bytes.start < region.end && !region.is_empty();
+            if any {
                 // It must match all bytes, or the access fails, irrespective of L, R, W and X.
                 let all = region.start <= bytes.start && bytes.end <= region.end;
                 return all && entry_allows(*entry, kind, privilege);
