@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("emmu: {error:#}");
+            eprintln!("emmu: {}", message(&error));
             ExitCode::from(2)
         }
     }
@@ -47,6 +47,15 @@ fn run(command: &Command, out: &mut impl Write) -> Result<ExitCode> {
         Command::Check(_) => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The error and its causes, outermost first; a cause that its effect already tells of is not repeated.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        told if told.ends_with(&cause) => told.to_owned(),
+        told => format!("{told}: {cause}"),
+    })
 }
 
 /// Whether whoever read our output has had enough (`emmu … | head`): no failure of ours.

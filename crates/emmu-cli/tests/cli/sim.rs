@@ -1,0 +1,147 @@
+//! `emmu sim`.
+
+use crate::{LACKEY, emmu, emmu_reading, file, refusal, without_speed};
+use serde_json::Value;
+
+/// The JSON report without what differs from run to run.
+fn json(arguments: &[&str]) -> Value {
+    let run = emmu_reading(&[&["sim", "--format", "json"], arguments].concat(), LACKEY.as_bytes());
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    let mut report: Value = serde_json::from_str(&run.out).unwrap();
+    assert!(report["host"]["references_per_second"].as_f64().unwrap() > 0.0);
+    report.as_object_mut().unwrap().remove("host");
+    report
+}
+
+#[test]
+fn a_small_trace_on_a_small_machine() {
+    let run = emmu_reading(&["sim", "-", "--machine", "textbook-sv39"], LACKEY.as_bytes());
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    insta::assert_snapshot!(without_speed(&run.out));
+}
+
+#[test]
+fn a_modify_is_a_load_and_a_store() {
+    let report = json(&["-"]);
+    let user = &report["counters"]["references"]["user"];
+    assert_eq!((&user["fetch"], &user["load"], &user["store"]), (&4.into(), &2.into(), &2.into()));
+    assert_eq!(report["trace"]["records"], 7);
+}
+
+#[test]
+fn the_same_run_gives_the_same_numbers() {
+    for machine in ["skylake-sp", "sifive-u74", "zen-2", "textbook-x86-64"] {
+        let arguments = ["--machine", machine, "--limit", "100000"];
+        assert_eq!(json(&arguments), json(&arguments));
+    }
+}
+
+#[test]
+fn json_names_trace_machine_seed_and_version() {
+    let report = json(&["--limit", "1000", "--seed", "7"]);
+    assert_eq!(report["trace"]["hash"].as_str().unwrap().len(), 32);
+    assert_eq!(report["machine"]["hash"].as_str().unwrap().len(), 32);
+    assert_eq!(report["seed"], 7);
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn one_trace_has_one_hash_in_any_encoding() {
+    let (_folder, text) = file("t.txt", LACKEY);
+    let native = text.with_extension("emt");
+    let (text, native) = (text.to_str().unwrap(), native.to_str().unwrap());
+    assert_eq!(emmu(&["import", text, native]).code, Some(0));
+    let mut reports = [json(&[text]), json(&[native])];
+    for report in &mut reports {
+        report["trace"].as_object_mut().unwrap().retain(|key, _| key == "hash");
+    }
+    assert_eq!(reports[0], reports[1], "and everything else is equal, too");
+}
+
+#[test]
+fn csv_has_the_numbers_of_json() {
+    let run = emmu_reading(&["sim", "-", "--format", "csv"], LACKEY.as_bytes());
+    let report = json(&["-"]);
+    let total = format!("cycles.total,{}", report["cycles"]["total"]);
+    assert!(run.out.lines().any(|line| line == total), "{}", run.out);
+    assert!(run.out.starts_with("key,value\n"));
+}
+
+#[test]
+fn a_seed_changes_random_replacement_and_nothing_else() {
+    let text = emmu(&["machines", "skylake-sp"]).out;
+    let random = text.replace("replacement = \"lru\"", "replacement = \"random\"");
+    assert_ne!(text, random);
+    let (_folder, path) = file("random.toml", random);
+    let path = path.to_str().unwrap();
+    let run = |seed| json(&["--limit", "200000", "--machine", path, "--seed", seed]);
+    assert_eq!(run("1"), run("1"));
+    assert_ne!(run("1")["cycles"]["total"], run("2")["cycles"]["total"]);
+    let lru = |seed| json(&["--limit", "1000", "--machine", "textbook-sv39", "--seed", seed]);
+    assert_eq!(lru("1")["cycles"], lru("2")["cycles"]);
+}
+
+#[test]
+fn a_malformed_line_is_named() {
+    let bad = format!("{LACKEY} L zz,8\n");
+    let message = refusal(&["sim", "-"], bad.as_bytes());
+    assert!(message.starts_with("standard input: line 9: expected "), "{message}");
+}
+
+#[test]
+fn a_truncated_or_damaged_native_trace_is_refused_with_its_offset() {
+    let whole = emmu_trace::bundled();
+    let (_folder, cut) = file("cut.emt", &whole[..whole.len() - 1]);
+    let message = refusal(&["sim", cut.to_str().unwrap()], b"");
+    assert!(message.contains(&format!("cut.emt: byte {}", whole.len() - 1)), "{message}");
+    let mut damaged = whole.to_vec();
+    damaged[whole.len() / 2] ^= 1;
+    let (_folder, damaged) = file("damaged.emt", damaged);
+    let message = refusal(&["sim", damaged.to_str().unwrap()], b"");
+    assert!(message.contains("damaged.emt: byte ") && message.contains("expected"), "{message}");
+}
+
+#[test]
+fn an_empty_trace_is_no_trace() {
+    assert_eq!(
+        refusal(&["sim", "-"], b""),
+        "standard input: expected a trace, found an empty input"
+    );
+}
+
+#[test]
+fn a_folder_is_no_trace_and_the_cause_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let message = refusal(&["sim", path], b"");
+    assert!(message.starts_with(path), "{message}");
+    assert_eq!(message.matches("os error").count(), 1, "{message}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let message = refusal(&["sim", "no/such.emt"], b"");
+    assert!(message.starts_with("no/such.emt: cannot open: "), "{message}");
+}
+
+#[test]
+fn a_program_that_leaves_its_address_space_is_reported_with_the_record() {
+    let message = refusal(&["sim", "-"], b" L ffff800000000000,8\n");
+    assert!(message.starts_with("standard input: record 1: the program was ended: "), "{message}");
+}
+
+#[test]
+fn too_little_memory_is_said() {
+    let text = emmu(&["machines", "textbook-sv39"]).out;
+    let size = text.lines().find(|line| line.starts_with("size = ")).unwrap();
+    let small = text.replace(size, "size = \"1088K\"");
+    let (_folder, path) = file("small.toml", small);
+    let message = refusal(&["sim", "--machine", path.to_str().unwrap()], b"");
+    assert!(message.contains("out of frames: "), "{message}");
+}
+
+#[test]
+fn a_limit_of_nothing_is_refused() {
+    assert_eq!(emmu(&["sim", "--limit", "0"]).code, Some(2));
+    assert_eq!(emmu(&["sim", "--limit", "-1"]).code, Some(2));
+}
