@@ -55,18 +55,28 @@ pub trait Reference {
     /// # Errors
     /// The exception that the access raises instead.
     fn translate(&self, access: Access, memory: &dyn Memory) -> Result<Outcome, Self::Fault>;
+
+    /// Checks what is checked of an access as a whole before any piece of it is translated.
+    ///
+    /// # Errors
+    /// The exception that comes before those of all pieces.
+    fn check_whole(&self, access: Access) -> Result<(), Self::Fault> {
+        let _ = access;
+        Ok(())
+    }
 }
 
 /// Translates an access that may leave its 4 KiB page: one outcome per page it touches, lowest first, each
 /// with its part of the access. A piece finds the tables as the pieces before it leave them.
 ///
 /// # Errors
-/// The exception of the first piece that raises one.
+/// The exception of the access as a whole, or of the first piece that raises one.
 pub fn translate_pieces<R: Reference>(
     model: &R,
     access: Access,
     memory: &SparseMemory,
 ) -> Result<Vec<(Access, Outcome)>, R::Fault> {
+    model.check_whole(access)?;
     let mut memory = memory.clone();
     let mut pieces = Vec::new();
     for piece in pieces_of(access) {

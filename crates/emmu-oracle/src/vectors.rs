@@ -44,7 +44,7 @@ pub use run::{Mismatch, Observed, Report, Subject, check, run};
 
 use crate::reference::{SparseMemory, Write};
 use core::fmt;
-use emmu_core::{Access, PhysAddr};
+use emmu_core::{Access, AccessKind, PhysAddr};
 
 /// One case: one line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,13 +113,14 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether bytes of an access lie on both sides of a 4 KiB boundary. The answer is then a list of pieces,
-    /// one per 4 KiB page, or the first fault.
+    /// Whether bytes of a data access lie on both sides of a 4 KiB boundary. The answer is then a list of
+    /// pieces, one per 4 KiB page, or the first fault.
     #[must_use]
     pub fn crosses_pages(&self) -> bool {
         match self {
             Self::Access { access, .. } => {
-                access.addr.offset(12) + u64::from(access.size) > 1 << 12
+                let last = access.addr.offset(12) + u64::from(access.size);
+                access.kind != AccessKind::Fetch && last > 1 << 12
             }
             Self::LoadCr3 => false,
         }

@@ -176,6 +176,25 @@ fn what_the_format_does_not_know_is_refused() {
 }
 
 #[test]
+fn only_the_first_byte_of_a_fetch_is_meant() {
+    // The page is executable now, and the load across pages is a fetch.
+    let line = line()
+        .replace("0x20000007", "0x200000cf")
+        .replace("0x20000047", "0x200000cf")
+        .replace("0x200000c7", "0x200000cf")
+        .replace(",\"mem_after\":[[\"0x9008\",\"0x200000cf\"]]", ",\"mem_after\":[]")
+        .replace(
+            "\"load\",\"priv\":\"supervisor\",\"va\":\"0x40000ffc\"",
+            "\"fetch\",\"priv\":\"supervisor\",\"va\":\"0x40000ffc\"",
+        )
+        .replace("{\"pas\":[[\"0x80000ffc\",4],[\"0x80001000\",4]]}", "{\"pa\":\"0x80000ffc\"}");
+    let reports = read(&line).unwrap_or_default().into_iter();
+    let reports: Vec<_> =
+        reports.map(|vector| check(&vector, &mut ReferenceModels, &mut |_| ())).collect();
+    assert_eq!(reports, [Report { passed: 4, failed: 0, skipped: 0 }]);
+}
+
+#[test]
 fn unknown_fields_are_passed_over() {
     assert_eq!(complaint("\"id\"", "\"comment\":[{}],\"id\""), "");
 }

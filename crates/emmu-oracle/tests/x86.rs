@@ -3,7 +3,7 @@
 
 use emmu_core::{Access, AccessFlags, PhysAddr, Privilege, VirtAddr};
 use emmu_oracle::Reference;
-use emmu_oracle::reference::SparseMemory;
+use emmu_oracle::reference::{SparseMemory, translate_pieces};
 use emmu_oracle::x86::{Fault, Mode, Registers};
 
 const PG: u64 = 1 << 31;
@@ -83,6 +83,13 @@ fn every_byte_of_an_access_must_be_canonical() {
     let outcome = |size| LEVEL_4.translate(Access::load(last, size), &tables(&[])).map(drop);
     assert_eq!(outcome(8), Err(Fault::GeneralProtection));
     assert_eq!(outcome(4), Err(Fault::PageFault { code: 0, cr2: last.raw() }));
+}
+
+#[test]
+fn an_access_across_the_edge_is_gp_before_its_lower_page_can_fault() {
+    let access = Access::load(VirtAddr::new((1 << 47) - 4), 8);
+    let pieces = translate_pieces(&LEVEL_4, access, &tables(&[]));
+    assert_eq!(pieces, Err(Fault::GeneralProtection));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::reference::{Reference, SparseMemory, translate_pieces};
 use crate::{aarch64, riscv, x86};
-use emmu_core::Access;
+use emmu_core::{Access, AccessKind};
 
 /// All reference models of this crate as one [`Subject`], which takes every format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,9 @@ where
     Fault: From<R::Fault>,
 {
     let crosses = Operation::Access { access, ac: false, pan: false }.crosses_pages();
+    // Of a fetch, only the first byte is meant.
+    let fetch = access.kind == AccessKind::Fetch;
+    let access = if fetch { access.at(access.addr, 1) } else { access };
     let pieces = match translate_pieces(model, access, memory) {
         Ok(pieces) => pieces,
         Err(fault) => return Answer::Fault(fault.into()),
