@@ -81,6 +81,15 @@ impl Geometry {
         Self::new(1, entries, policy)
     }
 
+    /// The same shape, whose random replacement, if it has that, is drawn from another seed.
+    #[must_use]
+    pub const fn with_seed(self, seed: u64) -> Self {
+        match self.policy {
+            Policy::Random { .. } => Self { policy: Policy::Random { seed }, ..self },
+            _ => self,
+        }
+    }
+
     /// Number of sets.
     #[must_use]
     pub const fn sets(self) -> u32 {

@@ -207,6 +207,19 @@ impl RiscV {
         }
     }
 
+    /// Without translation an address is physical: of 32 bits on RV32, and of 56 on RV64, above which there
+    /// is nothing to access.
+    fn physical(&self, addr: u64) -> Result<Route<Permissions>, Cause> {
+        let (bits, beyond) = match self.rv32 {
+            true => (32, Cause::NonCanonical),
+            false => (56, Cause::AddressSize),
+        };
+        if addr >> bits != 0 {
+            return Err(beyond);
+        }
+        Ok(Route::Identity { addr: PhysAddr::new(addr), bits })
+    }
+
     /// Brings what is derived in line with the registers.
     fn derive(&mut self) {
         let mode = self.mode_of(self.satp).unwrap_or(Mode::Bare);
@@ -224,12 +237,11 @@ impl RiscV {
         Asid(bits as u16)
     }
 
-    /// MPRV makes loads and stores, not fetches, of machine mode use MPP's translation and protection.
+    /// MPRV makes loads and stores, not fetches, use MPP's translation and protection ("Memory Privilege in
+    /// mstatus Register"). The CPU clears it on a return to less than machine mode.
     #[inline]
     fn effective_privilege(&self, access: Access) -> Privilege {
-        let modified = access.privilege == Privilege::Machine
-            && access.kind != AccessKind::Fetch
-            && self.mstatus.contains(Status::MPRV);
+        let modified = access.kind != AccessKind::Fetch && self.mstatus.contains(Status::MPRV);
         match (self.mstatus & Status::MPP).bits() >> 11 {
             _ if !modified => access.privilege,
             0 => Privilege::User,
@@ -282,8 +294,7 @@ impl Format for RiscV {
         let Derived { mode, shape, table, asid, .. } = self.derived;
         let addr = access.addr.raw();
         if privilege == Privilege::Machine || mode == Mode::Bare {
-            let bits = if self.rv32 { 32 } else { 64 };
-            return Ok(Route::Identity { addr: PhysAddr::new(addr), bits });
+            return self.physical(addr);
         }
         let level = mode.levels() - 1;
         let in_space = match mode {

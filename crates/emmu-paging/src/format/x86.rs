@@ -19,8 +19,9 @@ pub use registers::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, PKRU, RFL
 use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
-    Access, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError, RegisterId,
-    RegisterInfo, VirtAddr, Width, bit_range, is_sign_extended, low_mask,
+    Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, bit_range, is_sign_extended,
+    low_mask,
 };
 
 bitflags! {
@@ -173,6 +174,14 @@ impl X86 {
         bit_range(51, 0) & !low_mask(self.max_phys_bits as u32)
     }
 
+    /// Whether the address is one at all; with 64-bit linear addresses every byte of data must be canonical
+    /// before any is translated (SDM Vol. 1, 3.3.7.1). Of a fetch only the first byte is known to be wanted.
+    fn has_all(&self, access: Access) -> bool {
+        let last = access.addr.wrapping_add(u64::from(access.size).saturating_sub(1));
+        let whole = self.mode.is_ia32e() && access.kind != AccessKind::Fetch;
+        self.mode.has(access.addr) && (!whole || self.mode.has(last))
+    }
+
     fn pcid(&self) -> Asid {
         let pcid = if self.cr4.contains(Cr4::PCIDE) { self.cr3 & 0xfff } else { 0 };
         #[expect(clippy::cast_possible_truncation, reason = "twelve bits are left")]
@@ -271,6 +280,14 @@ impl X86 {
     }
 }
 
+/// An implicit access of the processor is a supervisor access at any CPL (SDM Vol. 3A, 5.6.1).
+fn effective(access: Access) -> Access {
+    match access.flags.contains(AccessFlags::IMPLICIT) {
+        true => access.with_privilege(Privilege::Supervisor),
+        false => access,
+    }
+}
+
 impl Format for X86 {
     type Permissions = Permissions;
 
@@ -295,7 +312,8 @@ impl Format for X86 {
 
     #[inline]
     fn route(&self, access: Access) -> Result<Route<Permissions>, Cause> {
-        if !self.mode.has(access.addr) {
+        let access = effective(access);
+        if !self.has_all(access) {
             return Err(Cause::NonCanonical);
         }
         if self.mode == Mode::Off {

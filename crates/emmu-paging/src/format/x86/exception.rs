@@ -12,9 +12,7 @@ impl X86 {
     #[must_use]
     pub fn exception(&self, fault: &Fault) -> X86Exception {
         match fault.cause {
-            Cause::NonCanonical if fault.access.flags.contains(AccessFlags::STACK) => {
-                X86Exception::StackFault
-            }
+            Cause::NonCanonical if is_stack_operand(fault.access) => X86Exception::StackFault,
             Cause::NonCanonical => X86Exception::GeneralProtection,
             Cause::Bus(_) | Cause::Protection => X86Exception::MachineCheck,
             cause => X86Exception::PageFault {
@@ -30,12 +28,19 @@ impl X86 {
             || self.efer.contains(Efer::NXE) && self.cr4.contains(Cr4::PAE);
         code.set(PageFaultCode::P, cause != Cause::Absent);
         code.set(PageFaultCode::W, access.kind.writes());
-        code.set(PageFaultCode::U, access.privilege == Privilege::User);
+        let user =
+            access.privilege == Privilege::User && !access.flags.contains(AccessFlags::IMPLICIT);
+        code.set(PageFaultCode::U, user);
         code.set(PageFaultCode::RSVD, cause == Cause::Reserved);
         code.set(PageFaultCode::I, access.kind == AccessKind::Fetch && fetch_told);
         code.set(PageFaultCode::PK, cause == Cause::ProtectionKey);
         code
     }
+}
+
+/// Data through the stack segment; a fetch never is.
+fn is_stack_operand(access: Access) -> bool {
+    access.flags.contains(AccessFlags::STACK) && access.kind != AccessKind::Fetch
 }
 
 bitflags! {
