@@ -6,7 +6,6 @@
 
 use alloc::boxed::Box;
 use core::fmt;
-use core::ops::Range;
 use emmu_core::{
     Access, AccessFlags, PhysAddr, Privilege, RAM_PAGE_BITS, Ticket, VirtAddr, low_mask,
 };
@@ -87,10 +86,17 @@ pub(crate) struct Hit {
 }
 
 impl Hit {
-    /// The bytes of the access in the bus's RAM.
+    /// The bytes of the access in the bus's RAM, if it still has them.
     #[inline(always)]
-    pub(crate) fn range(&self, access: Access) -> Range<usize> {
-        self.start..self.start.wrapping_add(access.size as usize)
+    pub(crate) fn bytes<'a>(&self, ram: &'a [u8], access: Access) -> Option<&'a [u8]> {
+        // Two steps take less time than `start..end`: there is no end to compute, which could overflow.
+        ram.get(self.start..)?.get(..access.size as usize)
+    }
+
+    /// The same bytes, to write.
+    #[inline(always)]
+    pub(crate) fn bytes_mut<'a>(&self, ram: &'a mut [u8], access: Access) -> Option<&'a mut [u8]> {
+        ram.get_mut(self.start..)?.get_mut(..access.size as usize)
     }
 }
 
@@ -168,6 +174,7 @@ fn tag(addr: VirtAddr, Key(key): Key) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
     const TICKET: Ticket = Ticket { slot: 3, version: 5, epoch: 7 };
 
@@ -188,7 +195,9 @@ mod tests {
         let (table, key) = table();
         let access = user_load(0x5004, 4);
         let hit = table.find(key, access).unwrap();
-        assert_eq!(hit.range(access), 0x2004..0x2008);
+        let ram: Vec<u8> = (0..=u8::MAX).cycle().take(0x2008).collect();
+        assert_eq!(hit.bytes(&ram, access), Some(&[4, 5, 6, 7][..]));
+        assert_eq!(hit.bytes(&ram[1..], access), None, "RAM has shrunk");
         assert_eq!((hit.addr, hit.ticket), (PhysAddr::new(0x9004), TICKET));
     }
 

@@ -22,7 +22,7 @@ where
     #[inline(always)]
     pub(crate) fn hot_bytes(&mut self, key: Key, access: Access) -> Result<&[u8], Missed> {
         let hit = self.hot.find(key, access).ok_or(Missed)?;
-        let bytes = self.bus.ram().get(hit.range(access)).ok_or(Missed)?;
+        let bytes = hit.bytes(self.bus.ram(), access).ok_or(Missed)?;
         if !repeat(&mut self.unit, &mut self.probe, hit, access) {
             self.begun = true;
             return Err(Missed);
@@ -34,7 +34,7 @@ where
     #[inline(always)]
     pub(crate) fn hot_bytes_mut(&mut self, key: Key, access: Access) -> Result<&mut [u8], Missed> {
         let hit = self.hot.find(key, access).ok_or(Missed)?;
-        let bytes = self.bus.ram_mut().get_mut(hit.range(access)).ok_or(Missed)?;
+        let bytes = hit.bytes_mut(self.bus.ram_mut(), access).ok_or(Missed)?;
         if !repeat(&mut self.unit, &mut self.probe, hit, access) {
             self.begun = true;
             return Err(Missed);
