@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use emmu_core::VirtAddr;
-use emmu_os::{Exit, Layout, Op, Pid, Region, Rights, Turn};
+use emmu_os::{Exit, Layout, Op, OsError, Pid, Region, Rights, Turn};
 use emmu_paging::format::x86;
 
 const PAGES: u64 = 5;
@@ -52,6 +52,54 @@ fn processes_in_turns_read_what_they_wrote_themselves() {
             }
         }
         assert_all_free(name, os.as_ref());
+    }
+}
+
+#[test]
+fn what_lies_between_the_regions_reads_as_zero_where_it_can_be_read() {
+    for Machine { name, mut os, .. } in machines(&ample()) {
+        if name.starts_with("base and bounds") {
+            let gap = CODE.0 + CODE.1;
+            let fill = [store(gap, 4096, u64::MAX), store(HEAP.0 - 4096, 4096, u64::MAX)];
+            assert_eq!(run(os.as_mut(), &portable(), &fill).0, Exit::Code(0), "{name}");
+            let look = [load(gap, 4096), load(HEAP.0 - 4096, 4096)];
+            let (exit, seen) = run(os.as_mut(), &portable(), &look);
+            assert_eq!((exit, seen), (Exit::Code(0), vec![vec![0; 4096]; 2]), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_ended_process_leaves_no_way_into_its_memory() {
+    for Machine { name, mut os, .. } in machines(&ample()) {
+        let ops = [store(HEAP.0, 8, 7), load(HEAP.0, 8)];
+        assert_eq!(run(os.as_mut(), &portable(), &ops).0, Exit::Code(0), "{name}");
+        let stop = os.load_as_user(HEAP.0).unwrap_err();
+        assert!(stop.fault().is_some(), "{name}: {stop}");
+    }
+}
+
+#[test]
+fn a_process_goes_on_where_it_was() {
+    let mut os = riscv_os(&ample());
+    let pids = [(); 2].map(|()| os.spawn(&portable()).unwrap());
+    for (pid, addr) in pids.into_iter().zip([0x100, 0x200]) {
+        os.resume(pid, &mut Recorder::new([fetch(addr, 4), Op::YIELD])).unwrap();
+    }
+    for (pid, addr) in pids.into_iter().zip([0x100, 0x200]) {
+        os.resume(pid, &mut Recorder::new([Op::YIELD])).unwrap();
+        assert_eq!(os.cpu().trap().unwrap().pc, VirtAddr::new(addr));
+    }
+}
+
+#[test]
+fn identifiers_do_not_run_out_by_processes_that_came_and_went() {
+    let mut os = x86_os(&memory(2, 1));
+    for _ in 0..0x1001 {
+        let pid = os.spawn(&portable()).unwrap();
+        let refused = os.spawn(&portable());
+        assert!(matches!(refused, Err(OsError::OutOfMemory(_))), "there is one frame: {refused:?}");
+        os.terminate(pid).unwrap();
     }
 }
 

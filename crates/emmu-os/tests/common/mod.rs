@@ -2,8 +2,8 @@
 #![expect(dead_code, reason = "each test file takes what it needs")]
 
 use emmu_base_bounds::{BaseBounds, Convention};
-use emmu_core::{Bus, PhysAddr, Probe, RegisterId, TranslationUnit, VirtAddr, Width};
-use emmu_cpu::Cpu;
+use emmu_core::{Bus, PhysAddr, Privilege, Probe, RegisterId, TranslationUnit, VirtAddr, Width};
+use emmu_cpu::{Cpu, Stop, Trap};
 use emmu_memory::Memory;
 use emmu_os::{
     AddressSpaces, Contiguous, Exit, Layout, MemoryUsage, Op, Os, OsError, OsStats, Paged,
@@ -25,6 +25,8 @@ pub(crate) trait AnyOs {
     fn usage(&self) -> MemoryUsage;
     fn stats(&self) -> OsStats;
     fn read_register(&mut self, id: RegisterId) -> u64;
+    /// What user mode reads with nobody's program running.
+    fn load_as_user(&mut self, addr: u64) -> Result<u64, Stop>;
     /// Whether these bytes are anywhere in physical memory.
     fn ram_holds(&self, word: [u8; 4]) -> bool;
 }
@@ -50,6 +52,11 @@ impl<U: TranslationUnit<Memory, ()>, S: AddressSpaces> AnyOs for Os<Cpu<U, Memor
     }
     fn read_register(&mut self, id: RegisterId) -> u64 {
         self.cpu_mut().read_register(id).unwrap()
+    }
+    fn load_as_user(&mut self, addr: u64) -> Result<u64, Stop> {
+        self.cpu_mut().set_trap(Trap::start(VirtAddr::ZERO, Privilege::User))?;
+        self.cpu_mut().return_from_trap()?;
+        self.cpu_mut().load(VirtAddr::new(addr), Width::B8)
     }
     fn ram_holds(&self, word: [u8; 4]) -> bool {
         self.cpu().bus().ram().windows(4).any(|bytes| bytes == word)
