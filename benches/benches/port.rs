@@ -160,6 +160,14 @@ fn stores<U: TranslationUnit<B, ()>, B: Bus>(cpu: &mut Cpu<U, B>, addresses: &[u
     Some(())
 }
 
+/// Hears everything and does nothing: the same code as with `()`, if `()` costs nothing.
+struct Silent;
+
+impl Probe for Silent {
+    #[inline]
+    fn on(&mut self, _: Event) {}
+}
+
 /// Counts transfers.
 struct Transfers(u64);
 
@@ -193,6 +201,10 @@ fn load_hits(criterion: &mut Criterion) {
     group.bench_function("port, tickets", |b| b.iter(|| loads(&mut cpu, black_box(&addresses))));
     let mut cpu = Cpu::new(Swapped::new(true), memory());
     group.bench_function("port, LRU", |b| b.iter(|| loads(&mut cpu, black_box(&addresses))));
+    let mut cpu = Cpu::with_probe(Swapped::new(true), memory(), Silent);
+    group.bench_function("port, LRU, silent probe", |bencher| {
+        bencher.iter(|| loads(&mut cpu, black_box(&addresses)));
+    });
     let mut cpu = Cpu::with_probe(Swapped::new(true), memory(), Transfers(0));
     group.bench_function("port, LRU, probe", |b| b.iter(|| loads(&mut cpu, black_box(&addresses))));
     let mut cpu = Cpu::new(Swapped::new(true), memory());
