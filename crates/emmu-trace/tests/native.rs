@@ -205,6 +205,15 @@ fn a_later_version_is_named() {
 }
 
 #[test]
+fn what_is_no_block_is_quoted_readably() {
+    let mut bytes = native(&[]);
+    let at = bytes.len() - 32;
+    bytes[at..at + 4].copy_from_slice(b"\x00BAD");
+    let expected = format!(r"byte {at}: expected a block or the footer, found \x00BAD");
+    assert_eq!(refusal(&bytes), expected);
+}
+
+#[test]
 fn a_block_header_that_promises_gigabytes_takes_no_memory() {
     let header = emt::Header { block_records: 1 << 20, ..emt::Header::new("") };
     let mut bytes = emt::Writer::with_header(Vec::new(), header).unwrap().finish().unwrap().0;

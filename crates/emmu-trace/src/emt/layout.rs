@@ -70,7 +70,11 @@ impl Header {
     /// How many bytes follow the fixed part, judging by it.
     pub(super) fn rest(fixed: &[u8; HEADER_FIXED]) -> Result<usize, TraceError> {
         if fixed[..8] != MAGIC {
-            return Err(format_error(0, "the magic bytes of a native trace", &fixed[..8]));
+            return Err(format_error(
+                0,
+                "the magic bytes of a native trace",
+                fixed[..8].escape_ascii(),
+            ));
         }
         if u16_at(fixed, 8) != VERSION {
             return Err(format_error(8, "format version 1", u16_at(fixed, 8)));
@@ -209,9 +213,9 @@ pub(super) fn check_sum(
 pub(super) fn format_error(
     offset: u64,
     expected: &'static str,
-    found: impl core::fmt::Debug,
+    found: impl core::fmt::Display,
 ) -> TraceError {
-    TraceError::Format { offset, expected, found: format!("{found:?}") }
+    TraceError::Format { offset, expected, found: found.to_string() }
 }
 
 /// The `N` bytes from `at` on, which must be there.

@@ -163,7 +163,7 @@ impl<R: Read> Reader<R> {
 
     /// The block that is being decoded breaks the format's rules.
     fn malformed(&self, expected: &'static str) -> TraceError {
-        format_error(self.block, expected, "a block that is not so")
+        format_error(self.block, expected, "another")
     }
 
     /// Checks the footer against what was read, and that nothing follows it.
