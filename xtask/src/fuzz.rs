@@ -51,7 +51,13 @@ fn run(root: &Path, target: &str, seconds: u32) -> Result<bool, Error> {
     if seeds.is_dir() {
         command.arg(seeds);
     }
-    command.args(["--", "-timeout=10", "-rss_limit_mb=2048"]);
+    command.args([
+        "--",
+        "-verbosity=0",
+        "-print_final_stats=1",
+        "-timeout=10",
+        "-rss_limit_mb=2048",
+    ]);
     succeeds(command.arg(format!("-max_total_time={seconds}")).current_dir(root))
 }
 

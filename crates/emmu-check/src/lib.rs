@@ -1,6 +1,7 @@
 //! emmu's own translation units, put to vectors, reference models and fuzzers.
 //!
-//! Models: [`Units`], a [`Subject`] that performs every operation of a vector on a paging unit.
+//! Models: [`Units`], a [`Subject`] that performs every operation of a vector on a paging unit; and the checks of
+//! the fuzz [`targets`].
 //!
 //! Does not model: anything. The judges are in `emmu-oracle`; this crate introduces the two to each other.
 //!
@@ -22,6 +23,7 @@
 mod aarch64;
 mod bus;
 mod riscv;
+pub mod targets;
 mod x86;
 
 use bus::VectorBus;

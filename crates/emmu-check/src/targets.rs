@@ -1,0 +1,84 @@
+//! What must hold for any bytes whatever: each fuzz target runs one of these, and `cargo test` runs them over
+//! the seeds kept in `fuzz/seeds/<target>`.
+//!
+//! None panics by itself, so a panic is a finding. Damage must be answered by an error that says what and
+//! where; what is accepted must survive being written and read again.
+
+use crate::Units;
+use emmu_oracle::vectors::{Reader, run};
+use emmu_timing::Machine;
+use emmu_trace::check;
+
+pub use emmu_trace::check::{lackey_bytes as lackey, native_bytes as native};
+
+/// What a check found, or nothing.
+pub type Verdict = Result<(), String>;
+
+/// A fuzz target: its name, and its check.
+pub type Target = (&'static str, fn(&[u8]) -> Verdict);
+
+/// All of them. The binaries in `fuzz/` and the folders of seeds have the same names.
+pub const TARGETS: [Target; 5] = [
+    ("lackey", lackey),
+    ("native", native),
+    ("native_writer", native_writer),
+    ("machine", machine),
+    ("vectors", vectors),
+];
+
+/// Writes a native trace of the references that these bytes stand for, and reads it back: whole, cut off, damaged
+/// and from the middle. The first five bytes say where.
+///
+/// # Errors
+/// If other references come back, or damage passes unnoticed.
+pub fn native_writer(bytes: &[u8]) -> Verdict {
+    let (place, references) = bytes.split_at(bytes.len().min(5));
+    let [a, b, c, d, flip] = std::array::from_fn(|i| place.get(i).copied().unwrap_or(0));
+    let at = u32::from_le_bytes([a, b, c, d]);
+    let offset = usize::try_from(at).unwrap_or(usize::MAX);
+    check::round_trip(references)?;
+    check::truncation(references, offset)?;
+    check::corruption(references, offset, flip)?;
+    check::seek(references, at.into())
+}
+
+/// Reads a machine description. If it is accepted, its canonical form is the same machine, with TLBs that can be
+/// built.
+///
+/// # Errors
+/// If it is not, or if the error does not begin with the place.
+pub fn machine(bytes: &[u8]) -> Verdict {
+    let text = String::from_utf8_lossy(bytes);
+    match Machine::from_toml("fuzz.toml", &text) {
+        Ok(machine) => is_canonical(&machine),
+        Err(error) => explained(&error.to_string(), "fuzz.toml:"),
+    }
+}
+
+fn is_canonical(machine: &Machine) -> Verdict {
+    machine.paging_config().validate().map_err(|error| format!("cannot be built: {error}"))?;
+    let text = machine.to_toml();
+    match Machine::from_toml("canonical.toml", &text) {
+        Ok(again) if again == *machine => Ok(()),
+        Ok(_) => Err(format!("another machine comes back from:\n{text}")),
+        Err(error) => Err(format!("{error} in the canonical form:\n{text}")),
+    }
+}
+
+/// Reads translation vectors, and puts emmu's units to those that parse, whatever they answer.
+///
+/// # Errors
+/// If an error does not begin with the file.
+pub fn vectors(bytes: &[u8]) -> Verdict {
+    let vectors = Reader::new("fuzz.jsonl", bytes).map_err(|error| error.to_string())?;
+    match run(vectors, &mut Units::default(), &mut |_| {}) {
+        Ok(_) => Ok(()),
+        Err(error) => explained(&error.to_string(), "fuzz.jsonl"),
+    }
+}
+
+/// Whether a message is one: it begins with the place and goes on.
+fn explained(message: &str, place: &str) -> Verdict {
+    let fine = message.strip_prefix(place).is_some_and(|rest| rest.len() > 5);
+    fine.then_some(()).ok_or_else(|| format!("not a message: {message:?}"))
+}

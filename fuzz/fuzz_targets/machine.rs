@@ -1,0 +1,4 @@
+//! Machine descriptions.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_check::targets::machine(bytes).unwrap());

@@ -1,0 +1,4 @@
+//! Native traces.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_check::targets::native(bytes).unwrap());

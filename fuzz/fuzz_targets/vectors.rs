@@ -1,0 +1,4 @@
+//! Translation vectors.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_check::targets::vectors(bytes).unwrap());
