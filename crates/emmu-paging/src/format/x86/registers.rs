@@ -70,6 +70,13 @@ bitflags! {
     }
 }
 
+/// Bits of CR4 that change translation and are not modelled. Bits that have nothing to do with it are ignored.
+const NOT_MODELLED: [(u32, &str); 3] = [
+    (23, "CR4.CET (shadow-stack pages)"),
+    (24, "CR4.PKS (protection keys for supervisor pages)"),
+    (28, "CR4.LAM_SUP (linear-address masking)"),
+];
+
 /// RFLAGS.AC: lifts SMAP for explicit accesses.
 pub const RFLAGS_AC: u64 = 1 << 18;
 
@@ -203,6 +210,11 @@ impl X86 {
         read: ReadWord<'_>,
     ) -> Result<Option<Invalidate>, RegisterError> {
         let refuse = |what| Err(RegisterError::Reserved { name: "cr4", value, what });
+        for (bit, what) in NOT_MODELLED {
+            if value >> bit & 1 != 0 {
+                return Err(RegisterError::NotModelled { name: "cr4", value, what });
+            }
+        }
         let cr4 = Cr4::from_bits_truncate(value);
         let changed = self.cr4 ^ cr4;
         let lma = self.efer.contains(Efer::LMA);
