@@ -11,6 +11,7 @@ mod progress;
 mod replay;
 mod report;
 mod sim;
+mod simulate;
 mod trace;
 
 use anyhow::Result;

@@ -3,7 +3,7 @@
 mod csv;
 mod text;
 
-use crate::{replay::Replayed, sim::Outcome};
+use crate::{replay::Replayed, simulate::Outcome};
 use anyhow::Result;
 use emmu_os::OsStats;
 use emmu_timing::{Counters, CountersReport, CyclesReport, Machine};
