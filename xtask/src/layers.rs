@@ -61,7 +61,7 @@ const TABLE: &[Row] = &[
     Row { name: "emmu-segmentation", layer: Layer::Units,   reach: CORE_ONLY,        external: TINY },
     Row { name: "emmu-paging",       layer: Layer::Units,   reach: CORE_ONLY,        external: SMALL },
     Row { name: "emmu-cpu",          layer: Layer::Machine, reach: CORE_ONLY,        external: TINY },
-    Row { name: "emmu-os",           layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },
+    Row { name: "emmu-os",           layer: Layer::Systems, reach: Reach::Lower,     external: SMALL },
     Row { name: "emmu-timing",       layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu-trace",        layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },
     // The judge shares nothing with the judged but the vocabulary.
