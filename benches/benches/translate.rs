@@ -1,5 +1,5 @@
 //! Translation through the unit alone: hits, misses, walks of every format, invalidation.
-#![expect(missing_docs, clippy::unwrap_used, reason = "a bench")]
+#![expect(clippy::unwrap_used, reason = "a bench")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use emmu_benches::{aarch64_4k, sv39, usual_tlbs, usual_walk_caches, x86_4level};
