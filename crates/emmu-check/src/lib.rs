@@ -1,7 +1,7 @@
 //! emmu's own translation units, put to vectors, reference models and fuzzers.
 //!
-//! Models: [`Units`], a [`Subject`] that performs every operation of a vector on a paging unit; and the checks of
-//! the fuzz [`targets`].
+//! Models: [`Units`], a [`Subject`] that performs every operation of a vector on a paging unit, and every step of a
+//! [textbook](emmu_oracle::vectors::textbook) record on the unit of its machine; and the checks of the fuzz [`targets`].
 //!
 //! Does not model: anything. The judges are in `emmu-oracle`; this crate introduces the two to each other.
 //!
@@ -24,6 +24,7 @@ mod aarch64;
 mod bus;
 mod riscv;
 pub mod targets;
+mod textbook;
 mod x86;
 
 use bus::VectorBus;
@@ -34,7 +35,7 @@ use emmu_oracle::{
 };
 use emmu_paging::{ConfigError, Paging, PagingConfig, format::Format};
 
-/// Every paging unit of emmu as one subject: each operation gets a new unit with cold caches.
+/// Every translation unit of emmu as one subject: each operation gets a new unit with cold caches.
 #[derive(Clone, Debug, Default)]
 pub struct Units {
     config: PagingConfig,

@@ -5,7 +5,7 @@
 //! where; what is accepted must survive being written and read again.
 
 use crate::Units;
-use emmu_oracle::vectors::{Reader, run};
+use emmu_oracle::vectors::VectorFile;
 use emmu_timing::Machine;
 use emmu_trace::check;
 
@@ -65,13 +65,13 @@ fn is_canonical(machine: &Machine) -> Verdict {
     }
 }
 
-/// Reads translation vectors, and puts emmu's units to those that parse, whatever they answer.
+/// Reads translation vectors or textbook records, and puts emmu's units to those that parse, whatever they answer.
 ///
 /// # Errors
 /// If an error does not begin with the file.
 pub fn vectors(bytes: &[u8]) -> Verdict {
-    let vectors = Reader::new("fuzz.jsonl", bytes).map_err(|error| error.to_string())?;
-    match run(vectors, &mut Units::default(), &mut |_| {}) {
+    let file = VectorFile::new("fuzz.jsonl", bytes);
+    match file.and_then(|file| file.run(&mut Units::default(), &mut |_| {})) {
         Ok(_) => Ok(()),
         Err(error) => explained(&error.to_string(), "fuzz.jsonl"),
     }

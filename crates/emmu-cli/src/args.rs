@@ -85,7 +85,8 @@ pub(crate) struct Machines {
 /// `emmu check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Files of vectors, JSON Lines, plain or gzip.
+    /// Files of translation vectors or of textbook records (linear and multi-level paging, relocation,
+    /// segmentation), JSON Lines, plain or gzip.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Put emmu's naive reference models to them instead of the units.

@@ -3,7 +3,8 @@
 //! A [`Vector`] is registers, page-table words and a sequence of operations, each with its expected answer
 //! and the table words that it changes. [`Reader`] reads them from a plain or gzip file, [`run`] performs
 //! them on a [`Subject`], which is anything that translates: a unit of emmu, a reference model
-//! ([`ReferenceModels`]), or an MMU of your own.
+//! ([`ReferenceModels`]), or an MMU of your own. Records of textbook machines are in [`textbook`];
+//! [`VectorFile`] reads and runs a file of either kind.
 //!
 //! ```
 //! use emmu_oracle::vectors::{Reader, ReferenceModels, run};
@@ -27,15 +28,18 @@
 
 mod answer;
 mod field;
+mod file;
 mod format;
 mod models;
 mod parse;
 mod read;
 mod registers;
 mod run;
+pub mod textbook;
 
 pub use answer::{AArch64Fault, Answer, Fault, Piece};
 pub use field::Problem;
+pub use file::VectorFile;
 pub use format::{Format, Granule};
 pub use models::ReferenceModels;
 pub use read::{Reader, VectorError};

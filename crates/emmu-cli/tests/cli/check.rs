@@ -40,3 +40,113 @@ fn a_file_that_does_not_parse_is_refused_with_line_and_field() {
     assert!(message.contains("v.jsonl:2: "), "{message}");
     assert!(message.contains("ops[0].va: expected a lower-case hexadecimal string"), "{message}");
 }
+
+/// A directory in frame 0 whose entry 3 names the table in frame 2, whose entry 1 names the page in frame 5.
+fn multilevel() -> String {
+    let mut memory = ["7f"; 4096];
+    (memory[3], memory[2 * 32 + 1], memory[5 * 32 + 9]) = ("82", "85", "2a");
+    format!(
+        r#"{{"id": 4, "pdbr": 0, "mem": "{}", "trace": [{{"va": 3113, "pde_index": 3, "pde": 130, "pde_valid": 1, "pde_pfn": 2, "pte_index": 1, "pte": 133, "pte_valid": 1, "pte_pfn": 5, "pa": 169, "value": 42}}, {{"va": 0, "pde_index": 0, "pde": 127, "pde_valid": 0, "pde_pfn": 127, "fault": "pde"}}]}}"#,
+        memory.concat()
+    )
+}
+
+/// A record of each textbook machine, each with two loads.
+fn textbook() -> [String; 4] {
+    [
+        r#"{"id": 1, "asize": 1024, "psize": 16384, "base": 100, "limit": 50, "trace": [{"va": 10, "pa": 110}, {"va": 50, "fault": "bounds"}]}"#.to_owned(),
+        r#"{"id": 2, "asize": 16, "psize": 64, "seg": [{"base": 32, "limit": 2, "grows": "up"}, {"base": 18, "limit": 5, "grows": "down"}], "trace": [{"va": 11, "seg": 1, "pa": 13}, {"va": 10, "seg": 1, "fault": "bounds"}]}"#.to_owned(),
+        r#"{"id": 3, "asize": 32, "psize": 128, "page": 8, "pt": [2147483651, 0, 0, 0], "trace": [{"va": 5, "vpn": 0, "pa": 29}, {"va": 8, "vpn": 1, "fault": "invalid"}]}"#.to_owned(),
+        multilevel(),
+    ]
+}
+
+#[test]
+fn textbook_records_of_every_machine_pass() {
+    for record in textbook() {
+        let (_folder, path) = file("records", record);
+        for arguments in [vec!["check"], vec!["check", "--reference"]] {
+            let run = emmu(&[&arguments[..], &[path.to_str().unwrap()]].concat());
+            assert_eq!(
+                (run.code, run.out.as_str()),
+                (Some(0), "2 passed, 0 failed\n"),
+                "{}",
+                run.err
+            );
+        }
+    }
+}
+
+#[test]
+fn a_textbook_mismatch_is_printed_with_id_step_expected_and_got() {
+    for ((record, right), told) in textbook().iter().zip([110, 13, 29, 169]).zip([
+        "1, step 0 (load at 10): expected pa 7, got pa 110",
+        "2, step 0 (load at 11): expected pa 7, got pa 13",
+        "3, step 0 (load at 5): expected pa 7, pte 0 = 2147483651, got pa 29, pte 0 = 2147483651",
+        "4, step 0 (load at 3113): expected pa 7 value 42, pde 3 = 130, pte 1 = 133, \
+         got pa 169 value 42, pde 3 = 130, pte 1 = 133",
+    ]) {
+        let wrong = record.replace(&format!(r#""pa": {right}"#), r#""pa": 7"#);
+        let (_folder, path) = file("records", wrong);
+        let path = path.to_str().unwrap();
+        let run = emmu(&["check", path]);
+        assert_eq!(run.out, format!("{path}: {told}\n1 passed, 1 failed\n"));
+        assert_eq!(run.code, Some(1));
+    }
+}
+
+#[test]
+fn a_malformed_textbook_record_is_refused_with_line_and_field() {
+    for (record, (from, to, complaint)) in textbook().iter().zip([
+        (
+            r#""limit": 50"#,
+            r#""limit": "50""#,
+            r#"limit: expected an integer from 0 to 4294967295, found "50""#,
+        ),
+        (r#""down""#, r#""sideways""#, r#"seg[1].grows: expected down, found "sideways""#),
+        (
+            r#""vpn": 1"#,
+            r#""vpn": 9"#,
+            "trace[1].vpn: expected the number of an entry in pt, found 9",
+        ),
+        (
+            r#""pde_pfn": 2"#,
+            r#""pde_pfn": 3"#,
+            "trace[0].pde_pfn: expected 2, bits 6 to 0 of pde, found 3",
+        ),
+    ]) {
+        let (_folder, path) = file("records", format!("{record}\n{}", record.replace(from, to)));
+        let path = path.to_str().unwrap();
+        assert_eq!(refusal(&["check", path], b""), format!("{path}:2: {complaint}"));
+    }
+}
+
+#[test]
+fn files_of_both_kinds_may_be_mixed() {
+    let (_textbook, records) = file("records", textbook().join("\n"));
+    let (_translation, vectors) = file("vectors", vector("0x1234"));
+    let [records, vectors] = [&records, &vectors].map(|path| path.to_str().unwrap());
+    let run = emmu(&["check", records, vectors, records]);
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "17 passed, 0 failed\n"), "{}", run.err);
+}
+
+#[test]
+fn a_space_without_a_top_bit_is_skipped() {
+    let [_, segmentation, ..] = textbook();
+    let (_folder, path) = file("records", segmentation.replace(r#""asize": 16"#, r#""asize": 15"#));
+    let run = emmu(&["check", path.to_str().unwrap()]);
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "0 passed, 0 failed, 2 skipped\n"));
+}
+
+#[test]
+fn textbook_files_on_other_things_are_refused_with_what_is_supported() {
+    let (_folder, path) = file("buddy", r#"{"id": 0, "sim": "buddy", "start": 0, "ops": []}"#);
+    let path = path.to_str().unwrap();
+    assert_eq!(
+        refusal(&["check", path], b""),
+        format!(
+            "{path}:1: sim: expected a machine that translates: linear, multilevel, relocation or \
+             segmentation, found \"buddy\""
+        )
+    );
+}

@@ -92,10 +92,20 @@ impl<'a> Field<'a> {
 
     /// A plain integer from `low` to `high`.
     pub(super) fn integer(&self, low: u32, high: u32) -> Result<u32, Problem> {
-        let number = self.value.as_u64().and_then(|number| u32::try_from(number).ok());
-        number
-            .filter(|number| (low..=high).contains(number))
-            .ok_or_else(|| self.refuse(&format!("an integer from {low} to {high}")))
+        let number = self.number(low.into(), high.into())?;
+        // It is in range, and so is 32 bits wide.
+        Ok(u32::try_from(number).unwrap_or(high))
+    }
+
+    /// A plain integer from `low` to `high`, which may be wide.
+    pub(super) fn number(&self, low: u64, high: u64) -> Result<u64, Problem> {
+        let number = self.value.as_u64().filter(|number| (low..=high).contains(number));
+        number.ok_or_else(|| self.refuse(&format!("an integer from {low} to {high}")))
+    }
+
+    /// A plain integer, which may be negative.
+    pub(super) fn signed(&self) -> Result<i64, Problem> {
+        self.value.as_i64().ok_or_else(|| self.refuse("an integer"))
     }
 
     /// The problem that something else was expected here.

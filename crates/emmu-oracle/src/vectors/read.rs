@@ -2,6 +2,7 @@
 
 use super::{Problem, Vector};
 use flate2::bufread::MultiGzDecoder;
+use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -26,11 +27,7 @@ pub struct VectorError {
 /// Reads vectors, one a line. Lines of white space alone are skipped. The first error is the last item.
 ///
 /// Whether the source is compressed is told by its first two bytes and not by its name.
-pub struct Reader<'a> {
-    file: String,
-    line: u64,
-    source: Option<Box<dyn BufRead + 'a>>,
-}
+pub struct Reader<'a>(Lines<'a>);
 
 impl Reader<'static> {
     /// Reads a file.
@@ -38,11 +35,7 @@ impl Reader<'static> {
     /// # Errors
     /// [`Problem::Io`] if it cannot be opened or read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, VectorError> {
-        let file = path.as_ref().display().to_string();
-        match File::open(path) {
-            Ok(source) => Self::new(file, source),
-            Err(error) => Err(VectorError { file, line: 0, problem: error.into() }),
-        }
+        Lines::open(path.as_ref()).map(Self)
     }
 }
 
@@ -52,11 +45,72 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Problem::Io`] if its first bytes cannot be read.
     pub fn new(file: impl Into<String>, source: impl Read + 'a) -> Result<Self, VectorError> {
-        let file = file.into();
-        match decompressed(source) {
-            Ok(source) => Ok(Self { file, line: 0, source: Some(source) }),
+        Lines::new(file.into(), source).map(Self)
+    }
+
+    /// Reads what is left of `lines`.
+    pub(super) fn over(lines: Lines<'a>) -> Self {
+        Self(lines)
+    }
+}
+
+impl Iterator for Reader<'_> {
+    type Item = Result<Vector, VectorError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next_parsed(Vector::parse)
+    }
+}
+
+/// The JSON documents of a file, one a line.
+pub(super) struct Lines<'a> {
+    file: String,
+    line: u64,
+    source: Option<Box<dyn BufRead + 'a>>,
+    /// A document that was looked at and not taken.
+    peeked: Option<Value>,
+}
+
+impl Lines<'static> {
+    pub(super) fn open(path: &Path) -> Result<Self, VectorError> {
+        let file = path.display().to_string();
+        match File::open(path) {
+            Ok(source) => Self::new(file, source),
             Err(error) => Err(VectorError { file, line: 0, problem: error.into() }),
         }
+    }
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(file: String, source: impl Read + 'a) -> Result<Self, VectorError> {
+        match decompressed(source) {
+            Ok(source) => Ok(Self { file, line: 0, source: Some(source), peeked: None }),
+            Err(error) => Err(VectorError { file, line: 0, problem: error.into() }),
+        }
+    }
+
+    /// The document to come, or `None` at the end.
+    pub(super) fn peek(&mut self) -> Result<Option<&Value>, VectorError> {
+        self.peeked = self.next_document().map_err(|problem| self.fail(problem))?;
+        Ok(self.peeked.as_ref())
+    }
+
+    /// The next document as `parse` reads it, or `None` at the end and after an error.
+    pub(super) fn next_parsed<T>(
+        &mut self,
+        parse: impl FnOnce(&Value) -> Result<T, Problem>,
+    ) -> Option<Result<T, VectorError>> {
+        let document = self.next_document().transpose()?;
+        let parsed = document.and_then(|document| parse(&document));
+        Some(parsed.map_err(|problem| self.fail(problem)))
+    }
+
+    fn next_document(&mut self) -> Result<Option<Value>, Problem> {
+        if let Some(peeked) = self.peeked.take() {
+            return Ok(Some(peeked));
+        }
+        let Some(line) = self.next_line()? else { return Ok(None) };
+        Ok(Some(serde_json::from_slice(&line)?))
     }
 
     /// The next line that is not blank, or `None` at the end.
@@ -78,21 +132,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn next_vector(&mut self) -> Result<Option<Vector>, Problem> {
-        let Some(line) = self.next_line()? else { return Ok(None) };
-        Vector::parse(&serde_json::from_slice(&line)?).map(Some)
-    }
-}
-
-impl Iterator for Reader<'_> {
-    type Item = Result<Vector, VectorError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let item = self.next_vector().transpose()?;
-        Some(item.map_err(|problem| {
-            self.source = None;
-            VectorError { file: self.file.clone(), line: self.line, problem }
-        }))
+    /// The error of the line just read. Nothing is read after it.
+    fn fail(&mut self, problem: Problem) -> VectorError {
+        self.source = None;
+        VectorError { file: self.file.clone(), line: self.line, problem }
     }
 }
 
