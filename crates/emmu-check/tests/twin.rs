@@ -39,7 +39,7 @@ impl Set {
             return false;
         };
         if policy == Policy::Lru {
-            self.to_back(way);
+            self.renew(way);
         }
         self.protect(way);
         self.distance[way] = 0;
@@ -50,12 +50,13 @@ impl Set {
         let vacant = self.pages.iter().position(Option::is_none);
         let way = vacant.unwrap_or_else(|| self.victim(policy));
         self.pages[way] = Some(page);
-        self.to_back(way);
+        self.renew(way);
         self.protect(way);
         self.distance[way] = 2;
     }
 
-    fn to_back(&mut self, way: usize) {
+    /// Makes the way the last one to go.
+    fn renew(&mut self, way: usize) {
         self.order.retain(|&other| other != way);
         self.order.push(way);
     }
