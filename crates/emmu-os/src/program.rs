@@ -2,8 +2,9 @@
 
 use emmu_core::{RegisterId, VirtAddr};
 
-/// The most bytes that one operation moves. An operation of more is an instruction that does not exist.
-pub const MAX_ACCESS: u32 = 4096;
+/// The most bytes that one operation moves: more than any reference of a trace. An operation of more is an
+/// instruction that does not exist.
+pub const MAX_ACCESS: u32 = 1 << 16;
 
 /// One operation of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,8 @@ mod common;
 use common::*;
 use emmu_core::VirtAddr;
 use emmu_os::{
-    Exit, FRAME, Kill, Layout, LayoutError, Op, OsError, OutOfMemory, Region, Rights, Turn,
+    Exit, FRAME, Kill, Layout, LayoutError, MAX_ACCESS, Op, OsError, OutOfMemory, Region, Rights,
+    Turn,
 };
 
 /// Touches every page of the portable layout.
@@ -71,6 +72,17 @@ fn pages_come_one_at_a_time_when_they_are_used() {
         }
         assert_eq!(os.stats().faults, 3, "{name}");
     }
+}
+
+#[test]
+fn the_longest_access_maps_every_page_that_it_touches() {
+    let start = VirtAddr::new(0x1_0000);
+    let size = u64::from(MAX_ACCESS);
+    let layout = Layout::new([Region::new(start, 2 * size, Rights::RW).unwrap()]).unwrap();
+    let mut os = riscv_os(&ample());
+    let across = store(start.raw() + FRAME - 1, MAX_ACCESS, 7);
+    assert_eq!(run(&mut os, &layout, &[across]).0, Exit::Code(0));
+    assert_eq!(os.stats().pages_mapped, size / FRAME + 1);
 }
 
 #[test]

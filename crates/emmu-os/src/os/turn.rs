@@ -2,6 +2,8 @@
 
 use super::{Os, Turn};
 use crate::judge::judge;
+use crate::kernel::FRAME_BITS;
+use crate::program::MAX_ACCESS;
 use crate::{
     AddressSpaces, CpuPort, Exit, Kill, Mapped, Op, OsError, Pid, Program, Reply, SystemCall,
 };
@@ -17,8 +19,8 @@ enum Played {
     Bytes(usize),
 }
 
-/// An access of at most [`MAX_ACCESS`] bytes touches two pages. Each may be mapped, and found mapped once.
-const MOST_REPAIRS: u32 = 4;
+/// Each page that an access of [`MAX_ACCESS`] bytes touches may be mapped, and found mapped once.
+const MOST_REPAIRS: u32 = 2 * ((MAX_ACCESS >> FRAME_BITS) + 1);
 
 impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
     /// Puts the process's state into the CPU, and goes to user mode.
