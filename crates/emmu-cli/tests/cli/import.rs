@@ -41,6 +41,37 @@ fn provenance_is_kept() {
 }
 
 #[test]
+fn the_command_that_valgrind_names_is_kept() {
+    let (folder, input) = file("t.txt", format!("==1== Command: ls -l\n{LACKEY}"));
+    let output = folder.path().join("out.emt");
+    assert_eq!(emmu(&["import", input.to_str().unwrap(), output.to_str().unwrap()]).code, Some(0));
+    let bytes = std::fs::read(output).unwrap();
+    assert_eq!(open(&bytes[..]).unwrap().provenance(), Some("ls -l"));
+}
+
+#[test]
+fn what_is_no_file_is_not_replaced() {
+    let (folder, input) = file("t.txt", LACKEY);
+    let output = folder.path().to_str().unwrap();
+    let message = refusal(&["import", input.to_str().unwrap(), output], b"");
+    assert_eq!(message, format!("{output}: cannot write: it is there already, and is no file"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_followed_and_new_files_have_the_rights_of_any_other() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let (folder, input) = file("t.txt", LACKEY);
+    let [real, link] = ["real.emt", "link.emt"].map(|name| folder.path().join(name));
+    std::fs::write(&real, "").unwrap();
+    symlink(&real, &link).unwrap();
+    assert_eq!(emmu(&["import", input.to_str().unwrap(), link.to_str().unwrap()]).code, Some(0));
+    assert!(link.is_symlink());
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&real), mode(&input));
+}
+
+#[test]
 fn a_malformed_trace_leaves_no_output_behind() {
     let (folder, input) = file("t.txt", format!("{LACKEY}nonsense\n"));
     let output = folder.path().join("out.emt");
