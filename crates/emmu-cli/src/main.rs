@@ -61,6 +61,6 @@ fn message(error: &anyhow::Error) -> String {
 
 /// Whether whoever read our output has had enough (`emmu … | head`): no failure of ours.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let of_io = |cause: &&io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    error.downcast_ref::<io::Error>().filter(of_io).is_some()
+    let of_io = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(of_io)
 }

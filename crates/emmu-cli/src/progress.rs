@@ -1,7 +1,10 @@
 //! A progress bar with rate and time left, where somebody sees it.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal, stderr};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::{
+    fmt::Write,
+    io::{IsTerminal, stderr},
+};
 
 /// A bar over `total` records, or a spinner if nobody knows how many there are. Nothing is drawn where
 /// standard error is no terminal.
@@ -12,10 +15,16 @@ pub(crate) fn bar(total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total),
-            "{bar:40} {percent}%  {human_pos}/{human_len} records  {per_sec}  {eta} left",
+            "{bar:40} {percent}%  {human_pos}/{human_len} records  {rate}  {eta} left",
         ),
-        None => (ProgressBar::new_spinner(), "{spinner} {human_pos} records  {per_sec}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {human_pos} records  {rate}"),
     };
     bar.set_draw_target(ProgressDrawTarget::stderr());
-    bar.with_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
+    bar.with_style(style.with_key("rate", write_rate))
+}
+
+fn write_rate(state: &ProgressState, out: &mut dyn Write) {
+    // Writing to the bar's own string cannot fail.
+    let _ = write!(out, "{:.1} million/s", state.per_sec() / 1e6);
 }

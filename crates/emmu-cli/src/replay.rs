@@ -18,6 +18,7 @@ pub(crate) struct Replay {
 
 /// What was replayed.
 pub(crate) struct Replayed {
+    /// Records begun: the number, from 1, of the one at which the replay ended.
     pub(crate) replayed: u64,
     pub(crate) hash: Option<ContentHash>,
     pub(crate) provenance: Option<String>,
@@ -31,10 +32,11 @@ impl Replay {
     /// What was replayed, if the trace was whole.
     pub(crate) fn finish(self) -> Result<Replayed, TraceError> {
         self.bar.finish_and_clear();
+        let (records, accesses) = self.next;
         match self.error {
             Some(error) => Err(error),
             None => Ok(Replayed {
-                replayed: self.replayed + self.next.0 as u64,
+                replayed: self.replayed + records as u64 + u64::from(accesses > 0),
                 hash: self.trace.content_hash(),
                 provenance: self.trace.provenance().map(str::to_owned),
             }),

@@ -124,8 +124,8 @@ impl Report {
     }
 
     pub(crate) fn write_json(&self, out: &mut impl Write) -> Result<()> {
-        serde_json::to_writer_pretty(&mut *out, self)?;
-        writeln!(out)?;
+        // As a whole first: an error of the output is to be one of input and output, and not of JSON.
+        writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{LACKEY, emmu, emmu_reading, file, refusal, without_speed};
 use serde_json::Value;
+use std::process::Command;
 
 /// The JSON report without what differs from run to run.
 fn json(arguments: &[&str]) -> Value {
@@ -128,6 +129,30 @@ fn a_file_that_is_not_there_is_named() {
 fn a_program_that_leaves_its_address_space_is_reported_with_the_record() {
     let message = refusal(&["sim", "-"], b" L ffff800000000000,8\n");
     assert!(message.starts_with("standard input: record 1: the program was ended: "), "{message}");
+}
+
+#[test]
+fn a_modify_that_fails_at_its_load_is_counted() {
+    let message = refusal(&["sim", "-"], b" L 1000,8\n M ffff800000000000,8\n");
+    assert!(message.starts_with("standard input: record 2: the program was ended: "), "{message}");
+}
+
+#[test]
+fn the_longest_record_runs() {
+    let run = emmu_reading(&["sim", "-"], b" S 1fff,65535\n");
+    assert_eq!(run.code, Some(0), "{}", run.err);
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    for format in ["text", "json", "csv"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_emmu"));
+        command.args(["sim", "--limit", "1000", "--format", format]).stdout(writer);
+        let run = command.output().unwrap();
+        assert_eq!((run.status.code(), run.stderr.as_slice()), (Some(0), &b""[..]), "{format}");
+    }
 }
 
 #[test]
