@@ -48,3 +48,18 @@ pub mod prelude {
     pub use emmu_segmentation::{Segment, SegmentFlags, Segmentation, Selection};
     pub use emmu_timing::{Counters, Cycles, Machine};
 }
+
+/// The book's programs, so that they are compiled and run with the tests.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/src/guide/embed.md")]
+    mod embed {}
+    #[doc = include_str!("../../../docs/src/guide/measure.md")]
+    mod measure {}
+    #[doc = include_str!("../../../docs/src/guide/own.md")]
+    mod own {}
+    #[doc = include_str!("../../../docs/src/guide/test.md")]
+    mod test {}
+    #[doc = include_str!("../../../docs/src/own-format.md")]
+    mod own_format {}
+}
