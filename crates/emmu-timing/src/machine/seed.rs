@@ -56,7 +56,7 @@ mod tests {
     const RANDOM: &str = "replacement = \"random\"\nseed = 5";
 
     fn machine() -> Machine {
-        let text = Machine::preset_text("textbook-sv39").unwrap();
+        let text = Machine::preset_text("skylake-sp").unwrap();
         let text = text.replace("replacement = \"lru\"", RANDOM);
         Machine::from_toml("random", &text).unwrap()
     }
