@@ -15,7 +15,7 @@ pub(crate) fn bar(total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total),
-            "{bar:40} {percent}%  {human_pos}/{human_len} records  {rate}  {eta} left",
+            "{wide_bar} {percent}%  {human_pos}/{human_len} records  {rate}  {eta} left",
         ),
         None => (ProgressBar::new_spinner(), "{spinner} {human_pos} records  {rate}"),
     };

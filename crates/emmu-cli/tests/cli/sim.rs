@@ -155,14 +155,28 @@ fn a_reader_that_has_had_enough_is_no_failure() {
     }
 }
 
+/// The path of a machine like `textbook`, but for the size of its memory.
+fn with_memory(textbook: &str, size: &str) -> (tempfile::TempDir, String) {
+    let text = emmu(&["machines", textbook]).out;
+    let old = text.lines().find(|line| line.starts_with("size = ")).unwrap();
+    let (folder, path) = file("sized.toml", text.replacen(old, &format!("size = {size:?}"), 1));
+    (folder, path.to_str().unwrap().to_owned())
+}
+
 #[test]
 fn too_little_memory_is_said() {
-    let text = emmu(&["machines", "textbook-sv39"]).out;
-    let size = text.lines().find(|line| line.starts_with("size = ")).unwrap();
-    let small = text.replace(size, "size = \"1088K\"");
-    let (_folder, path) = file("small.toml", small);
-    let message = refusal(&["sim", "--machine", path.to_str().unwrap()], b"");
+    let (_folder, path) = with_memory("textbook-sv39", "2M");
+    let message = refusal(&["sim", "--machine", &path], b"");
     assert!(message.contains("out of frames: "), "{message}");
+}
+
+#[test]
+fn the_largest_memories_can_be_had() {
+    for (textbook, size) in [("textbook-sv39", "256G"), ("textbook-x86-64", "64T")] {
+        let (_folder, path) = with_memory(textbook, size);
+        let run = emmu(&["sim", "--limit", "1000", "--machine", &path]);
+        assert_eq!(run.code, Some(0), "{textbook}: {}", run.err);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The page-table formats that a machine can have.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 /// The format of the page tables that a machine walks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +39,17 @@ impl PagingFormat {
         match self {
             Self::RiscvSv39 | Self::X86_64FourLevel => &[12, 21, 30],
         }
+    }
+
+    /// How many bytes of RAM a machine can have. The simulated operating system has the first 1 MiB of them,
+    /// for tables by which it sees all of them in one half of the address space.
+    #[must_use]
+    pub const fn memory_sizes(self) -> RangeInclusive<u64> {
+        let most = match self {
+            Self::RiscvSv39 => 256 << 30,
+            Self::X86_64FourLevel => 64 << 40,
+        };
+        2 << 20..=most
     }
 }
 

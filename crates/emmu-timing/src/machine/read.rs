@@ -41,7 +41,6 @@ pub(crate) const INVALIDATE: &[&str] =
 /// The longest latency and highest price, in cycles.
 const MAX_CYCLES: u32 = 1_000_000;
 const MAX_WALKERS: u32 = 1024;
-const MEMORY_SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=256 << 40;
 const CACHE_SIZES: std::ops::RangeInclusive<u64> = 1..=64 << 30;
 
 type Read<T> = Result<T, MachineError>;
@@ -71,7 +70,7 @@ fn machine(root: &Section<'_>) -> Read<Machine> {
         name,
         description: description.unwrap_or_default().to_owned(),
         format,
-        memory: memory(root)?,
+        memory: memory(root, format)?,
         tlb: root.find("tlb").map(|item| tlb(&item, format)).transpose()?.unwrap_or_default(),
         walk_cache: root.find("walk_cache").map(|item| walk_cache(&item, format)).transpose()?,
         walker: walker(root, &caches)?,
@@ -98,10 +97,10 @@ fn format(root: &Section<'_>) -> Read<PagingFormat> {
     root.need("format", &format!("one of {}", known.join(", ")))?.choice(&names)
 }
 
-fn memory(root: &Section<'_>) -> Read<Sourced<Memory>> {
+fn memory(root: &Section<'_>, format: PagingFormat) -> Read<Sourced<Memory>> {
     let section = root.need("memory", "a table with `size` and `latency`")?.section(MEMORY)?;
     let size = section.need("size", "a size such as \"4G\"")?;
-    let bytes = size.bytes(MEMORY_SIZES)?;
+    let bytes = size.bytes(format.memory_sizes())?;
     if !bytes.is_multiple_of(4096) {
         return Err(size.refuse(format!("{bytes} bytes are no whole pages"), "a multiple of 4K"));
     }

@@ -12,7 +12,7 @@ fn page(name: &str) -> String {
 
 /// The keys that the section with this header may have, as the error for another key lists them.
 fn keys_of(header: &str) -> Vec<String> {
-    let memory = "[memory]\nsize = '1M'\nlatency = 1\n";
+    let memory = "[memory]\nsize = '2M'\nlatency = 1\n";
     let memory = if header == "[memory]" { "" } else { memory };
     let text = if header.is_empty() {
         "nonsense = 1".to_owned()

@@ -131,11 +131,13 @@ wrong! {
         "x.toml:28:8: cache.l1d.size: 24576 bytes do not make a power of two of sets (expected a \
          power of two times 8 ways times 64 bytes)";
     a_size_that_is_none: "size = \"64M\"" => "size = \"64 megabytes\"",
-        "x.toml:5:8: memory.size: \"64 megabytes\" is no size (expected a size from 64K to 256T)";
+        "x.toml:5:8: memory.size: \"64 megabytes\" is no size (expected a size from 2M to 256G)";
     too_little_memory: "size = \"64M\"" => "size = \"4K\"",
-        "x.toml:5:8: memory.size: \"4K\" is out of range (expected a size from 64K to 256T)";
-    memory_of_broken_pages: "size = \"64M\"" => "size = 65537",
-        "x.toml:5:8: memory.size: 65537 bytes are no whole pages (expected a multiple of 4K)";
+        "x.toml:5:8: memory.size: \"4K\" is out of range (expected a size from 2M to 256G)";
+    more_memory_than_the_format_can_show: "size = \"64M\"" => "size = \"257G\"",
+        "x.toml:5:8: memory.size: \"257G\" is out of range (expected a size from 2M to 256G)";
+    memory_of_broken_pages: "size = \"64M\"" => "size = 2097153",
+        "x.toml:5:8: memory.size: 2097153 bytes are no whole pages (expected a multiple of 4K)";
     an_unknown_page_size: "[\"4K\", \"2M\"]" => "[\"4K\", \"4M\"]",
         "x.toml:14:16: tlb.l1.data[0].pages[1]: unknown page size \"4M\" (expected page sizes of \
          riscv-sv39 in ascending order: \"4K\", \"2M\", \"1G\")";
