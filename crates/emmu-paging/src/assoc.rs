@@ -1,6 +1,6 @@
 //! One set-associative table: TLBs, walk caches and data caches are all this.
 
-use crate::replace::{Policy, Replacement};
+use crate::replace::{Policy, Replacement, Ways};
 use alloc::{vec, vec::Vec};
 use thiserror::Error;
 
@@ -127,15 +127,65 @@ impl Scope {
     pub const ONLY: Self = Self(1);
 }
 
+/// Which scopes have not ended.
+pub trait Live {
+    /// Whether entries of this scope count.
+    fn is_live(&self, scope: Scope) -> bool;
+
+    /// A number that is different whenever another scope has ended; never 0. A set once full is full until
+    /// then.
+    fn era(&self) -> u64;
+}
+
+/// Every scope is live: for tables whose scopes never end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Forever;
+
+impl Live for Forever {
+    #[inline]
+    fn is_live(&self, _: Scope) -> bool {
+        true
+    }
+
+    #[inline]
+    fn era(&self) -> u64 {
+        1
+    }
+}
+
 /// A set-associative table from 64-bit tags to values. The low bits of the tag choose the set.
+///
+/// Tags are kept apart from the rest, and in fours that a lookup compares at once; where the ways are no multiple
+/// of four, the last places of a set stay vacant for ever.
 #[derive(Clone, Debug)]
 pub struct Assoc<V> {
     geometry: Geometry,
-    tags: Vec<u64>,
-    scopes: Vec<Scope>,
-    values: Vec<V>,
-    versions: Vec<u32>,
+    /// Fours a set.
+    fours: usize,
+    tags: Vec<[u64; 4]>,
+    slots: Vec<Slot<V>>,
+    /// For each set the era in which no way of it was vacant.
+    full: Vec<u64>,
     replacement: Replacement,
+}
+
+/// A slot's content but for its tag.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot<V> {
+    scope: Scope,
+    version: u32,
+    value: V,
+}
+
+/// An entry that [`Assoc::find`] found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a, V> {
+    /// Where it is.
+    pub slot: usize,
+    /// As [`Assoc::version`] says.
+    pub version: u32,
+    /// What it is.
+    pub value: &'a V,
 }
 
 impl<V: Copy + Default> Assoc<V> {
@@ -143,14 +193,14 @@ impl<V: Copy + Default> Assoc<V> {
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {
         let (sets, ways) = (geometry.sets as usize, geometry.ways as usize);
-        let slots = sets * ways;
+        let fours = ways.div_ceil(4);
         Self {
             geometry,
-            tags: vec![0; slots],
-            scopes: vec![Scope::NONE; slots],
-            values: vec![V::default(); slots],
-            versions: vec![0; slots],
-            replacement: Replacement::new(geometry.policy, sets, ways),
+            fours,
+            tags: vec![[0; 4]; sets * fours],
+            slots: vec![Slot::default(); sets * fours * 4],
+            full: vec![0; sets],
+            replacement: Replacement::new(geometry.policy, sets, Ways::new(ways)),
         }
     }
 
@@ -160,58 +210,64 @@ impl<V: Copy + Default> Assoc<V> {
         self.geometry
     }
 
-    /// The slot whose tag is `tag` and of which `matches(scope, value)` holds. Changes nothing.
+    /// The entry whose tag is `tag` and of which `matches(scope, value)` holds. Changes nothing.
     #[inline]
     #[must_use]
-    pub fn find(&self, tag: u64, mut matches: impl FnMut(Scope, &V) -> bool) -> Option<usize> {
-        let first = self.set_of(tag) * self.ways();
-        let tags = self.tags.get(first..first + self.ways())?;
-        tags.iter().enumerate().filter(|&(_, &held)| held == tag).map(|(way, _)| first + way).find(
-            |&slot| {
-                self.scopes[slot] != Scope::NONE && matches(self.scopes[slot], &self.values[slot])
-            },
-        )
+    pub fn find(
+        &self,
+        tag: u64,
+        mut matches: impl FnMut(Scope, &V) -> bool,
+    ) -> Option<Found<'_, V>> {
+        let first = self.set_of(tag) * self.fours;
+        for (index, four) in (first..).zip(self.tags.get(first..first + self.fours)?) {
+            let mut equal = equal_to(tag, four);
+            while equal != 0 {
+                let slot = index * 4 + equal.trailing_zeros() as usize;
+                let Slot { scope, version, ref value } = *self.slots.get(slot)?;
+                if scope != Scope::NONE && matches(scope, value) {
+                    return Some(Found { slot, version, value });
+                }
+                equal &= equal - 1;
+            }
+        }
+        None
     }
 
     /// Tells the replacement policy that a lookup found this slot.
     #[inline]
     pub fn hit(&mut self, slot: usize) {
-        self.replacement.hit(slot, self.geometry.ways as usize);
+        self.replacement.hit(slot);
     }
 
     /// Puts an entry into a vacant way of its set, or else where the policy says, and returns the slot. A
-    /// way is vacant if it was removed or if its scope is not `live` any more.
-    pub fn insert(
-        &mut self,
-        tag: u64,
-        scope: Scope,
-        value: V,
-        live: impl Fn(Scope) -> bool,
-    ) -> usize {
+    /// way is vacant if it was removed or if its scope is not live any more.
+    pub fn insert(&mut self, tag: u64, scope: Scope, value: V, live: &impl Live) -> usize {
         let set = self.set_of(tag);
-        let first = set * self.ways();
-        let scopes = &self.scopes[first..first + self.ways()];
-        let vacant = scopes.iter().position(|&scope| scope == Scope::NONE || !live(scope));
-        let way =
-            vacant.unwrap_or_else(|| self.replacement.victim(set, self.geometry.ways as usize));
-        self.replace(first + way, tag, scope, value);
-        first + way
+        let way = match self.vacant(set, live) {
+            Some(way) => way,
+            None => self.replacement.victim(set),
+        };
+        let slot = set * self.fours * 4 + way;
+        self.tags[slot / 4][slot % 4] = tag;
+        self.update(slot, scope, value);
+        self.replacement.filled(slot);
+        slot
     }
 
-    /// Puts an entry into this slot, whatever it held.
-    pub fn replace(&mut self, slot: usize, tag: u64, scope: Scope, value: V) {
-        self.tags[slot] = tag;
-        self.scopes[slot] = scope;
-        self.values[slot] = value;
-        self.versions[slot] = self.versions[slot].wrapping_add(1);
-        self.replacement.filled(slot, self.geometry.ways as usize);
+    /// Changes an entry where it stands: the tag stays, and so does its place in the order of replacement.
+    #[inline]
+    pub fn update(&mut self, slot: usize, scope: Scope, value: V) {
+        let held = &mut self.slots[slot];
+        *held = Slot { scope, version: held.version.wrapping_add(1), value };
     }
 
     /// Vacates every slot of `tag`'s set that holds `tag` and of which `matches(scope, value)` holds.
     pub fn remove(&mut self, tag: u64, mut matches: impl FnMut(Scope, &V) -> bool) {
-        let first = self.set_of(tag) * self.ways();
-        for slot in first..first + self.ways() {
-            if self.tags[slot] == tag && matches(self.scopes[slot], &self.values[slot]) {
+        let stride = self.fours * 4;
+        let first = self.set_of(tag) * stride;
+        for slot in first..first + stride {
+            let Slot { scope, value, .. } = &self.slots[slot];
+            if self.tag(slot) == tag && matches(*scope, value) {
                 self.vacate(slot);
             }
         }
@@ -219,43 +275,53 @@ impl<V: Copy + Default> Assoc<V> {
 
     /// Vacates every slot of which `keeps(tag, scope, value)` does not hold; looks at all of them.
     pub fn retain(&mut self, mut keeps: impl FnMut(u64, Scope, &V) -> bool) {
-        for slot in 0..self.tags.len() {
-            if !keeps(self.tags[slot], self.scopes[slot], &self.values[slot]) {
+        for slot in 0..self.slots.len() {
+            let Slot { scope, value, .. } = &self.slots[slot];
+            if !keeps(self.tag(slot), *scope, value) {
                 self.vacate(slot);
             }
         }
-    }
-
-    /// What a slot holds.
-    #[inline]
-    #[must_use]
-    pub fn value(&self, slot: usize) -> &V {
-        &self.values[slot]
     }
 
     /// A number that changes whenever the slot's content does.
     #[inline]
     #[must_use]
     pub fn version(&self, slot: usize) -> Option<u32> {
-        self.versions.get(slot).copied()
+        Some(self.slots.get(slot)?.version)
     }
 
     /// All entries that are not vacant: tag, scope, value.
     pub fn entries(&self) -> impl Iterator<Item = (u64, Scope, &V)> {
-        let slots = self.tags.iter().zip(&self.scopes).zip(&self.values);
-        slots
-            .filter(|((_, scope), _)| **scope != Scope::NONE)
-            .map(|((tag, scope), value)| (*tag, *scope, value))
+        let held = self.tags.as_flattened().iter().zip(&self.slots);
+        held.filter(|(_, slot)| slot.scope != Scope::NONE)
+            .map(|(tag, slot)| (*tag, slot.scope, &slot.value))
+    }
+
+    /// The first vacant way of a set. A set that has none is not searched again in this era.
+    #[inline]
+    fn vacant(&mut self, set: usize, live: &impl Live) -> Option<usize> {
+        if self.full[set] == live.era() {
+            return None;
+        }
+        let first = set * self.fours * 4;
+        let is_vacant = |slot: &Slot<V>| slot.scope == Scope::NONE || !live.is_live(slot.scope);
+        let ways = self.geometry.ways as usize;
+        let vacant = self.slots[first..first + ways].iter().position(is_vacant);
+        if vacant.is_none() {
+            self.full[set] = live.era();
+        }
+        vacant
     }
 
     fn vacate(&mut self, slot: usize) {
-        self.scopes[slot] = Scope::NONE;
-        self.versions[slot] = self.versions[slot].wrapping_add(1);
+        let held = &mut self.slots[slot];
+        held.scope = Scope::NONE;
+        held.version = held.version.wrapping_add(1);
+        self.full[slot / 4 / self.fours] = 0;
     }
 
-    #[inline]
-    fn ways(&self) -> usize {
-        self.geometry.ways as usize
+    fn tag(&self, slot: usize) -> u64 {
+        self.tags[slot / 4][slot % 4]
     }
 
     #[inline]
@@ -265,25 +331,43 @@ impl<V: Copy + Default> Assoc<V> {
     }
 }
 
+/// Which of four equal `tag`, a bit each. No branches, as nobody can predict which it is.
+#[inline]
+fn equal_to(tag: u64, four: &[u64; 4]) -> u32 {
+    let bit = |way: usize| u32::from(four[way] == tag) << way;
+    bit(0) | bit(1) | bit(2) | bit(3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use quickcheck::{Arbitrary, Gen, quickcheck};
     use std::{collections::VecDeque, vec::Vec};
 
-    const ALL_LIVE: fn(Scope) -> bool = |_| true;
+    /// A time when all scopes but one have ended.
+    struct Only(Scope);
+
+    impl Live for Only {
+        fn is_live(&self, scope: Scope) -> bool {
+            scope == self.0
+        }
+        fn era(&self) -> u64 {
+            2
+        }
+    }
 
     fn lookup(table: &mut Assoc<u64>, tag: u64) -> Option<u64> {
-        let slot = table.find(tag, |_, _| true)?;
+        let Found { slot, value, .. } = table.find(tag, |_, _| true)?;
+        let value = *value;
         table.hit(slot);
-        Some(*table.value(slot))
+        Some(value)
     }
 
     #[test]
     fn a_full_set_evicts_and_its_neighbours_stay() {
         let mut table = Assoc::new(Geometry::new(2, 1, Policy::Lru).unwrap());
         for tag in [0, 1, 2] {
-            table.insert(tag, Scope::ONLY, tag * 10, ALL_LIVE);
+            table.insert(tag, Scope::ONLY, tag * 10, &Forever);
         }
         assert_eq!([0, 1, 2].map(|tag| lookup(&mut table, tag)), [None, Some(10), Some(20)]);
     }
@@ -291,22 +375,35 @@ mod tests {
     #[test]
     fn entries_of_an_ended_scope_make_room_first() {
         let mut table = Assoc::new(Geometry::new(1, 2, Policy::Lru).unwrap());
-        table.insert(1, Scope(7), 1, ALL_LIVE);
-        table.insert(2, Scope(8), 2, ALL_LIVE);
+        table.insert(1, Scope(7), 1, &Forever);
+        table.insert(2, Scope(8), 2, &Forever);
         lookup(&mut table, 1);
-        table.insert(3, Scope(8), 3, |scope| scope == Scope(8));
+        table.insert(3, Scope(8), 3, &Only(Scope(8)));
         assert_eq!([1, 2, 3].map(|tag| lookup(&mut table, tag)), [None, Some(2), Some(3)]);
     }
 
     #[test]
     fn a_version_changes_with_the_content_only() {
         let mut table = Assoc::new(Geometry::fully_associative(1, Policy::Lru).unwrap());
-        let slot = table.insert(1, Scope::ONLY, 1, ALL_LIVE);
+        let slot = table.insert(1, Scope::ONLY, 1, &Forever);
         let version = table.version(slot);
         table.hit(slot);
         assert_eq!(table.version(slot), version);
         table.remove(1, |_, _| true);
         assert_ne!(table.version(slot), version);
+    }
+
+    #[test]
+    fn an_update_where_it_stands_makes_no_entry_younger() {
+        let mut table = Assoc::new(Geometry::fully_associative(2, Policy::Fifo).unwrap());
+        let slot = table.insert(1, Scope::ONLY, 1, &Forever);
+        table.insert(2, Scope::ONLY, 2, &Forever);
+        let version = table.version(slot);
+        table.update(slot, Scope::ONLY, 10);
+        assert_ne!(table.version(slot), version);
+        assert_eq!(lookup(&mut table, 1), Some(10));
+        table.insert(3, Scope::ONLY, 3, &Forever);
+        assert_eq!([1, 2, 3].map(|tag| lookup(&mut table, tag)), [None, Some(2), Some(3)]);
     }
 
     #[test]
@@ -375,7 +472,7 @@ mod tests {
             tags.iter().map(|&tag| u64::from(tag % 64)).all(|tag| {
                 let hit = lookup(&mut table, tag).is_some();
                 if !hit {
-                    table.insert(tag, Scope::ONLY, tag, ALL_LIVE);
+                    table.insert(tag, Scope::ONLY, tag, &Forever);
                 }
                 hit == naive.reference(tag)
             })

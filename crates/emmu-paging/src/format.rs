@@ -6,10 +6,11 @@ pub mod described;
 pub mod riscv;
 pub mod x86;
 
+use crate::walk::Table;
 use core::fmt;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, VirtAddr, Width,
+    RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, low_mask,
 };
 
 /// The most levels that a walk can have.
@@ -31,12 +32,17 @@ pub(crate) const fn slot(level: u8) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     entry: Width,
-    /// Log2 of the entry's bytes.
-    entry_shift: u8,
     lows: [u8; LEVEL_SLOTS],
+    /// The address bits that are the index at each level.
+    indices: [u64; LEVEL_SLOTS],
+    /// How far to rotate them right, to have the offset of an entry in its table.
+    rotations: [u8; LEVEL_SLOTS],
 }
 
 impl Shape {
+    /// Without any level.
+    pub(crate) const NONE: Self = Self::uniform(Width::B8, 0, 0, 0);
+
     /// `levels` levels that index `stride` bits each above a page offset of `page_bits` bits. More than
     /// [`MAX_LEVELS`] levels are cut to that.
     #[must_use]
@@ -60,14 +66,21 @@ impl Shape {
             Width::B4 => 2,
             Width::B8 => 3,
         };
-        Self { entry, entry_shift, lows }
+        let (mut indices, mut rotations) = ([0; LEVEL_SLOTS], [0; LEVEL_SLOTS]);
+        let mut level = 0;
+        while level < LEVEL_SLOTS - 1 {
+            indices[level] = low_mask(lows[level + 1] as u32) & !low_mask(lows[level] as u32);
+            rotations[level] = lows[level].wrapping_sub(entry_shift);
+            level += 1;
+        }
+        Self { entry, lows, indices, rotations }
     }
 
     /// The same with another end: the topmost level's index stops below bit `end`.
     #[must_use]
     pub const fn with_end(mut self, levels: u8, end: u8) -> Self {
         self.lows[slot(levels)] = end;
-        self
+        Self::from_lows(self.entry, self.lows)
     }
 
     /// Width of an entry.
@@ -94,35 +107,46 @@ impl Shape {
     /// Where, in the table of this level, the entry for `addr` is.
     #[must_use]
     #[inline]
-    pub fn entry_addr(&self, table: PhysAddr, level: u8, addr: VirtAddr) -> PhysAddr {
-        let (low, high) = (u32::from(self.page_bits(level)), u32::from(self.table_bits(level)));
-        // An index has fewer than 64 bits, as has the offset below it: these shifts never wrap.
-        let above = u64::MAX.wrapping_shl(high.wrapping_sub(low));
-        let index = addr.raw().wrapping_shr(low) & !above;
-        table.wrapping_add(index.wrapping_shl(self.entry_shift.into()))
+    pub const fn entry_addr(&self, table: PhysAddr, level: u8, addr: VirtAddr) -> PhysAddr {
+        let index = addr.raw() & self.indices[slot(level)];
+        table.wrapping_add(index.rotate_right(self.rotations[slot(level)] as u32))
     }
 }
 
-/// Where the walk for one access starts, and what it goes by.
-#[derive(Clone, Copy, Debug)]
-pub struct Root<P> {
-    /// The topmost table.
-    pub table: PhysAddr,
-    /// The level of the entries in it.
-    pub level: u8,
-    /// How the address is cut.
-    pub shape: Shape,
-    /// The address space.
-    pub asid: Asid,
-    /// What the root allows; entries on the way take from it.
-    pub permissions: P,
-    /// The access with the address and the privilege that count: a tag byte removed, MPRV applied.
-    pub access: Access,
+/// Which virtual addresses there are: those whose `outside` bits are all clear or, in the upper half, as in
+/// `upper`. Worked out once a register write, since every access asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    outside: u64,
+    upper: u64,
+}
+
+impl Extent {
+    /// Addresses of `bits` bits.
+    pub(crate) const fn unsigned(bits: u32) -> Self {
+        Self { outside: !low_mask(bits), upper: 0 }
+    }
+
+    /// Addresses that are the sign extension of their low `bits` bits, 1 at least.
+    pub(crate) const fn sign_extended(bits: u32) -> Self {
+        Self::halves(!low_mask(bits - 1))
+    }
+
+    /// Two halves of addresses, in which these bits are all clear or all set.
+    pub(crate) const fn halves(outside: u64) -> Self {
+        Self { outside, upper: outside }
+    }
+
+    #[inline]
+    pub(crate) const fn has(&self, addr: VirtAddr) -> bool {
+        let outside = addr.raw() & self.outside;
+        outside == 0 || outside == self.upper
+    }
 }
 
 /// What becomes of an access before any table is read.
-#[derive(Clone, Copy, Debug)]
-pub enum Route<P> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
     /// Translation is off: the physical address is the virtual one, up to (not including) 2^`bits`.
     Identity {
         /// The address as the bus is to see it.
@@ -130,8 +154,33 @@ pub enum Route<P> {
         /// Log2 of the size of the space in bytes, 64 at most.
         bits: u8,
     },
-    /// The tables decide.
-    Walk(Root<P>),
+    /// The tables decide, or what a TLB remembers of them.
+    Tables {
+        /// The access with the address and the privilege that count: a tag byte removed, MPRV applied.
+        access: Access,
+        /// The address space.
+        asid: Asid,
+    },
+}
+
+/// Where a walk starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Root<P> {
+    /// The topmost table.
+    pub table: PhysAddr,
+    /// The level of the entries in it.
+    pub level: u8,
+    /// What the root allows; entries on the way take from it.
+    pub permissions: P,
+}
+
+impl<P: Copy> Root<P> {
+    /// The topmost table, and what is allowed there.
+    #[must_use]
+    #[inline]
+    pub const fn first(&self) -> Table<P> {
+        Table { addr: self.table, permissions: self.permissions }
+    }
 }
 
 /// A decoded entry.
@@ -172,20 +221,25 @@ impl<P> Mapping<P> {
     #[must_use]
     #[inline]
     pub const fn phys(&self, addr: VirtAddr) -> PhysAddr {
-        PhysAddr::new(self.frame.raw() | addr.offset(self.bits as u32))
+        PhysAddr::new(self.frame.raw() | addr.raw() & self.within())
     }
 
     /// Bytes from `addr` on to the end of the block.
     #[must_use]
     #[inline]
     pub const fn span(&self, addr: VirtAddr) -> u64 {
-        emmu_core::low_mask(self.bits as u32) - addr.offset(self.bits as u32) + 1
+        (!addr.raw() & self.within()) + 1
+    }
+
+    /// The address bits within the block. A block has fewer than 64 of them, so this shift never wraps.
+    const fn within(&self) -> u64 {
+        !u64::MAX.wrapping_shl(self.bits as u32)
     }
 
     /// The 2^`bits`-byte part of it around `addr`.
     #[must_use]
     pub fn part(self, addr: VirtAddr, bits: u8) -> Self {
-        let frame = self.phys(addr).align_down(u32::from(bits));
+        let frame = self.phys(addr).align_down(bits.into());
         Self { frame, bits, ..self }
     }
 }
@@ -225,18 +279,27 @@ pub trait Format {
         read: ReadWord<'_>,
     ) -> Result<Option<Invalidate>, RegisterError>;
 
-    /// Whether and where to walk for this access.
+    /// Whether the tables decide about this access.
     ///
     /// # Errors
-    /// The cause, when the address alone decides it.
-    fn route(&self, access: Access) -> Result<Route<Self::Permissions>, Cause>;
+    /// The cause, when the address alone decides.
+    fn route(&self, access: Access) -> Result<Route, Cause>;
 
-    /// What `raw`, read at `level`, means below entries that allow `inherited`.
+    /// Where the walk for an address of [`Route::Tables`] starts. Asked only when no TLB knows the answer.
+    ///
+    /// # Errors
+    /// The cause, when there is no table to start at.
+    fn root(&self, addr: VirtAddr) -> Result<Root<Self::Permissions>, Cause>;
+
+    /// How an address is cut into indices.
+    fn shape(&self, addr: VirtAddr) -> &Shape;
+
+    /// What `raw`, read at `level` on the way to `addr`, means below entries that allow `inherited`.
     fn decode(
         &self,
         raw: u64,
         level: u8,
-        root: &Root<Self::Permissions>,
+        addr: VirtAddr,
         inherited: Self::Permissions,
     ) -> Entry<Self::Permissions>;
 

@@ -52,7 +52,7 @@ mod unit;
 pub mod walk;
 mod walk_cache;
 
-pub use assoc::{Assoc, Geometry, GeometryError, Scope};
+pub use assoc::{Assoc, Forever, Found, Geometry, GeometryError, Live, Scope};
 pub use config::{Bank, ConfigError, PagingConfig, TlbLevel, TlbTable, WalkCacheTable};
 pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
 pub use replace::Policy;

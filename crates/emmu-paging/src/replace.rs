@@ -1,6 +1,7 @@
 //! Which way of a set makes room for a new entry.
 
 use alloc::{vec, vec::Vec};
+use core::ops::Range;
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 
 /// A replacement policy, as a machine description names it.
@@ -24,9 +25,34 @@ pub enum Policy {
     Srrip,
 }
 
-/// What a policy remembers of every slot. Slots are numbered set by set: `set * ways + way`.
+/// How many ways a set has, and in how many places: slots are numbered set by set, each set's first at a multiple
+/// of four.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ways {
+    count: usize,
+    stride: usize,
+}
+
+impl Ways {
+    pub(crate) const fn new(count: usize) -> Self {
+        Self { count, stride: count.next_multiple_of(4) }
+    }
+
+    /// The places of a set.
+    const fn of(self, set: usize) -> Range<usize> {
+        set * self.stride..set * self.stride + self.count
+    }
+}
+
+/// Who makes room, with what the policy remembers of every slot.
 #[derive(Clone, Debug)]
-pub(crate) enum Replacement {
+pub(crate) struct Replacement {
+    ways: Ways,
+    order: Order,
+}
+
+#[derive(Clone, Debug)]
+enum Order {
     Lru(Stamps),
     Fifo(Stamps),
     TreePlru(Vec<u64>),
@@ -36,7 +62,7 @@ pub(crate) enum Replacement {
 
 /// The time of every slot's last use (or fill), as the number of uses before it.
 #[derive(Clone, Debug)]
-pub(crate) struct Stamps {
+struct Stamps {
     now: u64,
     of: Vec<u64>,
 }
@@ -52,10 +78,28 @@ impl Stamps {
         self.of[slot] = self.now;
     }
 
-    fn oldest(&self, first: usize, ways: usize) -> usize {
-        let set = &self.of[first..first + ways];
-        set.iter().enumerate().min_by_key(|&(_, stamp)| stamp).map_or(0, |(way, _)| way)
+    #[inline]
+    fn oldest(&self, slots: Range<usize>) -> usize {
+        let (fours, rest) = self.of[slots].as_chunks::<4>();
+        let mut oldest = (u64::MAX, 0);
+        let mut way = 0;
+        for &[a, b, c, d] in fours {
+            let four = older(older((a, way), (b, way + 1)), older((c, way + 2), (d, way + 3)));
+            oldest = older(oldest, four);
+            way += 4;
+        }
+        for &stamp in rest {
+            oldest = older(oldest, (stamp, way));
+            way += 1;
+        }
+        oldest.1
     }
+}
+
+/// Which of two ways was stamped earlier.
+#[inline]
+fn older(one: (u64, usize), other: (u64, usize)) -> (u64, usize) {
+    if other.0 < one.0 { other } else { one }
 }
 
 /// SRRIP's prediction of a slot just filled, and the largest one.
@@ -63,54 +107,87 @@ const LONG: u8 = 2;
 const DISTANT: u8 = 3;
 
 impl Replacement {
-    pub(crate) fn new(policy: Policy, sets: usize, ways: usize) -> Self {
-        match policy {
-            Policy::Lru => Self::Lru(Stamps::new(sets * ways)),
-            Policy::Fifo => Self::Fifo(Stamps::new(sets * ways)),
-            Policy::TreePlru => Self::TreePlru(vec![0; sets]),
-            Policy::Random { seed } => Self::Random(Xoshiro256PlusPlus::seed_from_u64(seed)),
-            Policy::Srrip => Self::Srrip(vec![DISTANT; sets * ways]),
-        }
+    pub(crate) fn new(policy: Policy, sets: usize, ways: Ways) -> Self {
+        let slots = sets * ways.stride;
+        let order = match policy {
+            Policy::Lru => Order::Lru(Stamps::new(slots)),
+            Policy::Fifo => Order::Fifo(Stamps::new(slots)),
+            Policy::TreePlru => Order::TreePlru(vec![0; sets]),
+            Policy::Random { seed } => Order::Random(Xoshiro256PlusPlus::seed_from_u64(seed)),
+            Policy::Srrip => Order::Srrip(vec![DISTANT; slots]),
+        };
+        Self { ways, order }
     }
 
     /// A lookup found this slot.
     #[inline]
-    pub(crate) fn hit(&mut self, slot: usize, ways: usize) {
+    pub(crate) fn hit(&mut self, slot: usize) {
+        match &mut self.order {
+            Order::Lru(stamps) => stamps.stamp(slot),
+            order => order.hit(slot, self.ways),
+        }
+    }
+
+    /// This slot got a new entry.
+    #[inline]
+    pub(crate) fn filled(&mut self, slot: usize) {
+        match &mut self.order {
+            Order::Lru(stamps) => stamps.stamp(slot),
+            order => order.filled(slot, self.ways),
+        }
+    }
+
+    /// The way of `set` to evict when all hold something.
+    #[inline]
+    pub(crate) fn victim(&mut self, set: usize) -> usize {
+        match &mut self.order {
+            Order::Lru(stamps) => stamps.oldest(self.ways.of(set)),
+            order => order.victim(set, self.ways),
+        }
+    }
+}
+
+/// Any policy, out of the way of LRU, which nearly all tables have.
+impl Order {
+    #[inline(never)]
+    fn hit(&mut self, slot: usize, ways: Ways) {
         match self {
             Self::Lru(stamps) => stamps.stamp(slot),
-            Self::TreePlru(sets) => point_away(&mut sets[slot / ways], slot % ways, ways),
+            Self::TreePlru(sets) => point_away(sets, slot, ways),
             Self::Srrip(predictions) => predictions[slot] = 0,
             Self::Fifo(_) | Self::Random(_) => {}
         }
     }
 
-    /// This slot got a new entry.
-    pub(crate) fn filled(&mut self, slot: usize, ways: usize) {
+    #[inline(never)]
+    fn filled(&mut self, slot: usize, ways: Ways) {
         match self {
             Self::Lru(stamps) | Self::Fifo(stamps) => stamps.stamp(slot),
-            Self::TreePlru(sets) => point_away(&mut sets[slot / ways], slot % ways, ways),
+            Self::TreePlru(sets) => point_away(sets, slot, ways),
             Self::Srrip(predictions) => predictions[slot] = LONG,
             Self::Random(_) => {}
         }
     }
 
-    /// The way of `set` to evict when all hold something.
-    pub(crate) fn victim(&mut self, set: usize, ways: usize) -> usize {
-        let first = set * ways;
+    #[inline(never)]
+    fn victim(&mut self, set: usize, ways: Ways) -> usize {
+        let slots = ways.of(set);
         match self {
-            Self::Lru(stamps) | Self::Fifo(stamps) => stamps.oldest(first, ways),
-            Self::TreePlru(sets) => pointed_at(sets[set], ways),
-            Self::Random(source) => draw(source, ways),
-            Self::Srrip(predictions) => most_distant(&mut predictions[first..first + ways]),
+            Self::Lru(stamps) | Self::Fifo(stamps) => stamps.oldest(slots),
+            Self::TreePlru(sets) => pointed_at(sets[set], ways.count),
+            Self::Random(source) => draw(source, ways.count),
+            Self::Srrip(predictions) => most_distant(&mut predictions[slots]),
         }
     }
 }
 
-/// Sets the tree's bits on the path to `way` so that each points to the other half. Node 1 is the root, the
-/// children of node n are 2n and 2n + 1; a bit set means "to the right".
+/// Sets the bits on the path to the slot in its set's tree so that each points to the other half. Node 1 is the
+/// root, the children of node n are 2n and 2n + 1; a bit set means "to the right". Ways are a power of two, and
+/// so is their stride.
 #[inline]
-fn point_away(tree: &mut u64, way: usize, ways: usize) {
-    let mut node = way + ways;
+fn point_away(sets: &mut [u64], slot: usize, ways: Ways) {
+    let tree = &mut sets[slot >> ways.stride.trailing_zeros()];
+    let mut node = (slot & (ways.stride - 1)) + ways.count;
     while node > 1 {
         let went_right = node & 1;
         node >>= 1;
@@ -148,10 +225,10 @@ mod tests {
 
     /// Victims of one 4-way set after the hits given, all ways having been filled in order.
     fn victim_after(policy: Policy, hits: &[usize]) -> usize {
-        let mut replacement = Replacement::new(policy, 1, 4);
-        (0..4).for_each(|way| replacement.filled(way, 4));
-        hits.iter().for_each(|&way| replacement.hit(way, 4));
-        replacement.victim(0, 4)
+        let mut replacement = Replacement::new(policy, 1, Ways::new(4));
+        (0..4).for_each(|way| replacement.filled(way));
+        hits.iter().for_each(|&way| replacement.hit(way));
+        replacement.victim(0)
     }
 
     #[test]
@@ -176,9 +253,9 @@ mod tests {
     #[test]
     fn tree_plru_never_evicts_the_last_used_of_two_ways() {
         for way in 0..2 {
-            let mut replacement = Replacement::new(Policy::TreePlru, 1, 2);
-            replacement.hit(way, 2);
-            assert_eq!(replacement.victim(0, 2), 1 - way);
+            let mut replacement = Replacement::new(Policy::TreePlru, 1, Ways::new(2));
+            replacement.hit(way);
+            assert_eq!(replacement.victim(0), 1 - way);
         }
     }
 
@@ -187,10 +264,10 @@ mod tests {
         for policy in
             [Policy::Lru, Policy::TreePlru, Policy::Fifo, Policy::Random { seed: 1 }, Policy::Srrip]
         {
-            let mut replacement = Replacement::new(policy, 1, 1);
-            replacement.filled(0, 1);
-            replacement.hit(0, 1);
-            assert_eq!(replacement.victim(0, 1), 0);
+            let mut replacement = Replacement::new(policy, 1, Ways::new(1));
+            replacement.filled(0);
+            replacement.hit(0);
+            assert_eq!(replacement.victim(0), 0);
         }
     }
 
@@ -202,8 +279,8 @@ mod tests {
     #[test]
     fn random_draws_are_the_same_for_the_same_seed() {
         let draws = |seed| {
-            let mut replacement = Replacement::new(Policy::Random { seed }, 1, 8);
-            core::array::from_fn::<_, 32, _>(|_| replacement.victim(0, 8))
+            let mut replacement = Replacement::new(Policy::Random { seed }, 1, Ways::new(8));
+            core::array::from_fn::<_, 32, _>(|_| replacement.victim(0))
         };
         assert_eq!(draws(1), draws(1));
         assert_ne!(draws(1), draws(2));

@@ -1,6 +1,6 @@
 //! Which cached entries an address space may see, and how whole address spaces are forgotten at once.
 
-use crate::Scope;
+use crate::{Live, Scope};
 use alloc::vec::Vec;
 use emmu_core::Asid;
 
@@ -14,9 +14,13 @@ pub(crate) struct Scopes {
     next: u64,
     /// Scopes older than this have ended.
     floor: u64,
+    /// Changes whenever a scope ends.
+    era: u64,
     global: Scope,
     /// The scope of each ASID, or of an older time.
     of: Vec<Scope>,
+    /// What the last access saw, until a scope ends.
+    last: Option<(Asid, Visible)>,
 }
 
 /// The scopes whose entries one access may use.
@@ -35,7 +39,8 @@ impl Visible {
 
 impl Scopes {
     pub(crate) fn new() -> Self {
-        let mut scopes = Self { next: 1, floor: 1, global: Scope::NONE, of: Vec::new() };
+        let mut scopes =
+            Self { next: 1, floor: 1, era: 1, global: Scope::NONE, of: Vec::new(), last: None };
         scopes.global = scopes.fresh(Asid(0));
         scopes
     }
@@ -43,24 +48,33 @@ impl Scopes {
     /// What accesses of this address space see.
     #[inline]
     pub(crate) fn visible(&mut self, asid: Asid) -> Visible {
-        let known = self.of.get(usize::from(asid.0)).copied();
-        let own = known.filter(|&scope| number(scope) >= self.floor);
-        Visible { own: own.unwrap_or_else(|| self.begin(asid)), global: self.global }
+        match self.last {
+            Some((last, visible)) if last == asid => visible,
+            _ => self.look_up(asid),
+        }
     }
 
-    /// Whether entries of this scope can still be seen by some access.
-    pub(crate) fn live(&self, scope: Scope) -> bool {
-        let current = || self.of.get(usize::from(asid(scope))) == Some(&scope);
-        scope == self.global || (number(scope) >= self.floor && current())
+    #[inline(never)]
+    fn look_up(&mut self, asid: Asid) -> Visible {
+        let known = self.of.get(usize::from(asid.0)).copied();
+        let own = known.filter(|&scope| number(scope) >= self.floor);
+        let own = own.unwrap_or_else(|| self.begin(asid));
+        let visible = Visible { own, global: self.global };
+        self.last = Some((asid, visible));
+        visible
     }
 
     pub(crate) fn end(&mut self, asid: Asid) {
+        self.era += 1;
+        self.last = None;
         if let Some(scope) = self.of.get_mut(usize::from(asid.0)) {
             *scope = Scope::NONE;
         }
     }
 
     pub(crate) fn end_all_but_global(&mut self) {
+        self.era += 1;
+        self.last = None;
         self.floor = self.next;
     }
 
@@ -87,6 +101,20 @@ impl Scopes {
     }
 }
 
+impl Live for Scopes {
+    /// Whether entries of this scope can still be seen by some access.
+    #[inline]
+    fn is_live(&self, scope: Scope) -> bool {
+        let current = || self.of.get(usize::from(asid(scope))) == Some(&scope);
+        scope == self.global || (number(scope) >= self.floor && current())
+    }
+
+    #[inline]
+    fn era(&self) -> u64 {
+        self.era
+    }
+}
+
 fn number(scope: Scope) -> u64 {
     scope.0 >> 16
 }
@@ -106,7 +134,7 @@ mod tests {
         let first = scopes.visible(Asid(3)).own;
         assert_eq!(scopes.visible(Asid(3)).own, first);
         scopes.end(Asid(3));
-        assert!(!scopes.live(first));
+        assert!(!scopes.is_live(first));
         assert_ne!(scopes.visible(Asid(3)).own, first);
     }
 
@@ -116,7 +144,7 @@ mod tests {
         let other = scopes.visible(Asid(1)).own;
         scopes.visible(Asid(2));
         scopes.end(Asid(2));
-        assert!(scopes.live(other));
+        assert!(scopes.is_live(other));
     }
 
     #[test]
@@ -124,8 +152,8 @@ mod tests {
         let mut scopes = Scopes::new();
         let Visible { own, global } = scopes.visible(Asid(1));
         scopes.end_all_but_global();
-        assert!(scopes.live(global) && !scopes.live(own));
+        assert!(scopes.is_live(global) && !scopes.is_live(own));
         scopes.end_all();
-        assert!(!scopes.live(global));
+        assert!(!scopes.is_live(global));
     }
 }

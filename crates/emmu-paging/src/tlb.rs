@@ -1,12 +1,12 @@
 //! Translation lookaside buffers: one user of the associative table.
 
 use crate::{
-    Assoc, Scope, TlbLevel, TlbTable,
+    Assoc, Found, Scope, TlbLevel, TlbTable,
     format::Mapping,
     scope::{Scopes, Visible},
 };
 use alloc::vec::Vec;
-use emmu_core::{Access, AccessKind, Event, Probe, Side, TlbId, VirtAddr};
+use emmu_core::{Access, AccessKind, Event, Probe, Side, TlbId, VirtAddr, low_mask};
 
 /// All levels of TLB, the one nearest to the CPU first.
 #[derive(Clone, Debug)]
@@ -14,10 +14,11 @@ pub(crate) struct Tlbs<P> {
     levels: Vec<Level<P>>,
 }
 
+/// One level: a bank for fetches, if they have their own, and one for data or for both.
 #[derive(Clone, Debug)]
-enum Level<P> {
-    Split { instruction: Bank<P>, data: Bank<P> },
-    Unified(Bank<P>),
+struct Level<P> {
+    instruction: Option<Bank<P>>,
+    data: Bank<P>,
 }
 
 /// The tables that are one TLB.
@@ -29,18 +30,46 @@ struct Bank<P> {
 
 #[derive(Clone, Debug)]
 struct Table<P> {
+    sizes: PageSizes,
     assoc: Assoc<Mapping<P>>,
-    page_bits: Vec<u8>,
 }
 
-/// A slot of one table of a bank.
+/// A set of page sizes: bit n stands for 2^n bytes.
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    table: usize,
-    slot: usize,
+struct PageSizes(u64);
+
+impl PageSizes {
+    fn new(page_bits: &[u8]) -> Self {
+        Self(page_bits.iter().fold(0, |sizes, &bits| sizes | 1 << bits))
+    }
+
+    /// Log2 of each, the smallest first.
+    #[inline]
+    fn iter(self) -> impl Iterator<Item = u32> {
+        let mut left = self.0;
+        core::iter::from_fn(move || {
+            let smallest = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (smallest < u64::BITS).then_some(smallest)
+        })
+    }
+
+    /// Log2 of the largest of at most 2^`bits` bytes.
+    #[inline]
+    fn largest_within(self, bits: u8) -> Option<u8> {
+        let largest = (self.0 & low_mask(u32::from(bits) + 1)).checked_ilog2()?;
+        u8::try_from(largest).ok()
+    }
 }
 
-/// What the first level holds for an access, and where.
+/// What an access looks up, and with whose eyes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Query {
+    pub(crate) access: Access,
+    pub(crate) visible: Visible,
+}
+
+/// What the TLBs hold for an access, and where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hit<P> {
     pub(crate) mapping: Mapping<P>,
@@ -58,62 +87,61 @@ impl<P: Copy + Default> Tlbs<P> {
         Self { levels }
     }
 
-    /// Looks in every level until one has it, and puts what a lower level had into those above.
+    /// What the first level holds.
     #[inline]
     pub(crate) fn lookup(
         &mut self,
-        access: Access,
-        visible: Visible,
-        scopes: &Scopes,
+        query: Query,
         probe: &mut (impl Probe + ?Sized),
     ) -> Option<Hit<P>> {
-        let first = self.levels.first_mut()?.bank(access.kind);
-        if let Some((place, mapping)) = first.lookup(access, visible, probe) {
-            return Some(Hit { mapping, first: first.ticket(place, access.kind) });
-        }
-        self.lookup_below(access, visible, scopes, probe)
+        self.levels.first_mut()?.bank(query.access.kind).lookup(query, probe)
     }
 
-    fn lookup_below(
+    /// Looks in the other levels until one has it, and puts that into those above.
+    #[inline]
+    pub(crate) fn lookup_below(
         &mut self,
-        access: Access,
-        visible: Visible,
+        query: Query,
         scopes: &Scopes,
         probe: &mut (impl Probe + ?Sized),
     ) -> Option<Hit<P>> {
-        let (level, mapping) = (1..self.levels.len()).find_map(|level| {
-            let found = self.levels[level].bank(access.kind).lookup(access, visible, probe);
-            found.map(|(_, mapping)| (level, mapping))
-        })?;
-        Some(self.fill_above(level, mapping, access, visible, scopes, probe))
+        for level in 1..self.levels.len() {
+            if let Some(hit) = self.levels[level].bank(query.access.kind).lookup(query, probe) {
+                return Some(self.fill_above(level, hit.mapping, false, query, scopes, probe));
+            }
+        }
+        None
     }
 
-    /// Puts the outcome of a walk into every level.
+    /// Puts the outcome of a walk into every level, over what they hold if they are `known` to hold something.
+    #[inline]
     pub(crate) fn fill(
         &mut self,
         mapping: Mapping<P>,
-        access: Access,
-        visible: Visible,
+        known: bool,
+        query: Query,
         scopes: &Scopes,
         probe: &mut (impl Probe + ?Sized),
     ) -> Hit<P> {
-        self.fill_above(self.levels.len(), mapping, access, visible, scopes, probe)
+        match self.levels.len() {
+            0 => Hit { mapping, first: None },
+            levels => self.fill_above(levels, mapping, known, query, scopes, probe),
+        }
     }
 
+    #[inline(never)]
     fn fill_above(
         &mut self,
         level: usize,
         mapping: Mapping<P>,
-        access: Access,
-        visible: Visible,
+        known: bool,
+        query: Query,
         scopes: &Scopes,
         probe: &mut (impl Probe + ?Sized),
     ) -> Hit<P> {
         let mut first = None;
         for level in self.levels[..level].iter_mut().rev() {
-            let bank = level.bank(access.kind);
-            let place = bank.fill(mapping, access.addr, visible, scopes, probe);
-            first = place.and_then(|place| bank.ticket(place, access.kind));
+            first = level.bank(query.access.kind).fill(mapping, known, query, scopes, probe);
         }
         Hit { mapping, first }
     }
@@ -142,10 +170,9 @@ impl<P: Copy + Default> Tlbs<P> {
 
     /// Forgets the page that holds `addr`, of every size, for entries whose scope is one of `scopes`.
     pub(crate) fn remove_page(&mut self, addr: VirtAddr, concerns: impl Fn(Scope) -> bool) {
-        for table in self.tables_mut() {
-            for &bits in &table.page_bits {
-                let is_page = |scope, mapping: &Mapping<P>| mapping.bits == bits && concerns(scope);
-                table.assoc.remove(addr.block(bits.into()), is_page);
+        for Table { sizes, assoc } in self.tables_mut() {
+            for bits in sizes.iter() {
+                assoc.remove(block_tag(addr, bits), |scope, _| concerns(scope));
             }
         }
     }
@@ -155,26 +182,35 @@ impl<P: Copy + Default> Tlbs<P> {
         for table in self.tables_mut() {
             table.assoc.retain(|tag, _, mapping| {
                 let bits = mapping.bits.into();
-                tag < first.block(bits) || last.block(bits) < tag
+                tag < block_tag(first, bits) || block_tag(last, bits) < tag
             });
         }
     }
 
     fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table<P>> {
-        self.levels.iter_mut().flat_map(Level::banks_mut).flat_map(|bank| &mut bank.tables)
+        self.levels
+            .iter_mut()
+            .flat_map(|level| level.instruction.iter_mut().chain([&mut level.data]))
+            .flat_map(|bank| &mut bank.tables)
     }
+}
+
+/// The number of the 2^`bits`-byte block around `addr` under a leading one, by whose place blocks of different
+/// sizes differ. `bits` is from 1 to 63.
+#[inline]
+pub(crate) const fn block_tag(addr: VirtAddr, bits: u32) -> u64 {
+    (addr.raw() >> 1 | 1 << 63).wrapping_shr(bits.wrapping_sub(1))
 }
 
 impl<P: Copy + Default> Level<P> {
     fn new(level: u8, config: &TlbLevel) -> Self {
+        let bank = |side, config| Bank::new(TlbId { level, side }, config);
         match config {
-            TlbLevel::Split { instruction, data } => Self::Split {
-                instruction: Bank::new(TlbId { level, side: Side::Instruction }, instruction),
-                data: Bank::new(TlbId { level, side: Side::Data }, data),
+            TlbLevel::Split { instruction, data } => Self {
+                instruction: Some(bank(Side::Instruction, instruction)),
+                data: bank(Side::Data, data),
             },
-            TlbLevel::Unified(bank) => {
-                Self::Unified(Bank::new(TlbId { level, side: Side::Unified }, bank))
-            }
+            TlbLevel::Unified(both) => Self { instruction: None, data: bank(Side::Unified, both) },
         }
     }
 
@@ -185,114 +221,96 @@ impl<P: Copy + Default> Level<P> {
 
     #[inline]
     fn side(&mut self, is_data: bool) -> &mut Bank<P> {
-        match self {
-            Self::Split { instruction, data } => {
-                if is_data {
-                    data
-                } else {
-                    instruction
-                }
-            }
-            Self::Unified(bank) => bank,
+        match &mut self.instruction {
+            Some(instruction) if !is_data => instruction,
+            _ => &mut self.data,
         }
-    }
-
-    fn banks_mut(&mut self) -> impl Iterator<Item = &mut Bank<P>> {
-        let (one, other) = match self {
-            Self::Split { instruction, data } => (instruction, Some(data)),
-            Self::Unified(bank) => (bank, None),
-        };
-        core::iter::once(one).chain(other)
     }
 }
 
 impl<P: Copy + Default> Bank<P> {
     fn new(id: TlbId, config: &[TlbTable]) -> Self {
         let table = |config: &TlbTable| Table {
+            sizes: PageSizes::new(&config.page_bits),
             assoc: Assoc::new(config.geometry),
-            page_bits: config.page_bits.clone(),
         };
         Self { id, tables: config.iter().map(table).collect() }
     }
 
-    #[inline]
-    fn lookup(
-        &mut self,
-        access: Access,
-        visible: Visible,
-        probe: &mut (impl Probe + ?Sized),
-    ) -> Option<(Place, Mapping<P>)> {
-        let Some((place, mapping)) = self.find(access.addr, visible) else {
-            probe.on(Event::TlbMiss { tlb: self.id, access });
-            return None;
-        };
-        self.tables[place.table].assoc.hit(place.slot);
-        probe.on(Event::TlbHit { tlb: self.id, access });
-        Some((place, mapping))
+    #[inline(always)]
+    fn lookup(&mut self, query: Query, probe: &mut (impl Probe + ?Sized)) -> Option<Hit<P>> {
+        let access = query.access;
+        for (index, table) in self.tables.iter_mut().enumerate() {
+            if let Some(found) = table.find(query) {
+                let Found { slot, version, value: &mapping } = found;
+                table.assoc.hit(slot);
+                probe.on(Event::TlbHit { tlb: self.id, access });
+                return Some(Hit { mapping, first: ticket(access.kind, index, slot, version) });
+            }
+        }
+        probe.on(Event::TlbMiss { tlb: self.id, access });
+        None
     }
 
+    /// Puts the largest part of the mapping that some table takes into it, over an older entry for the same
+    /// page if one is `known` to be there.
     #[inline]
-    fn find(&self, addr: VirtAddr, visible: Visible) -> Option<(Place, Mapping<P>)> {
-        self.tables.iter().enumerate().find_map(|(index, table)| {
-            let slot = table.find(addr, visible)?;
-            Some((Place { table: index, slot }, *table.assoc.value(slot)))
-        })
-    }
-
-    /// Puts the largest part of the mapping that some table takes into it.
     fn fill(
         &mut self,
         mapping: Mapping<P>,
-        addr: VirtAddr,
-        visible: Visible,
+        known: bool,
+        query: Query,
         scopes: &Scopes,
         probe: &mut (impl Probe + ?Sized),
-    ) -> Option<Place> {
-        let fitting =
-            |table: &Table<P>| table.page_bits.iter().copied().rfind(|&bits| bits <= mapping.bits);
-        let sizes =
-            self.tables.iter().enumerate().filter_map(|(i, table)| Some((fitting(table)?, i)));
-        let (bits, index) = sizes.max_by_key(|&(bits, index)| (bits, core::cmp::Reverse(index)))?;
-        let slot = self.tables[index].fill(mapping.part(addr, bits), addr, visible, scopes);
-        probe.on(Event::TlbFill { tlb: self.id, page: addr.align_down(bits.into()), bits });
-        Some(Place { table: index, slot })
+    ) -> Option<(u32, u32)> {
+        let Query { access, visible } = query;
+        let (index, size) = self.taking(mapping.bits)?;
+        let bits = u32::from(size);
+        let assoc = &mut self.tables[index].assoc;
+        let tag = block_tag(access.addr, bits);
+        let page = mapping.part(access.addr, size);
+        let scope = if page.global { visible.global } else { visible.own };
+        let older = || assoc.find(tag, |scope, _| visible.sees(scope));
+        let slot = match known.then(older).flatten() {
+            Some(Found { slot, .. }) => {
+                assoc.update(slot, scope, page);
+                slot
+            }
+            None => assoc.insert(tag, scope, page, scopes),
+        };
+        let page = access.addr.align_down(bits);
+        probe.on(Event::TlbFill { tlb: self.id, page, bits: size });
+        ticket(access.kind, index, slot, assoc.version(slot)?)
     }
 
+    /// The first of the tables that take the largest part of a block of 2^`bits` bytes, and the part's size.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "64 tables of 2^24 slots at most")]
-    fn ticket(&self, place: Place, kind: AccessKind) -> Option<(u32, u32)> {
-        let side = if kind == AccessKind::Fetch { 0 } else { DATA_SIDE };
-        let version = self.tables.get(place.table)?.assoc.version(place.slot)?;
-        Some((side | (place.table as u32) << SLOT_BITS | place.slot as u32, version))
+    fn taking(&self, bits: u8) -> Option<(usize, u8)> {
+        let mut best = None;
+        for (index, table) in self.tables.iter().enumerate() {
+            let fitting = table.sizes.largest_within(bits);
+            if fitting > best.map(|(_, bits)| bits) {
+                best = fitting.map(|bits| (index, bits));
+            }
+        }
+        best
     }
 }
 
 impl<P: Copy + Default> Table<P> {
     #[inline]
-    fn find(&self, addr: VirtAddr, visible: Visible) -> Option<usize> {
-        self.page_bits.iter().find_map(|&bits| {
-            let is_page = |scope, mapping: &Mapping<P>| mapping.bits == bits && visible.sees(scope);
-            self.assoc.find(addr.block(bits.into()), is_page)
+    fn find(&self, query: Query) -> Option<Found<'_, Mapping<P>>> {
+        let Query { access, visible } = query;
+        self.sizes.iter().find_map(|bits| {
+            self.assoc.find(block_tag(access.addr, bits), |scope, _| visible.sees(scope))
         })
     }
+}
 
-    /// Fills a page in, over an older entry for the same page if there is one.
-    fn fill(
-        &mut self,
-        page: Mapping<P>,
-        addr: VirtAddr,
-        visible: Visible,
-        scopes: &Scopes,
-    ) -> usize {
-        let tag = addr.block(page.bits.into());
-        let scope = if page.global { visible.global } else { visible.own };
-        let older = |scope, held: &Mapping<P>| held.bits == page.bits && visible.sees(scope);
-        match self.assoc.find(tag, older) {
-            Some(slot) => {
-                self.assoc.replace(slot, tag, scope, page);
-                slot
-            }
-            None => self.assoc.insert(tag, scope, page, |scope| scopes.live(scope)),
-        }
-    }
+/// The number and version of a slot, by which to repeat a hit.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "64 tables of 2^24 slots at most")]
+fn ticket(kind: AccessKind, table: usize, slot: usize, version: u32) -> Option<(u32, u32)> {
+    let side = if kind == AccessKind::Fetch { 0 } else { DATA_SIDE };
+    Some((side | (table as u32) << SLOT_BITS | slot as u32, version))
 }

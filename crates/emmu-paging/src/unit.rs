@@ -2,10 +2,10 @@
 
 use crate::{
     ConfigError, PagingConfig, Scope,
-    format::{Format, Mapping, Root, Route},
-    scope::{Scopes, Visible},
-    tlb::{Hit, Tlbs},
-    walk::{EntryAddr, Step, Walk},
+    format::{Format, Mapping, Route},
+    scope::Scopes,
+    tlb::{Hit, Query, Tlbs},
+    walk::{EntryAddr, Step, Trail, Walk},
     walk_cache::WalkCaches,
 };
 use emmu_core::{
@@ -25,6 +25,8 @@ pub struct Paging<F: Format> {
     tlbs: Tlbs<F::Permissions>,
     walk_caches: WalkCaches<F::Permissions>,
     scopes: Scopes,
+    /// Where the last walk went.
+    trail: Trail<F::Permissions>,
     /// Changes with everything that could change the answer to an access other than TLB contents.
     epoch: u64,
 }
@@ -44,6 +46,7 @@ impl<F: Format> Paging<F> {
             tlbs: Tlbs::new(&config.tlb),
             walk_caches: WalkCaches::new(&config.walk_cache),
             scopes: Scopes::new(),
+            trail: Trail::default(),
             epoch: 0,
         })
     }
@@ -56,6 +59,7 @@ impl<F: Format> Paging<F> {
             tlbs: Tlbs::new(&[]),
             walk_caches: WalkCaches::new(&[]),
             scopes: Scopes::new(),
+            trail: Trail::default(),
             epoch: 0,
         }
     }
@@ -66,33 +70,6 @@ impl<F: Format> Paging<F> {
         &self.format
     }
 
-    #[inline]
-    fn translate_paged(
-        &mut self,
-        access: Access,
-        root: Root<F::Permissions>,
-        bus: &mut (impl Bus + ?Sized),
-        probe: &mut (impl Probe + ?Sized),
-    ) -> Result<Translation, Fault> {
-        let visible = self.scopes.visible(root.asid);
-        let known = self.tlbs.lookup(root.access, visible, &self.scopes, probe);
-        let hit = match known.filter(|hit| self.suffices(&hit.mapping, root.access)) {
-            Some(hit) => hit,
-            None => self.refill(access, root, visible, bus, probe)?,
-        };
-        let Hit { mapping, first } = hit;
-        // A repeated hit is told to the probe as the CPU made it, so that must be what was looked up.
-        let repeatable = u32::from(mapping.bits) >= RAM_PAGE_BITS && root.access == access;
-        let ticket = first.filter(|_| repeatable);
-        let found = Translation {
-            addr: mapping.phys(root.access.addr),
-            span: mapping.span(root.access.addr),
-            attributes: mapping.attributes,
-            ticket: ticket.map(|(slot, version)| Ticket { slot, version, epoch: self.epoch }),
-        };
-        self.protect(found, root.access).map_err(|cause| Fault::new(access, cause))
-    }
-
     /// Whether a cached mapping settles the access, without a visit to the tables.
     #[inline]
     fn suffices(&self, mapping: &Mapping<F::Permissions>, access: Access) -> bool {
@@ -100,22 +77,67 @@ impl<F: Format> Paging<F> {
             && (mapping.dirty || !access.kind.writes())
     }
 
-    /// Walks, and remembers what came of it.
-    fn refill(
+    /// The first level of TLB does not settle an access that the CPU `asked` for; `known` says whether it holds
+    /// something. Not inlined, so that the way of a hit stays short.
+    #[inline(never)]
+    fn translate_slowly(
         &mut self,
-        access: Access,
-        root: Root<F::Permissions>,
-        visible: Visible,
+        asked: Access,
+        query: Query,
+        mut known: bool,
         bus: &mut (impl Bus + ?Sized),
         probe: &mut (impl Probe + ?Sized),
-    ) -> Result<Hit<F::Permissions>, Fault> {
-        probe.on(Event::WalkBegin(access));
-        let mut walk = self.walk_caches.begin(root, visible, probe);
-        let outcome = drive(&mut walk, &self.format, &mut Live { bus, probe });
+    ) -> Result<Translation, Fault> {
+        if !known && let Some(hit) = self.tlbs.lookup_below(query, &self.scopes, probe) {
+            if self.suffices(&hit.mapping, query.access) {
+                return self.found(asked, query.access, hit);
+            }
+            known = true;
+        }
+        let mapping = self.walk(asked, query, bus, probe)?;
+        let hit = self.tlbs.fill(mapping, known, query, &self.scopes, probe);
+        self.found(asked, query.access, hit)
+    }
+
+    /// Walks, and remembers the tables on the way.
+    #[inline(never)]
+    fn walk(
+        &mut self,
+        asked: Access,
+        query: Query,
+        bus: &mut (impl Bus + ?Sized),
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Result<Mapping<F::Permissions>, Fault> {
+        let root = self.format.root(query.access.addr).map_err(|cause| Fault::new(asked, cause))?;
+        probe.on(Event::WalkBegin(asked));
+        let mut walk =
+            self.walk_caches.begin(&self.format, query.access, root, query.visible, probe);
+        let outcome = drive(&mut walk, &self.format, &mut self.trail, &mut OnBus { bus, probe });
         probe.on(Event::WalkEnd { faulted: outcome.is_err() });
-        let mapping = outcome.map_err(|refusal| refusal.of(access))?;
-        self.walk_caches.fill(&walk, visible, &self.scopes);
-        Ok(self.tlbs.fill(mapping, root.access, visible, &self.scopes, probe))
+        let mapping = outcome.map_err(|refusal| refusal.of(asked))?;
+        self.walk_caches.fill(&walk, &self.trail, &self.format, query.visible, &self.scopes);
+        Ok(mapping)
+    }
+
+    #[inline]
+    fn found(
+        &self,
+        asked: Access,
+        access: Access,
+        hit: Hit<F::Permissions>,
+    ) -> Result<Translation, Fault> {
+        let Hit { mapping, first } = hit;
+        // A repeated hit is told to the probe as the CPU made it, so that must be what was looked up.
+        let same = (access.addr, access.privilege) == (asked.addr, asked.privilege);
+        let repeatable = same && u32::from(mapping.bits) >= RAM_PAGE_BITS;
+        let ticket = first.filter(|_| repeatable);
+        let found = Translation {
+            addr: mapping.phys(access.addr),
+            span: mapping.span(access.addr),
+            attributes: mapping.attributes,
+            ticket: ticket.map(|(slot, version)| Ticket { slot, version, epoch: self.epoch }),
+        };
+        self.protect(found, access).map_err(|cause| Fault::new(asked, cause))
     }
 
     /// Cuts the span to what physical memory protection grants alike.
@@ -175,27 +197,35 @@ where
         probe: &mut P,
     ) -> Result<Translation, Fault> {
         match self.format.route(access) {
-            Ok(Route::Walk(root)) => self.translate_paged(access, root, bus, probe),
+            Ok(Route::Tables { access: effective, asid }) => {
+                let query = Query { access: effective, visible: self.scopes.visible(asid) };
+                match self.tlbs.lookup(query, probe) {
+                    Some(hit) if self.suffices(&hit.mapping, effective) => {
+                        self.found(access, effective, hit)
+                    }
+                    held => self.translate_slowly(access, query, held.is_some(), bus, probe),
+                }
+            }
             Ok(Route::Identity { addr, bits }) => self.identity(access, addr, bits),
             Err(cause) => Err(Fault::new(access, cause)),
         }
     }
 
     fn peek(&self, access: Access, bus: &B) -> Result<Translation, Fault> {
-        let root = match self.format.route(access) {
-            Ok(Route::Walk(root)) => root,
-            Ok(Route::Identity { addr, bits }) => {
-                return self
-                    .identity(access, addr, bits)
-                    .map(|found| Translation { ticket: None, ..found });
+        let refuse = |cause| Fault::new(access, cause);
+        match self.format.route(access).map_err(refuse)? {
+            Route::Tables { access: effective, .. } => {
+                let root = self.format.root(effective.addr).map_err(refuse)?;
+                let mut walk = Walk::new(effective, root);
+                let mapping = drive(&mut walk, &self.format, &mut Trail::default(), &mut Peek(bus))
+                    .map_err(|refusal| refusal.of(access))?;
+                self.found(access, effective, Hit { mapping, first: None })
             }
-            Err(cause) => return Err(Fault::new(access, cause)),
-        };
-        let mapping = drive(&mut Walk::new(root), &self.format, &mut Peek(bus))
-            .map_err(|refusal| refusal.of(access))?;
-        let (addr, span) = (mapping.phys(root.access.addr), mapping.span(root.access.addr));
-        let found = Translation { attributes: mapping.attributes, ..Translation::new(addr, span) };
-        self.protect(found, root.access).map_err(|cause| Fault::new(access, cause))
+            Route::Identity { addr, bits } => {
+                let found = self.identity(access, addr, bits)?;
+                Ok(Translation { ticket: None, ..found })
+            }
+        }
     }
 
     fn write_register(
@@ -249,12 +279,12 @@ trait Entries {
 }
 
 /// The tables on the bus, with every visit told to the probe.
-struct Live<'a, B: ?Sized, P: ?Sized> {
+struct OnBus<'a, B: ?Sized, P: ?Sized> {
     bus: &'a mut B,
     probe: &'a mut P,
 }
 
-impl<B: Bus + ?Sized, P: Probe + ?Sized> Entries for Live<'_, B, P> {
+impl<B: Bus + ?Sized, P: Probe + ?Sized> Entries for OnBus<'_, B, P> {
     #[inline]
     fn read(&mut self, entry: EntryAddr) -> Result<u64, BusError> {
         // Eight bytes is what nearly all formats have: said so, the bus need not look.
@@ -300,30 +330,52 @@ impl Refusal {
 /// Plays a walk to its end.
 #[inline]
 fn drive<F: Format>(
-    walk: &mut Walk<F>,
+    walk: &mut Walk<F::Permissions>,
     format: &F,
+    trail: &mut Trail<F::Permissions>,
     entries: &mut impl Entries,
 ) -> Result<Mapping<F::Permissions>, Refusal> {
-    let mut step = walk.start();
+    let mut entry = walk.start(format);
     loop {
-        // Nearly all steps are reads: a loop of their own is the fast way down.
-        while let Step::Read(entry) = step {
-            step = match guarded(format, entry, AccessKind::Load, || entries.read(entry)) {
-                Ok(raw) => walk.read(format, raw),
-                Err(cause) => Walk::<F>::refused(entry, cause),
-            };
+        let raw = guarded(format, entry, AccessKind::Load, || entries.read(entry))?;
+        match walk.read(format, raw, trail) {
+            Step::Read(next) => entry = next,
+            Step::Done(mapping) => return Ok(mapping),
+            Step::Fault(cause) => return Err(Refusal(cause, walk.refusing(format, trail))),
+            update @ Step::Update { .. } => {
+                let settled = settle(*walk, format, update, trail, entries)?;
+                *walk = settled.0;
+                match settled.1 {
+                    Some(mapping) => return Ok(mapping),
+                    None => entry = walk.start(format),
+                }
+            }
         }
+    }
+}
+
+/// A walk after its updates, and what it came to: `None` if it starts again.
+type Settled<P> = (Walk<P>, Option<Mapping<P>>);
+
+/// Plays the updates at the end of a walk. It takes the walk by value, so that one without updates need never
+/// be in memory.
+#[inline(never)]
+fn settle<F: Format>(
+    mut walk: Walk<F::Permissions>,
+    format: &F,
+    mut step: Step<F::Permissions>,
+    trail: &mut Trail<F::Permissions>,
+    entries: &mut impl Entries,
+) -> Result<Settled<F::Permissions>, Refusal> {
+    loop {
         step = match step {
             Step::Update { entry, current, new } => {
                 let update = || entries.update(entry, current, new);
-                match guarded(format, entry, AccessKind::Store, update) {
-                    Ok(held) => walk.updated(format, held),
-                    Err(cause) => Walk::<F>::refused(entry, cause),
-                }
+                walk.updated(format, guarded(format, entry, AccessKind::Store, update)?, trail)
             }
-            Step::Done(mapping) => return Ok(mapping),
-            Step::Fault(cause, entry) => return Err(Refusal(cause, entry)),
-            Step::Read(_) => step,
+            Step::Read(_) => return Ok((walk, None)),
+            Step::Done(mapping) => return Ok((walk, Some(mapping))),
+            Step::Fault(cause) => return Err(Refusal(cause, walk.refusing(format, trail))),
         };
     }
 }
@@ -335,7 +387,10 @@ fn guarded<F: Format>(
     entry: EntryAddr,
     kind: AccessKind,
     visit: impl FnOnce() -> Result<u64, BusError>,
-) -> Result<u64, Cause> {
-    format.grants(entry.addr, entry.width.bytes(), kind, Privilege::Supervisor)?;
-    Ok(visit()?)
+) -> Result<u64, Refusal> {
+    let EntryAddr { level, addr, width } = entry;
+    format
+        .grants(addr, width.bytes(), kind, Privilege::Supervisor)
+        .and_then(|_| Ok(visit()?))
+        .map_err(|cause| Refusal(cause, FaultEntry { level, addr, raw: None }))
 }

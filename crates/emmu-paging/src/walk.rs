@@ -18,6 +18,9 @@ use crate::format::{Entry, Format, LEVEL_SLOTS, Mapping, Root, slot};
 use emmu_core::{Access, AccessKind, BusError, Cause, FaultEntry, PhysAddr, Width};
 
 /// What the walk wants, or what came of it.
+// With a tag of its own, which the compiler follows from where a step is made to where it is taken: one in the
+// spare values of a field it would not.
+#[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<P> {
     /// Read this entry, and pass its bits to [`Walk::read`].
@@ -34,8 +37,8 @@ pub enum Step<P> {
     },
     /// The access is allowed, and this is where.
     Done(Mapping<P>),
-    /// The access is refused.
-    Fault(Cause, FaultEntry),
+    /// The access is refused, and [`Walk::refusing`] says by which entry.
+    Fault(Cause),
 }
 
 /// Where an entry stands.
@@ -58,200 +61,242 @@ pub struct Table<P> {
     pub permissions: P,
 }
 
-/// An entry that the walk has read: the table it is in and what it held.
-#[derive(Clone, Copy, Debug, Default)]
-struct Visited<P> {
-    table: Table<P>,
-    raw: u64,
+/// The entries that a walk has read, one a level: it goes back to them to set flags, and walk caches learn from
+/// them where tables are.
+///
+/// Kept apart from the [`Walk`], which so fits in registers, and good for one walk after another.
+#[derive(Clone, Debug)]
+pub struct Trail<P> {
+    raws: [u64; LEVEL_SLOTS],
+    tables: [Table<P>; LEVEL_SLOTS],
+}
+
+impl<P: Copy + Default> Default for Trail<P> {
+    fn default() -> Self {
+        Self { raws: [0; LEVEL_SLOTS], tables: [Table::default(); LEVEL_SLOTS] }
+    }
 }
 
 /// One page walk.
 ///
 /// ```
-/// use emmu_core::{Access, PhysAddr, VirtAddr};
-/// use emmu_paging::{format::{Format, Route, riscv::RiscV}, walk::{Step, Walk}};
+/// use emmu_core::{Access, Cause, PhysAddr, VirtAddr};
+/// use emmu_paging::{format::{Format, riscv::RiscV}, walk::{Step, Trail, Walk}};
 ///
 /// let sv39 = RiscV::rv64().with_satp(8 << 60 | 0x80);      // root table at 0x80000
 /// let access = Access::load(VirtAddr::new(0x4000_1234), 8);
-/// let Ok(Route::Walk(root)) = sv39.route(access) else { panic!("translation is on") };
-/// let mut walk = Walk::new(root);
-/// let Step::Read(entry) = walk.start() else { panic!("a walk begins with a read") };
-/// assert_eq!(entry.addr, PhysAddr::new(0x80008));          // index 1 of the root
+/// let mut walk = Walk::new(access, sv39.root(access.addr)?);
+/// let first = walk.start(&sv39);
+/// assert_eq!(first.addr, PhysAddr::new(0x80008));          // index 1 of the root
 /// let leaf = 0x1000_0000_u64 >> 2 | 0xcf;                  // a 1 GiB page: V R W X A D... but misaligned
-/// assert!(matches!(walk.read(&sv39, leaf), Step::Fault(..)));
+/// let step = walk.read(&sv39, leaf, &mut Trail::default());
+/// assert_eq!(step, Step::Fault(Cause::Misaligned));
+/// # Ok::<(), Cause>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Walk<F: Format> {
-    root: Root<F::Permissions>,
+#[derive(Clone, Copy, Debug)]
+pub struct Walk<P> {
+    access: Access,
+    root: Root<P>,
     /// Level at which it started: the root's, or lower by grace of a walk cache.
     start: u8,
-    /// Level of the entry being read or updated.
+    /// Level of the entry being read, at last the leaf's.
     level: u8,
-    table: Table<F::Permissions>,
-    visited: [Visited<F::Permissions>; LEVEL_SLOTS],
-    leaf: Leaf<F::Permissions>,
+    table: Table<P>,
+    /// Whether an entry above the leaf is to be updated.
+    passed: bool,
+    arrival: Option<Arrival<P>>,
     restarts: u8,
 }
 
-/// The leaf entry that the walk found, and what it is to hold afterwards.
-#[derive(Clone, Copy, Debug, Default)]
-struct Leaf<P> {
-    level: u8,
+/// The end of a walk that has entries to update first.
+#[derive(Clone, Copy, Debug)]
+struct Arrival<P> {
     mapping: Mapping<P>,
-    update: u64,
+    /// What the leaf entry is to hold.
+    leaf: u64,
+    /// Level of the entry being updated.
+    level: u8,
 }
 
 /// A table whose words differ at every read cannot be walked for ever.
 const MAX_RESTARTS: u8 = 8;
 
-impl<F: Format> Walk<F> {
-    /// A walk from the root.
+impl<P: Copy> Walk<P> {
+    /// The walk for an access from the root.
     #[must_use]
     #[inline]
-    pub fn new(root: Root<F::Permissions>) -> Self {
-        Self::resume(root, root.level, Table { addr: root.table, permissions: root.permissions })
+    pub fn new(access: Access, root: Root<P>) -> Self {
+        Self::resume(access, root, root.level, root.first())
     }
 
-    /// A walk from a table of `level` that a walk cache remembers.
+    /// The same from a table of `level` that a walk cache remembers.
     #[must_use]
     #[inline]
-    pub fn resume(root: Root<F::Permissions>, level: u8, table: Table<F::Permissions>) -> Self {
-        Self {
-            root,
-            start: level,
-            level,
-            table,
-            visited: [Visited::default(); LEVEL_SLOTS],
-            leaf: Leaf::default(),
-            restarts: 0,
-        }
+    pub fn resume(access: Access, root: Root<P>, level: u8, table: Table<P>) -> Self {
+        let (passed, arrival, restarts) = (false, None, 0);
+        Self { access, root, start: level, level, table, passed, arrival, restarts }
     }
 
-    /// The first step.
+    /// The first entry to read.
     #[must_use]
     #[inline]
-    pub fn start(&self) -> Step<F::Permissions> {
-        Step::Read(self.entry())
+    pub fn start(&self, format: &impl Format<Permissions = P>) -> EntryAddr {
+        self.entry(format, self.level, self.table.addr)
     }
 
     /// The entry just asked for holds `raw`: goes down, ends, or begins to set flags.
     #[must_use]
     #[inline]
-    pub fn read(&mut self, format: &F, raw: u64) -> Step<F::Permissions> {
-        self.visited[slot(self.level)] = Visited { table: self.table, raw };
-        match format.decode(raw, self.level, &self.root, self.table.permissions) {
-            Entry::Invalid(cause) => self.fault(cause),
-            Entry::Table { .. } if self.level == 0 => self.fault(Cause::Reserved),
-            Entry::Table { table, permissions } => self.descend(Table { addr: table, permissions }),
-            Entry::Leaf(mapping) => self.arrive(format, raw, mapping),
+    pub fn read(
+        &mut self,
+        format: &impl Format<Permissions = P>,
+        raw: u64,
+        trail: &mut Trail<P>,
+    ) -> Step<P> {
+        let Self { level, table, .. } = *self;
+        (trail.raws[slot(level)], trail.tables[slot(level)]) = (raw, table);
+        match format.decode(raw, level, self.access.addr, table.permissions) {
+            Entry::Invalid(cause) => Step::Fault(cause),
+            Entry::Table { .. } if level == 0 => Step::Fault(Cause::Reserved),
+            Entry::Table { table, permissions } => {
+                self.passed |= format.pass(raw) != raw;
+                self.descend(format, Table { addr: table, permissions })
+            }
+            Entry::Leaf(mapping) => self.arrive(format, raw, mapping, trail),
         }
     }
 
     /// The entry to be updated held `held`: goes on if that was expected, or starts again.
     #[must_use]
-    pub fn updated(&mut self, format: &F, held: u64) -> Step<F::Permissions> {
-        let visited = &mut self.visited[slot(self.level)];
-        if held == visited.raw {
-            return self.update_below(format, self.level);
+    #[inline]
+    pub fn updated(
+        &mut self,
+        format: &impl Format<Permissions = P>,
+        held: u64,
+        trail: &mut Trail<P>,
+    ) -> Step<P> {
+        match self.arrival {
+            Some(arrival) if held == trail.raws[slot(arrival.level)] => {
+                self.update_below(format, arrival.level, arrival, trail)
+            }
+            _ => self.restart(format, held, trail),
         }
-        visited.raw = held;
-        if self.restarts == MAX_RESTARTS {
-            let addr = self.visited_entry(self.level).addr;
-            return self.fault(Cause::Bus(BusError::Refused { addr }));
-        }
-        *self = Self { restarts: self.restarts + 1, ..Self::new(self.root) };
-        self.start()
     }
 
-    /// What it means that the bus, or physical memory protection, refused to read or update `entry`.
+    /// The entry that decided a [`Step::Fault`], and what it held.
     #[must_use]
-    pub fn refused(entry: EntryAddr, cause: Cause) -> Step<F::Permissions> {
-        Step::Fault(cause, FaultEntry { level: entry.level, addr: entry.addr, raw: None })
+    #[inline]
+    pub fn refusing(&self, format: &impl Format<Permissions = P>, trail: &Trail<P>) -> FaultEntry {
+        let EntryAddr { level, addr, .. } = self.start(format);
+        FaultEntry { level, addr, raw: Some(trail.raws[slot(level)]) }
     }
 
     /// The tables found on the way down, topmost first, each with its level; the one that the walk started
     /// in is not among them.
-    pub fn tables(&self) -> impl Iterator<Item = (u8, Table<F::Permissions>)> {
-        (self.leaf.level..self.start).rev().map(|level| (level, self.visited[slot(level)].table))
+    #[inline]
+    pub fn tables(&self, trail: &Trail<P>) -> impl Iterator<Item = (u8, Table<P>)> {
+        (self.level..self.start).rev().map(|level| (level, trail.tables[slot(level)]))
     }
 
-    /// What the walk goes by.
+    /// The access that the walk is for.
     #[must_use]
     #[inline]
-    pub fn root(&self) -> &Root<F::Permissions> {
-        &self.root
+    pub fn access(&self) -> Access {
+        self.access
     }
 
-    /// The entry to be read next.
+    /// The entry of this table that the address selects.
     #[inline]
-    fn entry(&self) -> EntryAddr {
-        let shape = &self.root.shape;
-        let addr = shape.entry_addr(self.table.addr, self.level, self.root.access.addr);
-        EntryAddr { level: self.level, addr, width: shape.entry() }
-    }
-
-    /// The entry that was read at this level.
-    fn visited_entry(&self, level: u8) -> EntryAddr {
-        let shape = &self.root.shape;
-        let table = self.visited[slot(level)].table.addr;
-        let addr = shape.entry_addr(table, level, self.root.access.addr);
-        EntryAddr { level, addr, width: shape.entry() }
+    fn entry(
+        &self,
+        format: &impl Format<Permissions = P>,
+        level: u8,
+        table: PhysAddr,
+    ) -> EntryAddr {
+        let addr = self.access.addr;
+        let shape = format.shape(addr);
+        EntryAddr { level, addr: shape.entry_addr(table, level, addr), width: shape.entry() }
     }
 
     #[inline]
-    fn descend(&mut self, table: Table<F::Permissions>) -> Step<F::Permissions> {
+    fn descend(&mut self, format: &impl Format<Permissions = P>, table: Table<P>) -> Step<P> {
         self.level -= 1;
         self.table = table;
-        Step::Read(self.entry())
+        Step::Read(self.start(format))
     }
 
     #[inline]
     fn arrive(
         &mut self,
-        format: &F,
+        format: &impl Format<Permissions = P>,
         raw: u64,
-        mapping: Mapping<F::Permissions>,
-    ) -> Step<F::Permissions> {
-        match format.admit(raw, &mapping, self.root.access) {
-            Err(cause) => self.fault(self.refusal(format, cause, &mapping)),
-            Ok(update) => {
-                let dirty = mapping.dirty || self.root.access.kind.writes();
-                let mapping = Mapping { dirty, ..mapping };
-                self.leaf = Leaf { level: self.level, mapping, update };
-                self.update_below(format, self.start + 1)
+        mapping: Mapping<P>,
+        trail: &Trail<P>,
+    ) -> Step<P> {
+        let access = self.access;
+        match format.admit(raw, &mapping, access) {
+            Err(cause) => Step::Fault(refused(format, cause, mapping.permissions, access)),
+            Ok(leaf) => {
+                let mapping = Mapping { dirty: mapping.dirty || access.kind.writes(), ..mapping };
+                if leaf == raw && !self.passed {
+                    return Step::Done(mapping);
+                }
+                let level = self.start + 1;
+                self.update_below(format, level, Arrival { mapping, leaf, level }, trail)
             }
         }
-    }
-
-    /// The cause of a refused access; a write that only lacks the right to write is told apart.
-    #[cold]
-    fn refusal(&self, format: &F, cause: Cause, mapping: &Mapping<F::Permissions>) -> Cause {
-        let read = Access { kind: AccessKind::Load, ..self.root.access };
-        let readable = || format.permits(mapping.permissions, read).is_ok();
-        let write = self.root.access.kind.writes();
-        if write && cause == Cause::Permission && readable() { Cause::ReadOnly } else { cause }
     }
 
     /// Asks for the topmost update that is due below `level`, or is done.
     #[inline]
-    fn update_below(&mut self, format: &F, level: u8) -> Step<F::Permissions> {
-        for level in (self.leaf.level..level).rev() {
-            let current = self.visited[slot(level)].raw;
-            let leaf = level == self.leaf.level;
-            let new = if leaf { self.leaf.update } else { format.pass(current) };
+    fn update_below(
+        &mut self,
+        format: &impl Format<Permissions = P>,
+        level: u8,
+        arrival: Arrival<P>,
+        trail: &Trail<P>,
+    ) -> Step<P> {
+        for level in (self.level..level).rev() {
+            let current = trail.raws[slot(level)];
+            let new = if level == self.level { arrival.leaf } else { format.pass(current) };
             if new != current {
-                self.level = level;
-                let entry = self.visited_entry(level);
+                self.arrival = Some(Arrival { level, ..arrival });
+                let entry = self.entry(format, level, trail.tables[slot(level)].addr);
                 return Step::Update { entry, current, new };
             }
         }
-        Step::Done(self.leaf.mapping)
+        Step::Done(arrival.mapping)
     }
 
+    /// Begins anew, because the entry to be updated has changed to `held`, unless that goes on and on.
     #[cold]
-    fn fault(&self, cause: Cause) -> Step<F::Permissions> {
-        let EntryAddr { level, addr, .. } = self.visited_entry(self.level);
-        let raw = Some(self.visited[slot(level)].raw);
-        Step::Fault(cause, FaultEntry { level, addr, raw })
+    fn restart(
+        &mut self,
+        format: &impl Format<Permissions = P>,
+        held: u64,
+        trail: &mut Trail<P>,
+    ) -> Step<P> {
+        if self.restarts < MAX_RESTARTS {
+            *self = Self { restarts: self.restarts + 1, ..Self::new(self.access, self.root) };
+            return Step::Read(self.start(format));
+        }
+        self.level = self.arrival.map_or(self.level, |arrival| arrival.level);
+        self.table = trail.tables[slot(self.level)];
+        trail.raws[slot(self.level)] = held;
+        Step::Fault(Cause::Bus(BusError::Refused { addr: self.start(format).addr }))
     }
+}
+
+/// The cause of a refused access; a write that only lacks the right to write is told apart.
+#[cold]
+fn refused<F: Format>(
+    format: &F,
+    cause: Cause,
+    permissions: F::Permissions,
+    access: Access,
+) -> Cause {
+    let read = Access { kind: AccessKind::Load, ..access };
+    let readable = || format.permits(permissions, read).is_ok();
+    let write = access.kind.writes();
+    if write && cause == Cause::Permission && readable() { Cause::ReadOnly } else { cause }
 }

@@ -1,13 +1,14 @@
 //! Walk caches (Intel: paging-structure caches): the other user of the associative table.
 
 use crate::{
-    Assoc, Scope, WalkCacheTable,
+    Assoc, Found, Scope, WalkCacheTable,
     format::{Format, Root, Shape},
     scope::{Scopes, Visible},
-    walk::{Table, Walk},
+    tlb::block_tag,
+    walk::{Table, Trail, Walk},
 };
 use alloc::vec::Vec;
-use emmu_core::{Event, Probe, VirtAddr};
+use emmu_core::{Access, Event, Probe, VirtAddr};
 
 /// Remembers where tables are, so that a walk starts as low as possible.
 #[derive(Clone, Debug)]
@@ -38,55 +39,73 @@ impl<P: Copy + Default> WalkCaches<P> {
         Self { tables: config.iter().map(cache).collect() }
     }
 
-    /// The walk for `root`, from the lowest table known.
+    /// The walk for an access from the lowest table known.
     #[inline]
-    pub(crate) fn begin<F: Format<Permissions = P>>(
+    pub(crate) fn begin(
         &mut self,
+        format: &impl Format<Permissions = P>,
+        access: Access,
         root: Root<P>,
         visible: Visible,
         probe: &mut (impl Probe + ?Sized),
-    ) -> Walk<F> {
-        if self.tables.is_empty() {
-            return Walk::new(root);
-        }
-        match (0..root.level).find_map(|level| Some((level, self.lookup(level, &root, visible)?))) {
+    ) -> Walk<P> {
+        let (level, table) = match self.tables.is_empty() {
+            true => (root.level, root.first()),
+            false => self.lowest(format.shape(access.addr), access.addr, &root, visible, probe),
+        };
+        Walk::resume(access, root, level, table)
+    }
+
+    fn lowest(
+        &mut self,
+        shape: &Shape,
+        addr: VirtAddr,
+        root: &Root<P>,
+        visible: Visible,
+        probe: &mut (impl Probe + ?Sized),
+    ) -> (u8, Table<P>) {
+        let known = |level| Some((level, self.lookup(level, shape, addr, visible)?));
+        match (0..root.level).find_map(known) {
             Some((level, table)) => {
                 probe.on(Event::WalkCacheHit { level });
-                Walk::resume(root, level, table)
+                (level, table)
             }
             None => {
                 probe.on(Event::WalkCacheMiss);
-                Walk::new(root)
+                (root.level, root.first())
             }
         }
     }
 
     /// Remembers the tables that a successful walk found.
     #[inline]
-    pub(crate) fn fill<F: Format<Permissions = P>>(
+    pub(crate) fn fill(
         &mut self,
-        walk: &Walk<F>,
+        walk: &Walk<P>,
+        trail: &Trail<P>,
+        format: &impl Format<Permissions = P>,
         visible: Visible,
         scopes: &Scopes,
     ) {
         if self.tables.is_empty() {
             return;
         }
-        let Root { shape, access, .. } = *walk.root();
-        for (level, table) in walk.tables() {
+        let addr = walk.access().addr;
+        let shape = format.shape(addr);
+        for (level, table) in walk.tables(trail) {
             let pointer = Pointer { table, level, bits: shape.table_bits(level) };
-            self.insert(pointer, access.addr, visible, scopes);
+            self.insert(pointer, addr, visible, scopes);
         }
     }
 
     /// Forgets the tables on the way to `addr`, for entries whose scope is concerned.
     pub(crate) fn remove_page(&mut self, addr: VirtAddr, concerns: impl Fn(Scope) -> bool) {
-        self.retain(|tag, scope, bits| !concerns(scope) || tag != addr.block(bits));
+        self.retain(|tag, scope, bits| !concerns(scope) || tag != block_tag(addr, bits));
     }
 
     /// Forgets every table that maps something of `first ..= last`.
     pub(crate) fn remove_range(&mut self, first: VirtAddr, last: VirtAddr) {
-        self.retain(|tag, _, bits| tag < first.block(bits) || last.block(bits) < tag);
+        self.retain(|tag, _, bits| tag < block_tag(first, bits) || block_tag(last, bits) < tag);
     }
 
     /// Forgets every table whose scope is concerned.
@@ -104,35 +123,34 @@ impl<P: Copy + Default> WalkCaches<P> {
         self.tables.iter_mut().find(|cache| cache.levels.contains(&level))
     }
 
-    fn lookup(&mut self, level: u8, root: &Root<P>, visible: Visible) -> Option<Table<P>> {
+    fn lookup(
+        &mut self,
+        level: u8,
+        shape: &Shape,
+        addr: VirtAddr,
+        visible: Visible,
+    ) -> Option<Table<P>> {
         let assoc = &mut self.serving(level)?.assoc;
-        let slot = find(assoc, level, &root.shape, root.access.addr, visible)?;
+        let tag = block_tag(addr, shape.table_bits(level).into());
+        let Found { slot, value, .. } = assoc.find(tag, is_of(level, visible))?;
+        let table = value.table;
         assoc.hit(slot);
-        Some(assoc.value(slot).table)
+        Some(table)
     }
 
     fn insert(&mut self, pointer: Pointer<P>, addr: VirtAddr, visible: Visible, scopes: &Scopes) {
-        let Some(cache) = self.serving(pointer.level) else { return };
-        let tag = addr.block(pointer.bits.into());
-        let older = |scope, held: &Pointer<P>| held.level == pointer.level && visible.sees(scope);
-        match cache.assoc.find(tag, older) {
-            Some(slot) => cache.assoc.replace(slot, tag, visible.own, pointer),
+        let Some(WalkCache { assoc, .. }) = self.serving(pointer.level) else { return };
+        let tag = block_tag(addr, pointer.bits.into());
+        match assoc.find(tag, is_of(pointer.level, visible)).map(|found| found.slot) {
+            Some(slot) => assoc.update(slot, visible.own, pointer),
             None => {
-                cache.assoc.insert(tag, visible.own, pointer, |scope| scopes.live(scope));
+                assoc.insert(tag, visible.own, pointer, scopes);
             }
         }
     }
 }
 
-fn find<P: Copy + Default>(
-    assoc: &Assoc<Pointer<P>>,
-    level: u8,
-    shape: &Shape,
-    addr: VirtAddr,
-    visible: Visible,
-) -> Option<usize> {
-    let bits = shape.table_bits(level);
-    assoc.find(addr.block(bits.into()), |scope, pointer| {
-        pointer.level == level && pointer.bits == bits && visible.sees(scope)
-    })
+/// Whether an entry is for a table of this level, and can be seen.
+fn is_of<P>(level: u8, visible: Visible) -> impl Fn(Scope, &Pointer<P>) -> bool {
+    move |scope, pointer| pointer.level == level && visible.sees(scope)
 }

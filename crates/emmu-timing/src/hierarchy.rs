@@ -1,7 +1,7 @@
 //! The data caches at work: which level serves an address.
 
 use crate::machine::{CacheLevel, CacheModel, Machine};
-use emmu_paging::{Assoc, Scope};
+use emmu_paging::{Assoc, Forever, Scope};
 use serde::Serialize;
 
 /// What served a read: the first level of cache that had the line, or memory.
@@ -96,14 +96,14 @@ impl Cache {
     fn look_up(&mut self, addr: u64) -> bool {
         let line = addr >> self.line_bits;
         let set = self.set_of(line);
-        let found = self.lines.find(line, |_, ()| true);
+        let found = self.lines.find(line, |_, ()| true).map(|found| found.slot);
         match found {
             Some(slot) => {
                 self.lines.hit(slot);
                 self.repeats[set] = line;
             }
             None => {
-                self.lines.insert(line, Scope::ONLY, (), |_| true);
+                self.lines.insert(line, Scope::ONLY, (), &Forever);
                 self.repeats[set] = NO_LINE;
             }
         }

@@ -9,6 +9,7 @@
 //! Arm numbers levels from the root down to 3; here level 0 is the last, so Arm's level is 3 − level.
 
 mod exception;
+mod half;
 mod registers;
 mod rights;
 
@@ -19,8 +20,9 @@ use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
     Access, Asid, Attributes, Cause, Invalidate, PhysAddr, RegisterError, RegisterId, RegisterInfo,
-    VirtAddr, Width, bit_range, low_mask,
+    VirtAddr, bit_range, low_mask,
 };
+use half::{Half, Tcr};
 
 bitflags! {
     /// The bits of a descriptor. Table and block descriptors use different ones.
@@ -56,126 +58,25 @@ bitflags! {
         const NO_EL0_TABLE = 1 << 61;
         /// Table: nothing below is writable.
         const READ_ONLY_TABLE = 1 << 62;
+        /// All that a table descriptor withholds.
+        const HIERARCHY = bit_range(62, 59);
+        /// What a descriptor has that is writable, but clean.
+        const CLEAN = Self::DBM.bits() | Self::READ_ONLY.bits();
     }
 }
 
 bitflags! {
-    /// What the descriptors on the way leave of the rights.
+    /// What the descriptors on the way withhold, in the order of the hierarchical attributes 62:59.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Permissions: u8 {
-        /// Accessible at EL0.
-        const EL0 = 1 << 0;
-        /// Writable: AP\[2\] is clear, or hardware may clear it.
-        const WRITE = 1 << 1;
-        /// Not executable at EL0.
-        const UXN = 1 << 2;
         /// Not executable at EL1.
-        const PXN = 1 << 3;
-    }
-}
-
-/// A translation granule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Granule {
-    K4,
-    K16,
-    K64,
-}
-
-impl Granule {
-    const fn page_bits(self) -> u8 {
-        match self {
-            Self::K4 => 12,
-            Self::K16 => 14,
-            Self::K64 => 16,
-        }
-    }
-
-    /// A table fills one granule with 8-byte descriptors.
-    const fn stride(self) -> u8 {
-        self.page_bits() - 3
-    }
-
-    /// The largest TxSZ, with FEAT_TTST.
-    const fn max_txsz(self) -> u8 {
-        match self {
-            Self::K4 | Self::K16 => 48,
-            Self::K64 => 47,
-        }
-    }
-
-    /// Whether a block may stand at this level (D8.3.1, "Table descriptors, Block descriptors").
-    const fn has_blocks(self, level: u8) -> bool {
-        match self {
-            Self::K4 => matches!(level, 1 | 2),
-            Self::K16 | Self::K64 => level == 1,
-        }
-    }
-
-    /// Log2 of the descriptors that a contiguous run has (D8.7.1, "The Contiguous bit").
-    const fn contiguous_bits(self, level: u8) -> u8 {
-        match (self, level) {
-            (Self::K4, _) => 4,
-            (Self::K16, 0) => 7,
-            (Self::K16 | Self::K64, _) => 5,
-        }
-    }
-}
-
-/// One half of the address space: what TCR_EL1 and a TTBR say of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Half {
-    ttbr: u64,
-    granule: Granule,
-    txsz: u8,
-    walk_disabled: bool,
-    ignores_top_byte: bool,
-    no_hierarchy: bool,
-}
-
-impl Half {
-    /// Whether bits from the top (below a tag) down to the size of the half all equal bit 55.
-    #[inline]
-    fn has(&self, addr: VirtAddr) -> bool {
-        let top = if self.ignores_top_byte { 55 } else { 63 };
-        let outside = bit_range(top, 64 - u32::from(self.txsz));
-        let upper = addr.bits(55, 1) == 1;
-        addr.raw() & outside == if upper { outside } else { 0 }
-    }
-
-    /// The address without its tag: what caches go by.
-    #[inline]
-    fn untagged(&self, addr: VirtAddr) -> VirtAddr {
-        let tag = bit_range(63, 56);
-        match (self.ignores_top_byte, addr.bits(55, 1)) {
-            (false, _) => addr,
-            (true, 0) => VirtAddr::new(addr.raw() & !tag),
-            (true, _) => VirtAddr::new(addr.raw() | tag),
-        }
-    }
-
-    /// The address with the MMU off: without its tag it must fit the 48 bits that are implemented
-    /// (`AArch64.S1DisabledOutput`).
-    fn physical(&self, addr: VirtAddr) -> Result<PhysAddr, Cause> {
-        let addr = if self.ignores_top_byte { addr.offset(56) } else { addr.raw() };
-        if addr >> 48 == 0 { Ok(PhysAddr::new(addr)) } else { Err(Cause::AddressSize) }
-    }
-
-    fn levels(&self) -> u8 {
-        (64 - self.txsz - self.granule.page_bits()).div_ceil(self.granule.stride())
-    }
-
-    fn shape(&self) -> Shape {
-        let levels = self.levels();
-        Shape::uniform(Width::B8, self.granule.page_bits(), self.granule.stride(), levels)
-            .with_end(levels, 64 - self.txsz)
-    }
-
-    /// TTBRn_EL1.BADDR, aligned to the size of the first table.
-    fn table(&self, shape: &Shape) -> PhysAddr {
-        let top = self.levels() - 1;
-        let index_bits = shape.table_bits(top) - shape.page_bits(top);
-        PhysAddr::new(self.ttbr & bit_range(47, 0)).align_down(u32::from(index_bits) + 3)
+        const PXN = 1 << 0;
+        /// Not executable at EL0.
+        const UXN = 1 << 1;
+        /// Not accessible at EL0.
+        const NO_EL0 = 1 << 2;
+        /// Not writable: AP\[2\] is set, and hardware may not clear it.
+        const READ_ONLY = 1 << 3;
     }
 }
 
@@ -183,105 +84,93 @@ impl Half {
 ///
 /// Has 48-bit addresses, 16-bit ASIDs, FEAT_HAFDBS, FEAT_PAN, FEAT_HPDS and FEAT_TTST; no FEAT_LPA2,
 /// FEAT_LVA, FEAT_E0PD or FEAT_PAN3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AArch64 {
     ttbr0: u64,
     ttbr1: u64,
-    tcr: u64,
+    tcr: Tcr,
     sctlr: u64,
     mair: u64,
     pan: bool,
+    derived: Derived,
+}
+
+/// What the registers come to, so that no access has to work it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Derived {
+    /// Which of them an address is in, bit 55 says.
+    lower: Half,
+    upper: Half,
+    asid: Asid,
+    /// The address bits that output addresses must have clear.
+    too_wide: u64,
+    /// With dirty state managed by hardware, the bits of a descriptor that is writable and clean.
+    clean: Option<Descriptor>,
+}
+
+impl Derived {
+    const fn of(tcr: Tcr, ttbr0: u64, ttbr1: u64) -> Self {
+        Self {
+            lower: Half::lower(tcr, ttbr0),
+            upper: Half::upper(tcr, ttbr1),
+            asid: asid(tcr, ttbr0, ttbr1),
+            too_wide: !low_mask(tcr.output_bits()),
+            clean: if tcr.bit(39) && tcr.bit(40) { Some(Descriptor::CLEAN) } else { None },
+        }
+    }
+}
+
+/// TCR_EL1.A1 says which TTBR holds the ASID, and AS how wide it is.
+const fn asid(tcr: Tcr, ttbr0: u64, ttbr1: u64) -> Asid {
+    let ttbr = if tcr.bit(22) { ttbr1 } else { ttbr0 };
+    let asid = (ttbr >> 48) as u16;
+    Asid(if tcr.bit(36) { asid } else { asid & 0xff })
+}
+
+impl Default for AArch64 {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl AArch64 {
     /// A processing element out of reset: the MMU is off.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ttbr0: 0, ttbr1: 0, tcr: 0, sctlr: 0, mair: 0, pan: false }
+        let derived = Derived::of(Tcr(0), 0, 0);
+        Self { ttbr0: 0, ttbr1: 0, tcr: Tcr(0), sctlr: 0, mair: 0, pan: false, derived }
+    }
+
+    /// Brings what is derived in line with the registers.
+    fn derive(&mut self) {
+        self.derived = Derived::of(self.tcr, self.ttbr0, self.ttbr1);
     }
 
     #[inline]
-    fn half_of(&self, addr: VirtAddr) -> Half {
-        if addr.bits(55, 1) == 0 { self.lower_half() } else { self.upper_half() }
+    fn half_of(&self, addr: VirtAddr) -> &Half {
+        if addr.bits(55, 1) == 0 { &self.derived.lower } else { &self.derived.upper }
     }
 
-    fn lower_half(&self) -> Half {
-        Half {
-            ttbr: self.ttbr0,
-            granule: match self.tcr_field(15, 14) {
-                0b01 => Granule::K64,
-                0b10 => Granule::K16,
-                _ => Granule::K4,
-            },
-            txsz: self.tcr_field(5, 0),
-            walk_disabled: self.tcr_bit(7),
-            ignores_top_byte: self.tcr_bit(37),
-            no_hierarchy: self.tcr_bit(41),
-        }
-    }
-
-    fn upper_half(&self) -> Half {
-        Half {
-            ttbr: self.ttbr1,
-            granule: match self.tcr_field(31, 30) {
-                0b01 => Granule::K16,
-                0b11 => Granule::K64,
-                _ => Granule::K4,
-            },
-            txsz: self.tcr_field(21, 16),
-            walk_disabled: self.tcr_bit(23),
-            ignores_top_byte: self.tcr_bit(38),
-            no_hierarchy: self.tcr_bit(42),
-        }
-    }
-
-    /// TCR_EL1.A1 says which TTBR holds the ASID, and AS how wide it is.
-    fn asid(&self) -> Asid {
-        let ttbr = if self.tcr_bit(22) { self.ttbr1 } else { self.ttbr0 };
-        let asid = (ttbr >> 48) as u16;
-        Asid(if self.tcr_bit(36) { asid } else { asid & 0xff })
-    }
-
-    /// Log2 of the physical address space: TCR_EL1.IPS, at most the 48 bits that are implemented.
-    #[inline]
-    fn output_bits(&self) -> u32 {
-        match self.tcr_field(34, 32) {
-            0 => 32,
-            1 => 36,
-            2 => 40,
-            3 => 42,
-            4 => 44,
-            _ => 48,
-        }
-    }
-
-    /// Whether hardware sets the access flag (HA), and manages dirty state (HD, which needs HA).
+    /// Whether hardware sets the access flag (HA).
     #[inline]
     fn sets_access_flag(&self) -> bool {
-        self.tcr_bit(39)
+        self.tcr.bit(39)
     }
 
     #[inline]
-    fn manages_dirty_state(&self) -> bool {
-        self.sets_access_flag() && self.tcr_bit(40)
-    }
-
-    #[inline]
-    fn tcr_bit(&self, bit: u32) -> bool {
-        self.tcr >> bit & 1 != 0
-    }
-
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "no field has more than six bits")]
-    fn tcr_field(&self, high: u32, low: u32) -> u8 {
-        (self.tcr >> low & low_mask(high - low + 1)) as u8
-    }
-
     fn is_too_wide(&self, addr: PhysAddr) -> bool {
-        addr.block(self.output_bits()) != 0
+        addr.raw() & self.derived.too_wide != 0
+    }
+
+    /// Whether hardware is to clear AP\[2\] at the first write: it manages dirty state (HD, which needs HA),
+    /// and DBM says so.
+    #[inline]
+    fn is_clean(&self, descriptor: Descriptor) -> bool {
+        self.derived.clean.is_some_and(|clean| descriptor.contains(clean))
     }
 
     /// A table descriptor: its rights hold for all below, unless TCR_EL1.HPDn says that they do not count.
+    #[inline]
     fn table(
         &self,
         descriptor: Descriptor,
@@ -293,73 +182,61 @@ impl AArch64 {
         if self.is_too_wide(table) {
             return Entry::Invalid(Cause::AddressSize);
         }
-        let counted = if half.no_hierarchy { Descriptor::empty() } else { descriptor };
-        let mut permissions = inherited;
-        permissions.remove(if counted.contains(Descriptor::NO_EL0_TABLE) {
-            Permissions::EL0
-        } else {
-            Permissions::empty()
-        });
-        if counted.contains(Descriptor::READ_ONLY_TABLE) {
-            permissions -= Permissions::WRITE;
-        }
-        if counted.contains(Descriptor::UXN_TABLE) {
-            permissions |= Permissions::UXN;
-        }
-        if counted.contains(Descriptor::PXN_TABLE) {
-            permissions |= Permissions::PXN;
-        }
+        let permissions = inherited | of_table(descriptor & half.hierarchy);
         Entry::Table { table, permissions }
     }
 
     /// A block or page descriptor. With dirty state managed by hardware, DBM makes AP\[2\] count as clear.
+    #[inline]
     fn leaf(
         &self,
         descriptor: Descriptor,
         level: u8,
-        root: &Root<Permissions>,
+        addr: VirtAddr,
         inherited: Permissions,
     ) -> Entry<Permissions> {
-        let half = self.half_of(root.access.addr);
-        let page_bits = root.shape.page_bits(level);
+        let half = self.half_of(addr);
+        let page_bits = half.shape.page_bits(level);
         let frame = PhysAddr::new(descriptor.bits() & bit_range(47, page_bits.into()));
         if self.is_too_wide(frame) {
             return Entry::Invalid(Cause::AddressSize);
         }
         let clean = self.is_clean(descriptor);
-        let mut permissions = inherited;
-        if !descriptor.contains(Descriptor::EL0) {
-            permissions -= Permissions::EL0;
-        }
-        if descriptor.contains(Descriptor::READ_ONLY) && !clean {
-            permissions -= Permissions::WRITE;
-        }
-        permissions.set(
-            Permissions::UXN,
-            inherited.contains(Permissions::UXN) || descriptor.contains(Descriptor::UXN),
-        );
-        permissions.set(
-            Permissions::PXN,
-            inherited.contains(Permissions::PXN) || descriptor.contains(Descriptor::PXN),
-        );
+        let own = if clean { descriptor - Descriptor::READ_ONLY } else { descriptor };
         let contiguous = descriptor.contains(Descriptor::CONTIGUOUS);
         let run = if contiguous { half.granule.contiguous_bits(level) } else { 0 };
-        let (frame, bits) = run_of(frame, page_bits, run, root.access.addr);
+        let (frame, bits) = run_of(frame, page_bits, run, addr);
         #[expect(clippy::cast_possible_truncation, reason = "three bits are left")]
         let attributes = Attributes(((descriptor & Descriptor::ATTR_INDEX).bits() >> 2) as u8);
-        let global = !descriptor.contains(Descriptor::NG);
-        Entry::Leaf(Mapping { frame, bits, permissions, dirty: !clean, global, attributes })
+        Entry::Leaf(Mapping {
+            frame,
+            bits,
+            permissions: inherited | of_leaf(own),
+            dirty: !clean,
+            global: !descriptor.contains(Descriptor::NG),
+            attributes,
+        })
     }
+}
 
-    /// Whether hardware is to clear AP\[2\] at the first write.
-    #[inline]
-    fn is_clean(&self, descriptor: Descriptor) -> bool {
-        self.manages_dirty_state() && descriptor.contains(Descriptor::DBM | Descriptor::READ_ONLY)
-    }
+/// The hierarchical attributes 62:59 of a table descriptor.
+#[inline]
+fn of_table(descriptor: Descriptor) -> Permissions {
+    Permissions::from_bits_truncate((descriptor.bits() >> 59 & 0xf) as u8)
+}
+
+/// UXN and PXN, bits 54:53 of a leaf, and AP, bits 7:6, of which AP\[1\] allows instead of withholding.
+#[inline]
+fn of_leaf(descriptor: Descriptor) -> Permissions {
+    let never = descriptor.bits() >> 53 & 0b11;
+    let ap = (descriptor.bits() >> 6 & 0b11) ^ 0b01;
+    #[expect(clippy::cast_possible_truncation, reason = "four bits are left")]
+    Permissions::from_bits_truncate((never | ap << 2) as u8)
 }
 
 /// The whole run that a contiguous descriptor is of, if it lies in it where the address does; the block
 /// alone if the run is misprogrammed, which the architecture leaves open.
+#[inline]
 fn run_of(frame: PhysAddr, page_bits: u8, run: u8, addr: VirtAddr) -> (PhysAddr, u8) {
     let (low, count) = (u32::from(page_bits), u32::from(run));
     if frame.bits(low, count) == addr.bits(low, count) {
@@ -388,30 +265,34 @@ impl Format for AArch64 {
     }
 
     #[inline]
-    fn route(&self, access: Access) -> Result<Route<Permissions>, Cause> {
+    fn route(&self, access: Access) -> Result<Route, Cause> {
         let half = self.half_of(access.addr);
         if self.sctlr & registers::SCTLR_M == 0 {
             return half.physical(access.addr).map(|addr| Route::Identity { addr, bits: 48 });
         }
-        if half.txsz < 16 || half.txsz > half.granule.max_txsz() || !half.has(access.addr) {
-            return Err(Cause::NonCanonical);
+        match &half.tables {
+            Some(tables) if tables.extent.has(access.addr) => {
+                let access = access.at(half.untagged(access.addr), access.size);
+                Ok(Route::Tables { access, asid: self.derived.asid })
+            }
+            _ => Err(Cause::NonCanonical),
         }
-        if half.walk_disabled {
-            return Err(Cause::WalkDisabled);
-        }
-        let shape = half.shape();
-        let table = half.table(&shape);
-        if self.is_too_wide(table) {
-            return Err(Cause::AddressSize);
-        }
-        Ok(Route::Walk(Root {
-            table,
-            level: half.levels() - 1,
-            shape,
-            asid: self.asid(),
-            permissions: Permissions::EL0 | Permissions::WRITE,
-            access: access.at(half.untagged(access.addr), access.size),
-        }))
+    }
+
+    #[inline]
+    fn root(&self, addr: VirtAddr) -> Result<Root<Permissions>, Cause> {
+        let half = self.half_of(addr);
+        let tables = half.tables.as_ref().ok_or(Cause::NonCanonical)?;
+        Ok(Root {
+            table: tables.first?,
+            level: tables.top_level,
+            permissions: Permissions::empty(),
+        })
+    }
+
+    #[inline]
+    fn shape(&self, addr: VirtAddr) -> &Shape {
+        &self.half_of(addr).shape
     }
 
     #[inline]
@@ -419,19 +300,19 @@ impl Format for AArch64 {
         &self,
         raw: u64,
         level: u8,
-        root: &Root<Permissions>,
+        addr: VirtAddr,
         inherited: Permissions,
     ) -> Entry<Permissions> {
         let descriptor = Descriptor::from_bits_retain(raw);
-        let half = self.half_of(root.access.addr);
+        let half = self.half_of(addr);
         if !descriptor.contains(Descriptor::VALID) {
             return Entry::Invalid(Cause::Absent);
         }
         match (level, descriptor.contains(Descriptor::TABLE)) {
-            (0, true) => self.leaf(descriptor, level, root, inherited),
-            (_, true) => self.table(descriptor, &half, inherited),
+            (0, true) => self.leaf(descriptor, level, addr, inherited),
+            (_, true) => self.table(descriptor, half, inherited),
             (1.., false) if half.granule.has_blocks(level) => {
-                self.leaf(descriptor, level, root, inherited)
+                self.leaf(descriptor, level, addr, inherited)
             }
             _ => Entry::Invalid(Cause::Reserved),
         }

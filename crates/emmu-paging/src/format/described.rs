@@ -19,12 +19,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use super::{Entry, Format, LEVEL_SLOTS, MAX_LEVELS, Mapping, ReadWord, Root, Route, Shape};
+use super::{
+    Entry, Extent, Format, LEVEL_SLOTS, MAX_LEVELS, Mapping, ReadWord, Root, Route, Shape,
+};
 use alloc::vec::Vec;
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, Width, low_mask,
+    RegisterId, RegisterInfo, VirtAddr, Width, low_mask,
 };
 use thiserror::Error;
 
@@ -261,6 +263,10 @@ impl Description {
         }
         Shape::from_lows(self.entry, lows)
     }
+
+    fn top_level(&self) -> u8 {
+        u8::try_from(self.index_bits.len()).unwrap_or(0).saturating_sub(1)
+    }
 }
 
 bitflags! {
@@ -286,6 +292,8 @@ bitflags! {
 pub struct Described {
     description: Description,
     shape: Shape,
+    top_level: u8,
+    extent: Extent,
     ptbr: PhysAddr,
     translates: bool,
     asid: Asid,
@@ -299,8 +307,15 @@ impl Described {
     pub fn new(description: Description) -> Result<Self, DescriptionError> {
         description.validate_geometry()?;
         description.validate_fields()?;
-        let shape = description.shape();
-        Ok(Self { description, shape, ptbr: PhysAddr::ZERO, translates: false, asid: Asid(0) })
+        Ok(Self {
+            shape: description.shape(),
+            top_level: description.top_level(),
+            extent: Extent::unsigned(description.address_bits()),
+            description,
+            ptbr: PhysAddr::ZERO,
+            translates: false,
+            asid: Asid(0),
+        })
     }
 
     /// What it was made from.
@@ -312,10 +327,6 @@ impl Described {
     fn frame(&self, raw: u64) -> PhysAddr {
         let (low, count) = self.description.frame;
         PhysAddr::new((raw >> low & low_mask(count.into())) << self.description.page_bits)
-    }
-
-    fn top_level(&self) -> u8 {
-        u8::try_from(self.description.index_bits.len()).unwrap_or(1) - 1
     }
 
     fn page(&self, raw: u64, level: u8) -> Entry<Permissions> {
@@ -392,22 +403,24 @@ impl Format for Described {
     }
 
     #[inline]
-    fn route(&self, access: Access) -> Result<Route<Permissions>, Cause> {
+    fn route(&self, access: Access) -> Result<Route, Cause> {
         if !self.translates {
             return Ok(Route::Identity { addr: PhysAddr::new(access.addr.raw()), bits: 64 });
         }
-        let level = self.top_level();
-        if access.addr.block(self.shape.table_bits(level).into()) != 0 {
+        if !self.extent.has(access.addr) {
             return Err(Cause::NonCanonical);
         }
-        Ok(Route::Walk(Root {
-            table: self.ptbr,
-            level,
-            shape: self.shape,
-            asid: self.asid,
-            permissions: Permissions::all(),
-            access,
-        }))
+        Ok(Route::Tables { access, asid: self.asid })
+    }
+
+    #[inline]
+    fn root(&self, _: VirtAddr) -> Result<Root<Permissions>, Cause> {
+        Ok(Root { table: self.ptbr, level: self.top_level, permissions: Permissions::all() })
+    }
+
+    #[inline]
+    fn shape(&self, _: VirtAddr) -> &Shape {
+        &self.shape
     }
 
     #[inline]
@@ -415,7 +428,7 @@ impl Format for Described {
         &self,
         raw: u64,
         level: u8,
-        _: &Root<Permissions>,
+        _: VirtAddr,
         inherited: Permissions,
     ) -> Entry<Permissions> {
         if !granted(raw, self.description.valid) {
@@ -509,7 +522,7 @@ mod tests {
 
     #[test]
     fn software_records_by_faults_and_hardware_by_writes() {
-        let access = Access::store(emmu_core::VirtAddr::new(0), 1);
+        let access = Access::store(VirtAddr::new(0), 1);
         let base = Description::new(Width::B2, 5, &[5]).frame(0, 7).valid(7);
         let mapping = Mapping { permissions: Permissions::all(), ..Mapping::default() };
         let hardware = Described::new(base.clone().recorded(Some(8), Some(9))).unwrap();

@@ -22,11 +22,11 @@ pub use registers::{
 
 use pmp::Pmp;
 
-use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
+use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, Width, bit_range, is_sign_extended,
+    RegisterId, RegisterInfo, VirtAddr, Width, bit_range,
 };
 
 bitflags! {
@@ -106,6 +106,15 @@ impl Mode {
             _ => Shape::uniform(Width::B8, 12, 9, self.levels()),
         }
     }
+
+    /// Addresses of Sv39 and larger are sign-extended.
+    const fn extent(self) -> Extent {
+        match self {
+            Self::Bare => Extent::unsigned(64),
+            Self::Sv32 => Extent::unsigned(32),
+            Self::Levels(levels) => Extent::sign_extended(12 + 9 * levels as u32),
+        }
+    }
 }
 
 /// What the registers come to, so that no access has to work it out.
@@ -113,10 +122,24 @@ impl Mode {
 struct Derived {
     mode: Mode,
     shape: Shape,
+    extent: Extent,
     table: PhysAddr,
+    top_level: u8,
     asid: Asid,
     /// Bits that any entry must have clear.
     reserved: Pte,
+}
+
+impl Derived {
+    const BARE: Self = Self {
+        mode: Mode::Bare,
+        shape: Mode::Bare.shape(),
+        extent: Mode::Bare.extent(),
+        table: PhysAddr::ZERO,
+        top_level: 0,
+        asid: Asid(0),
+        reserved: Pte::RESERVED.union(Pte::PBMT),
+    };
 }
 
 /// A RISC-V hart's translation registers, and what the hart has.
@@ -145,13 +168,7 @@ impl RiscV {
             mstatus: Status::empty(),
             menvcfg: EnvConfig::empty(),
             pmp: Pmp::new(false),
-            derived: Derived {
-                mode: Mode::Bare,
-                shape: Mode::Bare.shape(),
-                table: PhysAddr::ZERO,
-                asid: Asid(0),
-                reserved: Pte::RESERVED.union(Pte::PBMT),
-            },
+            derived: Derived::BARE,
         }
     }
 
@@ -209,7 +226,7 @@ impl RiscV {
 
     /// Without translation an address is physical: of 32 bits on RV32, and of 56 on RV64, above which there
     /// is nothing to access.
-    fn physical(&self, addr: u64) -> Result<Route<Permissions>, Cause> {
+    fn physical(&self, addr: u64) -> Result<Route, Cause> {
         let (bits, beyond) = match self.rv32 {
             true => (32, Cause::NonCanonical),
             false => (56, Cause::AddressSize),
@@ -227,8 +244,15 @@ impl RiscV {
         let mut reserved = Pte::RESERVED;
         reserved.set(Pte::N, !self.extensions.contains(Extensions::SVNAPOT));
         reserved.set(Pte::PBMT, !self.menvcfg.contains(EnvConfig::PBMTE));
-        let (shape, table) = (mode.shape(), PhysAddr::new(ppn << 12));
-        self.derived = Derived { mode, shape, table, asid: self.asid(), reserved };
+        self.derived = Derived {
+            mode,
+            shape: mode.shape(),
+            extent: mode.extent(),
+            table: PhysAddr::new(ppn << 12),
+            top_level: mode.levels().saturating_sub(1),
+            asid: self.asid(),
+            reserved,
+        };
     }
 
     fn asid(&self) -> Asid {
@@ -251,15 +275,20 @@ impl RiscV {
     }
 }
 
+/// R, W, X, U and G as the entry itself has them.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the low eight bits are the permissions")]
+fn rights(pte: Pte) -> Permissions {
+    Permissions::from_bits_truncate(pte.bits() as u8)
+}
+
 /// A leaf: its size and where it is. A misaligned superpage is a page fault (step 6, or 7 in later texts).
 #[inline]
 fn leaf(pte: Pte, frame: PhysAddr, bits: u8, inherited: Permissions) -> Entry<Permissions> {
     if frame.offset(bits.into()) != 0 {
         return Entry::Invalid(Cause::Misaligned);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the low eight bits are the permissions")]
-    let own = Permissions::from_bits_truncate(pte.bits() as u8);
-    let permissions = own | inherited & Permissions::G;
+    let permissions = rights(pte) | inherited;
     Entry::Leaf(Mapping {
         frame,
         bits,
@@ -289,24 +318,28 @@ impl Format for RiscV {
     }
 
     #[inline]
-    fn route(&self, access: Access) -> Result<Route<Permissions>, Cause> {
+    fn route(&self, access: Access) -> Result<Route, Cause> {
         let privilege = self.effective_privilege(access);
-        let Derived { mode, shape, table, asid, .. } = self.derived;
-        let addr = access.addr.raw();
-        if privilege == Privilege::Machine || mode == Mode::Bare {
-            return self.physical(addr);
+        if privilege == Privilege::Machine || self.derived.mode == Mode::Bare {
+            return self.physical(access.addr.raw());
         }
-        let level = mode.levels() - 1;
-        let in_space = match mode {
-            Mode::Sv32 => addr <= Width::B4.mask(),
-            _ => is_sign_extended(addr, shape.table_bits(level).into()),
-        };
-        if !in_space {
+        if !self.derived.extent.has(access.addr) {
             return Err(Cause::NonCanonical);
         }
-        let access = access.with_privilege(privilege);
-        let permissions = Permissions::empty();
-        Ok(Route::Walk(Root { table, level, shape, asid, permissions, access }))
+        let asid = self.derived.asid;
+        Ok(Route::Tables { access: access.with_privilege(privilege), asid })
+    }
+
+    /// Steps 1 and 2: a is satp.PPN × PAGESIZE, i is LEVELS − 1.
+    #[inline]
+    fn root(&self, _: VirtAddr) -> Result<Root<Permissions>, Cause> {
+        let Derived { table, top_level: level, .. } = self.derived;
+        Ok(Root { table, level, permissions: Permissions::empty() })
+    }
+
+    #[inline]
+    fn shape(&self, _: VirtAddr) -> &Shape {
+        &self.derived.shape
     }
 
     #[inline]
@@ -314,28 +347,31 @@ impl Format for RiscV {
         &self,
         raw: u64,
         level: u8,
-        root: &Root<Permissions>,
+        _: VirtAddr,
         inherited: Permissions,
     ) -> Entry<Permissions> {
         let pte = Pte::from_bits_retain(raw);
-        // Step 3. PBMT 3 is reserved with or without Svpbmt.
+        // Step 3.
         if !pte.contains(Pte::V) {
             return Entry::Invalid(Cause::Absent);
         }
+        // PPN, which has 22 bits in the 32-bit entries of Sv32.
+        let addr = PhysAddr::new((raw & bit_range(53, 10)) << 2);
+        // Step 4: a pointer, in which D, A, U, N and PBMT are reserved, and W without R by step 3.
+        if !pte.intersects(Pte::R | Pte::X) {
+            let reserved = Pte::W | Pte::D | Pte::A | Pte::U | Pte::N | Pte::PBMT;
+            if pte.intersects(self.derived.reserved | reserved) {
+                return Entry::Invalid(Cause::Reserved);
+            }
+            return Entry::Table {
+                table: addr,
+                permissions: inherited | rights(pte) & Permissions::G,
+            };
+        }
+        // Step 3 for a leaf. PBMT 3 is reserved with or without Svpbmt.
         let write_only = pte & (Pte::R | Pte::W) == Pte::W;
         if write_only || pte.intersects(self.derived.reserved) || pte.contains(Pte::PBMT) {
             return Entry::Invalid(Cause::Reserved);
-        }
-        // PPN, which has 22 bits in the 32-bit entries of Sv32.
-        let addr = PhysAddr::new((raw & bit_range(53, 10)) << 2);
-        // Step 4: a pointer, in which D, A, U, N and PBMT are reserved.
-        if !pte.intersects(Pte::R | Pte::X) {
-            let reserved = Pte::D | Pte::A | Pte::U | Pte::N | Pte::PBMT;
-            if level == 0 || pte.intersects(reserved) {
-                return Entry::Invalid(Cause::Reserved);
-            }
-            let global = if pte.contains(Pte::G) { Permissions::G } else { inherited };
-            return Entry::Table { table: addr, permissions: global };
         }
         // "Svnapot": only 64 KiB, at level 0 and with ppn[3:0] = 1000, is defined.
         if pte.contains(Pte::N) {
@@ -344,30 +380,29 @@ impl Format for RiscV {
                 _ => Entry::Invalid(Cause::Reserved),
             };
         }
-        leaf(pte, addr, root.shape.page_bits(level), inherited)
+        leaf(pte, addr, self.derived.shape.page_bits(level), inherited)
     }
 
     /// Step 5 (in older texts 5 and 6), with SUM and MXR as mstatus has them now.
     #[inline]
     fn permits(&self, permissions: Permissions, access: Access) -> Result<(), Cause> {
-        let user_page = permissions.contains(Permissions::U);
-        let privileged = match access.privilege {
-            Privilege::User => user_page,
-            _ if !user_page => true,
+        let is_fetch = access.kind == AccessKind::Fetch;
+        let privileged = match (access.privilege, permissions.contains(Permissions::U)) {
+            (Privilege::User, user_page) => user_page,
+            (_, false) => true,
             // SUM lets the supervisor at user data, never at user code.
-            _ => self.mstatus.contains(Status::SUM) && access.kind != AccessKind::Fetch,
+            (_, true) => self.mstatus.contains(Status::SUM) && !is_fetch,
         };
-        let readable_executable = self.mstatus.contains(Status::MXR);
-        let allowed = match access.kind {
-            AccessKind::Fetch => permissions.contains(Permissions::X),
-            AccessKind::Load => {
-                permissions.contains(Permissions::R)
-                    || readable_executable && permissions.contains(Permissions::X)
-            }
-            AccessKind::Store => permissions.contains(Permissions::W),
-            AccessKind::Amo => permissions.contains(Permissions::R | Permissions::W),
+        let needed = match access.kind {
+            AccessKind::Fetch => Permissions::X,
+            AccessKind::Load => Permissions::R,
+            AccessKind::Store => Permissions::W,
+            AccessKind::Amo => Permissions::R | Permissions::W,
         };
-        if privileged && allowed { Ok(()) } else { Err(Cause::Permission) }
+        // No page is writable and executable but not readable, so that MXR concerns loads only.
+        let readable = self.mstatus.contains(Status::MXR) && permissions.contains(Permissions::X);
+        let granted = if readable { permissions | Permissions::R } else { permissions };
+        if privileged && granted.contains(needed) { Ok(()) } else { Err(Cause::Permission) }
     }
 
     /// Rights first, then step 9: A, and D for a write, are set by hardware (Svadu) or fault (Svade).

@@ -16,12 +16,11 @@ mod rights;
 pub use exception::{PageFaultCode, X86Exception};
 pub use registers::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, PKRU, RFLAGS, RFLAGS_AC};
 
-use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
+use super::{Entry, Extent, Format, LEVEL_SLOTS, Mapping, ReadWord, Root, Route, Shape, slot};
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, bit_range, is_sign_extended,
-    low_mask,
+    RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, bit_range, low_mask,
 };
 
 bitflags! {
@@ -114,14 +113,41 @@ impl Mode {
         matches!(self, Self::Level4 | Self::Level5)
     }
 
-    /// Whether a linear address is one at all: 32 bits, or canonical.
-    fn has(self, addr: VirtAddr) -> bool {
+    /// Linear addresses have 32 bits, or are canonical.
+    const fn extent(self) -> Extent {
         match self {
-            Self::Off | Self::Bits32 | Self::Pae => addr.raw() <= Width::B4.mask(),
-            Self::Level4 => is_sign_extended(addr.raw(), 48),
-            Self::Level5 => is_sign_extended(addr.raw(), 57),
+            Self::Off | Self::Bits32 | Self::Pae => Extent::unsigned(32),
+            Self::Level4 => Extent::sign_extended(48),
+            Self::Level5 => Extent::sign_extended(57),
         }
     }
+}
+
+/// What the registers come to, so that no access has to work it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Derived {
+    mode: Mode,
+    shape: Shape,
+    extent: Extent,
+    pcid: Asid,
+    /// The protection key where entries have one.
+    key: Permissions,
+    /// What present entries of each level are.
+    entries: [Kinds; LEVEL_SLOTS],
+}
+
+/// How the present entries of one level are told apart, and which of their bits must be zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kinds {
+    /// An entry with one of these bits maps a page.
+    page: Pte,
+    reserved_in_page: u64,
+    reserved_in_table: u64,
+}
+
+impl Kinds {
+    /// While paging is off.
+    const NOTHING: Self = Self { page: Pte::empty(), reserved_in_page: 0, reserved_in_table: 0 };
 }
 
 /// An x86 logical processor's paging registers.
@@ -136,8 +162,7 @@ pub struct X86 {
     /// The four page-directory-pointer-table entries of PAE paging, loaded with CR3.
     pdptes: [u64; 4],
     max_phys_bits: u8,
-    /// Derived from CR0, CR4 and EFER.
-    mode: Mode,
+    derived: Derived,
 }
 
 impl Default for X86 {
@@ -156,6 +181,14 @@ impl X86 {
             53.. => 52,
             bits => bits,
         };
+        let derived = Derived {
+            mode: Mode::Off,
+            shape: Mode::Off.shape(),
+            extent: Mode::Off.extent(),
+            pcid: Asid(0),
+            key: Permissions::empty(),
+            entries: [Kinds::NOTHING; LEVEL_SLOTS],
+        };
         Self {
             cr0: Cr0::PE,
             cr3: 0,
@@ -165,8 +198,29 @@ impl X86 {
             ac: false,
             pdptes: [0; 4],
             max_phys_bits,
-            mode: Mode::Off,
+            derived,
         }
+    }
+
+    /// Brings what is derived in line with the registers.
+    fn derive(&mut self) {
+        let mode = Mode::of(self.cr0, self.cr4, self.efer);
+        let mut entries = [Kinds::NOTHING; LEVEL_SLOTS];
+        for (level, kinds) in (0..).zip(&mut entries) {
+            *kinds = Kinds {
+                page: self.page_bit(mode, level),
+                reserved_in_page: self.reserved(mode, level, true),
+                reserved_in_table: self.reserved(mode, level, false),
+            };
+        }
+        self.derived = Derived {
+            mode,
+            shape: mode.shape(),
+            extent: mode.extent(),
+            pcid: self.pcid(),
+            key: if mode.is_ia32e() { Permissions::KEY } else { Permissions::empty() },
+            entries,
+        };
     }
 
     /// Physical-address bits that entries must leave clear: from MAXPHYADDR to 51.
@@ -178,8 +232,9 @@ impl X86 {
     /// before any is translated (SDM Vol. 1, 3.3.7.1). Of a fetch only the first byte is known to be wanted.
     fn has_all(&self, access: Access) -> bool {
         let last = access.addr.wrapping_add(u64::from(access.size).saturating_sub(1));
-        let whole = self.mode.is_ia32e() && access.kind != AccessKind::Fetch;
-        self.mode.has(access.addr) && (!whole || self.mode.has(last))
+        let Derived { mode, extent, .. } = self.derived;
+        let whole = mode.is_ia32e() && access.kind != AccessKind::Fetch;
+        extent.has(access.addr) && (!whole || extent.has(last))
     }
 
     fn pcid(&self) -> Asid {
@@ -191,7 +246,7 @@ impl X86 {
     /// The first table that the walk reads, or why there is none.
     #[inline]
     fn first_table(&self, addr: VirtAddr) -> Result<PhysAddr, Cause> {
-        let root = match self.mode {
+        let root = match self.derived.mode {
             Mode::Pae => {
                 let index = usize::try_from(addr.bits(30, 2)).unwrap_or(0);
                 let pdpte = self.pdptes[index];
@@ -205,12 +260,21 @@ impl X86 {
         Ok(PhysAddr::new(root & bit_range(51, 12)))
     }
 
+    /// The bit that makes a present entry of this level map a page.
+    fn page_bit(&self, mode: Mode, level: u8) -> Pte {
+        match (mode, level) {
+            (_, 0) => Pte::P,
+            (Mode::Off | Mode::Bits32, _) if !self.cr4.contains(Cr4::PSE) => Pte::empty(),
+            (_, 1 | 2) => Pte::PS,
+            _ => Pte::empty(),
+        }
+    }
+
     /// The bits of a present entry that must be zero (SDM 5.3–5.5, "reserved").
-    #[inline]
-    fn reserved(&self, level: u8, is_page: bool) -> u64 {
+    fn reserved(&self, mode: Mode, level: u8, is_page: bool) -> u64 {
         let xd = if self.efer.contains(Efer::NXE) { 0 } else { Pte::XD.bits() };
         let wide = xd | self.reserved_phys();
-        match (self.mode, level, is_page) {
+        match (mode, level, is_page) {
             (Mode::Off | Mode::Bits32, 1, true) => self.reserved_pse36(),
             (Mode::Off | Mode::Bits32, ..) => 0,
             (Mode::Pae, 1, true) => wide | bit_range(62, 52) | bit_range(20, 13),
@@ -229,27 +293,17 @@ impl X86 {
         bit_range(21, width - 19)
     }
 
-    /// Whether an entry that is present maps a page.
     #[inline]
-    fn is_page(&self, pte: Pte, level: u8) -> bool {
-        let sized = pte.contains(Pte::PS);
-        match (self.mode, level) {
-            (_, 0) => true,
-            (Mode::Off | Mode::Bits32, _) => sized && self.cr4.contains(Cr4::PSE),
-            (_, 1 | 2) => sized,
-            _ => false,
-        }
-    }
-
     fn frame(&self, raw: u64, bits: u8) -> PhysAddr {
         let address = bit_range(51, 12) & !low_mask(bits.into());
-        let high = match (self.mode, bits) {
+        let high = match (self.derived.mode, bits) {
             (Mode::Off | Mode::Bits32, 22) => (raw & bit_range(20, 13)) << (32 - 13),
             _ => 0,
         };
         PhysAddr::new(raw & address | high)
     }
 
+    #[inline]
     fn page(&self, pte: Pte, bits: u8, permissions: Permissions) -> Entry<Permissions> {
         let pat = if bits == 12 { PAT_SMALL } else { Pte::PAT_LARGE };
         let flag = |bit, value| if pte.contains(bit) { value } else { 0 };
@@ -262,22 +316,22 @@ impl X86 {
             attributes: Attributes(flag(pat, 4) | flag(Pte::PCD, 2) | flag(Pte::PWT, 1)),
         })
     }
+}
 
-    /// R/W and U/S are the AND of all entries, XD the OR (SDM 5.6.1).
-    #[inline]
-    fn combine(&self, pte: Pte, inherited: Permissions) -> Permissions {
-        let mut permissions = inherited;
-        if !pte.contains(Pte::RW) {
-            permissions -= Permissions::RW;
-        }
-        if !pte.contains(Pte::US) {
-            permissions -= Permissions::US;
-        }
-        if pte.contains(Pte::XD) && self.mode != Mode::Bits32 {
-            permissions |= Permissions::XD;
-        }
-        permissions
-    }
+/// R/W and U/S are the AND of all entries, XD the OR (SDM 5.6.1).
+#[inline]
+fn combine(pte: Pte, inherited: Permissions) -> Permissions {
+    let mut own = Permissions::XD;
+    own.set(Permissions::RW, pte.contains(Pte::RW));
+    own.set(Permissions::US, pte.contains(Pte::US));
+    let xd = if pte.contains(Pte::XD) { Permissions::XD } else { Permissions::empty() };
+    inherited & own | xd
+}
+
+/// The protection key.
+#[inline]
+fn key(pte: Pte) -> Permissions {
+    Permissions::from_bits_truncate(((pte.bits() >> 59 & 0xf) as u8) << 4)
 }
 
 /// An implicit access of the processor is a supervisor access at any CPL (SDM Vol. 3A, 5.6.1).
@@ -311,22 +365,29 @@ impl Format for X86 {
     }
 
     #[inline]
-    fn route(&self, access: Access) -> Result<Route<Permissions>, Cause> {
+    fn route(&self, access: Access) -> Result<Route, Cause> {
         let access = effective(access);
         if !self.has_all(access) {
             return Err(Cause::NonCanonical);
         }
-        if self.mode == Mode::Off {
+        if self.derived.mode == Mode::Off {
             return Ok(Route::Identity { addr: PhysAddr::new(access.addr.raw()), bits: 32 });
         }
-        Ok(Route::Walk(Root {
-            table: self.first_table(access.addr)?,
-            level: self.mode.top_level(),
-            shape: self.mode.shape(),
-            asid: self.pcid(),
+        Ok(Route::Tables { access, asid: self.derived.pcid })
+    }
+
+    #[inline]
+    fn root(&self, addr: VirtAddr) -> Result<Root<Permissions>, Cause> {
+        Ok(Root {
+            table: self.first_table(addr)?,
+            level: self.derived.mode.top_level(),
             permissions: Permissions::RW | Permissions::US,
-            access,
-        }))
+        })
+    }
+
+    #[inline]
+    fn shape(&self, _: VirtAddr) -> &Shape {
+        &self.derived.shape
     }
 
     #[inline]
@@ -334,24 +395,28 @@ impl Format for X86 {
         &self,
         raw: u64,
         level: u8,
-        root: &Root<Permissions>,
+        _: VirtAddr,
         inherited: Permissions,
     ) -> Entry<Permissions> {
         let pte = Pte::from_bits_retain(raw);
         if !pte.contains(Pte::P) {
             return Entry::Invalid(Cause::Absent);
         }
-        let is_page = self.is_page(pte, level);
-        if raw & self.reserved(level, is_page) != 0 {
+        let kinds = &self.derived.entries[slot(level)];
+        let is_page = pte.intersects(kinds.page);
+        let reserved = if is_page { kinds.reserved_in_page } else { kinds.reserved_in_table };
+        if raw & reserved != 0 {
             return Entry::Invalid(Cause::Reserved);
         }
-        let permissions = self.combine(pte, inherited);
+        let permissions = combine(pte, inherited);
         if !is_page {
             return Entry::Table { table: PhysAddr::new(raw & bit_range(51, 12)), permissions };
         }
-        let key = ((raw >> 59 & 0xf) as u8) << 4;
-        let key = Permissions::from_bits_truncate(if self.mode.is_ia32e() { key } else { 0 });
-        self.page(pte, root.shape.page_bits(level), permissions | key)
+        self.page(
+            pte,
+            self.derived.shape.page_bits(level),
+            permissions | key(pte) & self.derived.key,
+        )
     }
 
     /// The key is checked first: #PF tells of it "even if R/W also would" forbid the access.

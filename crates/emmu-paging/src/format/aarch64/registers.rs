@@ -1,6 +1,6 @@
 //! The translation registers of EL1. Their numbers are `op0:op1:CRn:CRm:op2`, as in MRS and MSR.
 
-use super::AArch64;
+use super::{AArch64, half::Tcr};
 use emmu_core::{Invalidate, Privilege, RegisterError, RegisterId, RegisterInfo};
 
 /// SCTLR_EL1: of it M (MMU enable) and WXN matter here.
@@ -48,7 +48,7 @@ impl AArch64 {
             SCTLR_EL1 => Ok(self.sctlr),
             TTBR0_EL1 => Ok(self.ttbr0),
             TTBR1_EL1 => Ok(self.ttbr1),
-            TCR_EL1 => Ok(self.tcr),
+            TCR_EL1 => Ok(self.tcr.0),
             MAIR_EL1 => Ok(self.mair),
             PAN => Ok(if self.pan { PAN_BIT } else { 0 }),
             _ => Err(RegisterError::Unknown { id }),
@@ -69,11 +69,12 @@ impl AArch64 {
                 let what = "TCR_EL1.DS (FEAT_LPA2, 52-bit addresses)";
                 return Err(RegisterError::NotModelled { name: "tcr_el1", value, what });
             }
-            TCR_EL1 => self.tcr = value,
+            TCR_EL1 => self.tcr = Tcr(value),
             MAIR_EL1 => self.mair = value,
             PAN => self.pan = value & PAN_BIT != 0,
             _ => return Err(RegisterError::Unknown { id }),
         }
+        self.derive();
         Ok(None)
     }
 }

@@ -27,20 +27,20 @@ impl AArch64 {
     }
 
     #[inline]
-    fn at_el0(&self, permissions: Permissions) -> Rights {
-        let read = permissions.contains(Permissions::EL0);
-        let write = permissions.contains(Permissions::EL0 | Permissions::WRITE);
-        let never = permissions.contains(Permissions::UXN) || write && self.wxn();
+    fn at_el0(&self, withheld: Permissions) -> Rights {
+        let read = !withheld.contains(Permissions::NO_EL0);
+        let write = read && !withheld.contains(Permissions::READ_ONLY);
+        let never = withheld.contains(Permissions::UXN) || write && self.wxn();
         Rights { read, write, execute: !never }
     }
 
     /// What EL0 can write is never executable at EL1; with PSTATE.PAN what EL0 can access is not for data
     /// accesses of EL1.
     #[inline]
-    fn at_el1(&self, permissions: Permissions) -> Rights {
-        let write = permissions.contains(Permissions::WRITE);
-        let el0 = permissions.contains(Permissions::EL0);
-        let never = permissions.contains(Permissions::PXN) || el0 && write || write && self.wxn();
+    fn at_el1(&self, withheld: Permissions) -> Rights {
+        let write = !withheld.contains(Permissions::READ_ONLY);
+        let el0 = !withheld.contains(Permissions::NO_EL0);
+        let never = withheld.contains(Permissions::PXN) || el0 && write || write && self.wxn();
         let kept = !(self.pan && el0);
         Rights { read: kept, write: kept && write, execute: !never }
     }

@@ -145,7 +145,7 @@ impl X86 {
 
     fn switch(&mut self, cr0: Cr0, cr4: Cr4, efer: Efer, pdptes: [u64; 4]) -> Option<Invalidate> {
         (self.cr0, self.cr4, self.efer, self.pdptes) = (cr0, cr4, efer, pdptes);
-        self.mode = Mode::of(cr0, cr4, efer);
+        self.derive();
         Some(Invalidate::All)
     }
 
@@ -189,13 +189,14 @@ impl X86 {
     ) -> Result<Option<Invalidate>, RegisterError> {
         let pcids = self.cr4.contains(Cr4::PCIDE);
         let root = if pcids { value & !CR3_NO_FLUSH } else { value };
-        let limit = if self.mode.is_ia32e() { self.max_phys_bits } else { 32 };
-        if root & !low_mask(limit.into()) != 0 && self.mode != Mode::Off {
+        let limit = if self.derived.mode.is_ia32e() { self.max_phys_bits } else { 32 };
+        if root & !low_mask(limit.into()) != 0 && self.derived.mode != Mode::Off {
             let what = "bits above the physical-address width are reserved";
             return Err(RegisterError::Reserved { name: "cr3", value, what });
         }
-        self.pdptes = self.load_pdptes("cr3", value, self.mode, root, read)?;
+        self.pdptes = self.load_pdptes("cr3", value, self.derived.mode, root, read)?;
         self.cr3 = root;
+        self.derived.pcid = self.pcid();
         Ok(match pcids {
             false => Some(Invalidate::NonGlobal),
             true if value & CR3_NO_FLUSH != 0 => None,
@@ -243,6 +244,7 @@ impl X86 {
             return Err(RegisterError::Reserved { name: "efer", value, what });
         }
         self.efer = efer;
+        self.derive();
         Ok(None)
     }
 

@@ -8,7 +8,7 @@ impl X86 {
     #[inline]
     pub(super) fn key_permits(&self, permissions: Permissions, access: Access) -> bool {
         let applies = self.cr4.contains(Cr4::PKE)
-            && self.mode.is_ia32e()
+            && self.derived.mode.is_ia32e()
             && permissions.contains(Permissions::US)
             && access.kind != AccessKind::Fetch;
         let rights = self.pkru >> ((permissions.bits() >> 4) * 2);
