@@ -157,7 +157,7 @@ fn a_walker_that_starts_at_the_last_level_leaves_the_others_alone() {
 
 #[test]
 fn without_caches_everything_comes_from_memory() {
-    let text = "name = 'bare'\nformat = 'riscv-sv39'\n[memory]\nsize = '1M'\nlatency = 7";
+    let text = "name = 'bare'\nformat = 'riscv-sv39'\n[memory]\nsize = '2M'\nlatency = 7";
     let machine = Machine::from_toml("x", text).unwrap();
     let access = load(0);
     let events = [hit(access), read(0, 0), read(0, 0), transfer(access, 0), transfer(access, 0)];

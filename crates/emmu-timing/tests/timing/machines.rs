@@ -75,9 +75,9 @@ fn any_words_survive_the_canonical_form() {
 #[test]
 fn words_and_layout_do_not_change_the_hash() {
     let text =
-        "description='x'\nname = 'a'\nformat = \"riscv-sv39\"\n[memory]\nlatency=1\nsize='1M'";
+        "description='x'\nname = 'a'\nformat = \"riscv-sv39\"\n[memory]\nlatency=1\nsize='2M'";
     let same = "# a comment\nformat = 'riscv-sv39'\nname='b'\n[prices]\nsource = 'me'\n\
-                [memory]\nsize = 0x10_0000\nlatency = 1\nconfidence='assumed'\n[walker]\ncount = 1";
+                [memory]\nsize = 0x20_0000\nlatency = 1\nconfidence='assumed'\n[walker]\ncount = 1";
     let hash = |text| Machine::from_toml("x", text).unwrap().hash();
     assert_eq!(hash(text), hash(same));
     assert_eq!(hash(text).len(), 32);
@@ -118,7 +118,7 @@ fn all_presets_have_different_hashes() {
 
 #[test]
 fn a_machine_needs_neither_tlbs_nor_caches_nor_prices() {
-    let text = "name = 'bare'\nformat = 'riscv-sv39'\n[memory]\nsize = '1M'\nlatency = 7";
+    let text = "name = 'bare'\nformat = 'riscv-sv39'\n[memory]\nsize = '2M'\nlatency = 7";
     let machine = Machine::from_toml("x", text).unwrap();
     assert_eq!(machine.paging_config(), emmu_paging::PagingConfig::default());
     assert_eq!((machine.walker.value.count.get(), machine.walker.value.cache), (1, None));
