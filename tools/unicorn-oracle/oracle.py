@@ -23,7 +23,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", choices=ARCHITECTURES, required=True)
     parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="default: a fresh one")
-    parser.add_argument("--cases", type=int, default=300, help="over all formats of the architecture")
+    parser.add_argument("--cases", type=int, default=3000, help="over all formats of the architecture")
     parser.add_argument("--format", help="only this one, such as x86-pae or aarch64-16k")
     parser.add_argument("--out", default="/dev/stdout", help="a file; default: stdout")
     args = parser.parse_args()

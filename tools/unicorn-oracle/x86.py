@@ -185,7 +185,7 @@ class Oracle:
             raw |= flag(0.15, XD)
         if self.long:
             raw |= draw.bits(62, 52)  # ignored, and of a leaf the protection key
-        return raw | flag(0.06, self._reserved(draw, level, leaf))
+        return raw | flag(0.06 if self.size == 8 else 0.2, self._reserved(draw, level, leaf))
 
     def _reserved(self, draw, level, leaf):
         """A bit that is reserved in this entry, or one next to it."""
