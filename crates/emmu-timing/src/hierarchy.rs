@@ -191,15 +191,14 @@ impl Hierarchy {
 
     #[inline(never)]
     fn read_anywhere(&mut self, asker: Asker, addr: u64) -> Served {
-        let walk_starts_after = |level| asker == Asker::Walker && self.walks_from > Some(level);
-        let skips_l1 = walk_starts_after(CacheLevel::L1d);
-        let skips_l2 = walk_starts_after(CacheLevel::L2);
+        let from = self.walks_from;
+        let asks = |level| asker != Asker::Walker || from.is_some_and(|from| from <= level);
         let first = if asker == Asker::Fetch { &mut self.l1i } else { &mut self.l1d };
-        if !skips_l1 && look_up(first, addr) {
+        if asks(CacheLevel::L1d) && look_up(first, addr) {
             Served::L1
-        } else if !skips_l2 && look_up(&mut self.l2, addr) {
+        } else if asks(CacheLevel::L2) && look_up(&mut self.l2, addr) {
             Served::L2
-        } else if look_up(&mut self.llc, addr) {
+        } else if asks(CacheLevel::Llc) && look_up(&mut self.llc, addr) {
             Served::Llc
         } else {
             Served::Memory

@@ -89,8 +89,10 @@ fn a_reference_of_no_bytes_is_not_written() {
     let mut writer = emt::Writer::new(Vec::new(), "").unwrap();
     writer.write(&a_loop(1)).unwrap();
     let empty = Record::new(RecordKind::Load, VirtAddr::ZERO, 0);
-    let message = writer.write(&[empty]).unwrap_err().to_string();
-    assert_eq!(message, "reference 5: expected a size of 1 byte or more, found 0");
+    let message = writer.write(&[a_loop(1)[0], empty]).unwrap_err().to_string();
+    assert_eq!(message, "reference 6: expected a size of 1 byte or more, found 0");
+    let (bytes, _) = writer.finish().unwrap();
+    assert_eq!(read(&bytes).unwrap(), a_loop(1), "nothing was added, and the hash is right");
 }
 
 #[test]

@@ -156,6 +156,14 @@ fn a_walker_that_starts_at_the_last_level_leaves_the_others_alone() {
 }
 
 #[test]
+fn a_walker_that_starts_at_no_cache_reads_from_memory() {
+    let mut machine = textbook();
+    machine.walker.value.cache = None;
+    let events = [read(0, 0x1000), read(0, 0x1000), transfer(load(0), 0x1000)];
+    assert_eq!(spend_on(&machine, &events).total(), 3 * 100);
+}
+
+#[test]
 fn without_caches_everything_comes_from_memory() {
     let text = "name = 'bare'\nformat = 'riscv-sv39'\n[memory]\nsize = '2M'\nlatency = 7";
     let machine = Machine::from_toml("x", text).unwrap();

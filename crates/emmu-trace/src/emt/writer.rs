@@ -56,12 +56,12 @@ impl<W: Write> Writer<W> {
     /// Adds references to the end of the trace.
     ///
     /// # Errors
-    /// If one has size 0 or the output refuses.
+    /// If one has size 0, and none is added then; or if the output refuses.
     pub fn write(&mut self, records: &[Record]) -> Result<(), TraceError> {
+        if let Some(at) = records.iter().position(|record| record.size == 0) {
+            return Err(TraceError::EmptyReference { record: self.records + at as u64 });
+        }
         for record in records {
-            if record.size == 0 {
-                return Err(TraceError::EmptyReference { record: self.records });
-            }
             self.encoder.push(*record);
             self.records += 1;
             if self.encoder.records() == self.header.block_records {
