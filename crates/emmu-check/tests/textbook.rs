@@ -1,9 +1,14 @@
-//! The textbook's translating machines, on units without any cache and on units with TLBs and walk caches.
+//! The textbook's translating machines: its files, on units without any cache and with TLBs and walk caches, and random
+//! machines, on which units and reference models agree.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_check::Units;
-use emmu_oracle::vectors::{Report, VectorFile};
+use emmu_core::VirtAddr;
+use emmu_oracle::vectors::textbook::{Machine, Segment, Subject};
+use emmu_oracle::vectors::{ReferenceModels, Report, VectorFile};
 use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
+use quickcheck::quickcheck;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 /// How many steps each file has, and how many of them are on an address space without a top bit.
@@ -84,4 +89,55 @@ fn what_no_unit_can_be_is_told_as_not_modelled() {
         ["5, step 0 (load at 1): expected pa 1, pte 0 = 2147483648, \
           got not modelled: index_bits: a level of 0 bits, expected at least 1"]
     );
+}
+
+/// Whether units and reference models answer a load alike.
+fn agree(machine: &Machine, va: u32) -> bool {
+    let va = VirtAddr::new(va.into());
+    Units::default().load(machine, va) == ReferenceModels.load(machine, va)
+}
+
+quickcheck! {
+    fn base_and_bounds_agree_with_the_model(memory: u16, base: u16, limit: u16, va: u16) -> bool {
+        let (memory, base) = (u64::from(memory) + 1, base.into());
+        agree(&Machine::Relocation { memory, base, limit: limit.into() }, va.into())
+    }
+
+    fn segmentation_agrees_with_the_model(
+        memory: u16,
+        bits: u8,
+        bases: (u16, u16),
+        limits: (u16, u16),
+        va: u16
+    ) -> bool {
+        let space = 4 << (bits % 15);
+        let segment = |base: u16, limit: u16| {
+            Segment { base: base.into(), limit: u32::from(limit) % (space / 2 + 1) }
+        };
+        let segments = [segment(bases.0, limits.0), segment(bases.1, limits.1)];
+        let machine = Machine::Segmentation { memory: u64::from(memory) + 1, space, segments };
+        agree(&machine, u32::from(va) % space)
+    }
+
+    fn linear_paging_agrees_with_the_model(
+        memory: u32,
+        page_bits: u8,
+        entries: Vec<(bool, u16)>,
+        va: u32
+    ) -> bool {
+        let page_bits = page_bits % 16;
+        // At least two entries, of which half are valid and name frames in memory or a little past it.
+        let count = entries.len().max(2).next_power_of_two();
+        let entry = |&(valid, frame): &(bool, u16)| u32::from(valid) << 31 | u32::from(frame);
+        let table: Vec<_> = entries.iter().map(entry).chain([0; 2]).cycle().take(count).collect();
+        let space = u32::try_from(count).unwrap() << page_bits;
+        let page = NonZeroU32::new(1 << page_bits).unwrap();
+        let memory = u64::from(memory) + 1;
+        agree(&Machine::Linear { memory, space, page, table }, va % space)
+    }
+
+    fn two_level_paging_agrees_with_the_model(pdbr: u8, bytes: Vec<u8>, va: u16) -> bool {
+        let memory = bytes.iter().copied().chain([0xff]).cycle().take(4096).collect();
+        agree(&Machine::Multilevel { pdbr: pdbr % 128, memory }, u32::from(va) % (1 << 15))
+    }
 }
