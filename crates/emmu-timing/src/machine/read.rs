@@ -141,9 +141,27 @@ fn tlb_level(item: &Item<'_>, format: PagingFormat) -> Read<TlbModel> {
 const BANKS: &str = "either [[….unified]] or both [[….instruction]] and [[….data]]";
 
 fn tlb_tables(item: &Item<'_>, format: PagingFormat) -> Read<Vec<Sourced<TlbTable>>> {
-    tables(item, TLB_TABLE, |section| {
+    let tables = tables(item, TLB_TABLE, |section| {
         Ok(TlbTable { page_bits: pages(section, format)?, geometry: geometry(section)? })
-    })
+    })?;
+    match repeated(tables.iter().flat_map(|table| &table.value.page_bits)) {
+        None => Ok(tables),
+        Some(bits) => Err(item.refuse(
+            format!("pages of {} are in two tables", show_bytes(1 << bits)),
+            "each page size in one table of a side",
+        )),
+    }
+}
+
+/// A number that comes twice. None is larger than 63.
+fn repeated<'a>(mut numbers: impl Iterator<Item = &'a u8>) -> Option<u8> {
+    let mut seen = 0_u64;
+    let twice = numbers.find(|&&number| {
+        let before = seen;
+        seen |= 1 << number;
+        seen == before
+    });
+    twice.copied()
 }
 
 fn pages(section: &Section<'_>, format: PagingFormat) -> Read<Vec<u8>> {
@@ -164,13 +182,14 @@ fn pages(section: &Section<'_>, format: PagingFormat) -> Read<Vec<u8>> {
 
 fn walk_cache(item: &Item<'_>, format: PagingFormat) -> Read<WalkCacheModel> {
     let section = item.section(WALK_CACHE)?;
-    let tables = tables(
-        &section.need("tables", "at least one [[walk_cache.tables]]")?,
-        WALK_CACHE_TABLE,
-        |section| {
-            Ok(WalkCacheTable { levels: levels(section, format)?, geometry: geometry(section)? })
-        },
-    )?;
+    let item = section.need("tables", "at least one [[walk_cache.tables]]")?;
+    let tables = tables(&item, WALK_CACHE_TABLE, |section| {
+        Ok(WalkCacheTable { levels: levels(section, format)?, geometry: geometry(section)? })
+    })?;
+    if let Some(level) = repeated(tables.iter().flat_map(|table| &table.value.levels)) {
+        let problem = format!("level {level} is in two tables");
+        return Err(item.refuse(problem, "each level in one table"));
+    }
     Ok(WalkCacheModel { latency: sourced(&section, latency(&section)?)?, tables })
 }
 

@@ -150,6 +150,12 @@ wrong! {
     a_page_size_that_is_a_number: "[\"4K\", \"2M\"]" => "[4096]",
         "x.toml:14:10: tlb.l1.data[0].pages[0]: 4096 is an integer (expected page sizes of \
          riscv-sv39 in ascending order: \"4K\", \"2M\", \"1G\")";
+    a_page_size_in_two_tables: "ways = 4" => "ways = 4\n[[tlb.l1.data]]\npages = [\"2M\"]\nentries = 8",
+        "x.toml:13:1: tlb.l1.data: pages of 2M are in two tables (expected each page size in one \
+         table of a side)";
+    a_level_in_two_walk_caches: "levels = [0, 1]" => "levels = [0, 1]\nentries = 4\n[[walk_cache.tables]]\nlevels = [1]",
+        "x.toml:20:1: walk_cache.tables: level 1 is in two tables (expected each level in one \
+         table)";
     a_walk_cache_for_the_root: "levels = [0, 1]" => "levels = [0, 2]",
         "x.toml:21:14: walk_cache.tables[0].levels[1]: 2 is out of range (expected an integer \
          from 0 to 1, the level of a table below the root)";
@@ -168,7 +174,7 @@ wrong! {
     one_pair_of_brackets_where_two_belong: "[[tlb.l1.data]]" => "[tlb.l1.data]",
         "x.toml:13:1: tlb.l1.data: is a table (expected an array of tables: write [[…]] instead \
          of […])";
-    only_one_side: "[[tlb.l1.data]]" => "[[tlb.l1.instruction]]",
+    only_one_side: "[[tlb.l1.data]]\npages = [\"4K\", \"2M\"]" => "[[tlb.l1.instruction]]\npages = [\"2M\"]",
         "x.toml:8:1: tlb.l1: tables are missing (expected either [[….unified]] or both \
          [[….instruction]] and [[….data]])";
     a_unified_and_a_split_side: "[[tlb.l1.data]]" => "[[tlb.l1.unified]]",
