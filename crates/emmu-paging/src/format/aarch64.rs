@@ -148,6 +148,7 @@ impl AArch64 {
 
     #[inline]
     fn half_of(&self, addr: VirtAddr) -> &Half {
+        // spec: arm-half
         if addr.bits(55, 1) == 0 { &self.derived.lower } else { &self.derived.upper }
     }
 
@@ -159,6 +160,7 @@ impl AArch64 {
 
     #[inline]
     fn is_too_wide(&self, addr: PhysAddr) -> bool {
+        // spec: arm-address-size
         addr.raw() & self.derived.too_wide != 0
     }
 
@@ -166,6 +168,7 @@ impl AArch64 {
     /// and DBM says so.
     #[inline]
     fn is_clean(&self, descriptor: Descriptor) -> bool {
+        // spec: arm-dirty
         self.derived.clean.is_some_and(|clean| descriptor.contains(clean))
     }
 
@@ -182,6 +185,7 @@ impl AArch64 {
         if self.is_too_wide(table) {
             return Entry::Invalid(Cause::AddressSize);
         }
+        // spec: arm-hierarchy
         let permissions = inherited | of_table(descriptor & half.hierarchy);
         Entry::Table { table, permissions }
     }
@@ -228,6 +232,7 @@ fn of_table(descriptor: Descriptor) -> Permissions {
 /// UXN and PXN, bits 54:53 of a leaf, and AP, bits 7:6, of which AP\[1\] allows instead of withholding.
 #[inline]
 fn of_leaf(descriptor: Descriptor) -> Permissions {
+    // spec: arm-xn, arm-ap
     let never = descriptor.bits() >> 53 & 0b11;
     let ap = (descriptor.bits() >> 6 & 0b11) ^ 0b01;
     #[expect(clippy::cast_possible_truncation, reason = "four bits are left")]
@@ -238,6 +243,7 @@ fn of_leaf(descriptor: Descriptor) -> Permissions {
 /// alone if the run is misprogrammed, which the architecture leaves open.
 #[inline]
 fn run_of(frame: PhysAddr, page_bits: u8, run: u8, addr: VirtAddr) -> (PhysAddr, u8) {
+    // spec: arm-contiguous
     let (low, count) = (u32::from(page_bits), u32::from(run));
     if frame.bits(low, count) == addr.bits(low, count) {
         (frame.align_down(low + count), page_bits + run)
@@ -305,9 +311,11 @@ impl Format for AArch64 {
     ) -> Entry<Permissions> {
         let descriptor = Descriptor::from_bits_retain(raw);
         let half = self.half_of(addr);
+        // spec: arm-invalid
         if !descriptor.contains(Descriptor::VALID) {
             return Entry::Invalid(Cause::Absent);
         }
+        // spec: arm-block
         match (level, descriptor.contains(Descriptor::TABLE)) {
             (0, true) => self.leaf(descriptor, level, addr, inherited),
             (_, true) => self.table(descriptor, half, inherited),
@@ -333,10 +341,12 @@ impl Format for AArch64 {
         access: Access,
     ) -> Result<u64, Cause> {
         let mut descriptor = Descriptor::from_bits_retain(raw);
+        // spec: arm-af
         if !descriptor.contains(Descriptor::AF) && !self.sets_access_flag() {
             return Err(Cause::AccessFlag);
         }
         self.permits(mapping.permissions, access)?;
+        // spec: arm-af-hardware, arm-dirty
         descriptor |= Descriptor::AF;
         if access.kind.writes() && self.is_clean(descriptor) {
             descriptor -= Descriptor::READ_ONLY;

@@ -19,16 +19,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use super::{
-    Entry, Extent, Format, LEVEL_SLOTS, MAX_LEVELS, Mapping, ReadWord, Root, Route, Shape,
-};
-use alloc::vec::Vec;
+mod description;
+
+pub use description::{Description, DescriptionError};
+
+use description::Bit;
+
+use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, VirtAddr, Width, low_mask,
+    RegisterId, RegisterInfo, VirtAddr, low_mask,
 };
-use thiserror::Error;
 
 /// Physical address of the topmost table.
 pub const PTBR: RegisterId = RegisterId(0);
@@ -36,238 +38,6 @@ pub const PTBR: RegisterId = RegisterId(0);
 pub const MODE: RegisterId = RegisterId(1);
 /// The address space, 0 to 65535.
 pub const ASID: RegisterId = RegisterId(2);
-
-/// A bit of an entry, or none.
-type Bit = Option<u8>;
-
-/// What a page table looks like: geometry, and where in an entry things are.
-///
-/// All bits but `frame` and `valid` are optional. Rights that have no bit are granted; without an accessed or
-/// dirty bit nothing is recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    entry: Width,
-    page_bits: u8,
-    index_bits: Vec<u8>,
-    frame: (u8, u8),
-    valid: Bit,
-    page: Bit,
-    read: Bit,
-    write: Bit,
-    execute: Bit,
-    user: Bit,
-    global: Bit,
-    accessed: Bit,
-    dirty: Bit,
-    flags_fault: bool,
-}
-
-/// Why a description is no format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
-pub enum DescriptionError {
-    /// A walk has one to six levels.
-    #[error("index_bits: {count} levels, expected 1 to 6")]
-    Levels {
-        /// How many were described.
-        count: usize,
-    },
-    /// Every level but the topmost may be any size, but none may be empty.
-    #[error("index_bits: a level of 0 bits, expected at least 1")]
-    EmptyLevel,
-    /// Offset and indices together are the virtual address.
-    #[error("page_bits and index_bits: {bits} bits of virtual address, expected at most 64")]
-    AddressBits {
-        /// How many were described.
-        bits: u32,
-    },
-    /// A field lies outside of the entry.
-    #[error("{field}: bit {bit}, expected less than {width}, the entry's width")]
-    OutsideEntry {
-        /// Which field.
-        field: &'static str,
-        /// Its highest bit.
-        bit: u32,
-        /// Bits in an entry.
-        width: u32,
-    },
-    /// Two fields claim the same bit.
-    #[error("{field}: bit {bit} belongs to another field already")]
-    Overlap {
-        /// The field that comes second.
-        field: &'static str,
-        /// The lowest bit shared.
-        bit: u32,
-    },
-    /// A frame number that is shifted out of 64 bits names no frame.
-    #[error("frame: {bits} bits of physical address, expected at most 64")]
-    FrameBits {
-        /// Frame number and page offset together.
-        bits: u32,
-    },
-    /// Something that cannot be left out.
-    #[error("{field}: missing")]
-    Missing {
-        /// Which field.
-        field: &'static str,
-    },
-}
-
-impl Description {
-    /// Entries of `entry` bytes; pages of 2^`page_bits` bytes; indices of so many bits, the topmost level
-    /// first. Where the frame number and the valid bit are is still to be said.
-    #[must_use]
-    pub fn new(entry: Width, page_bits: u8, index_bits: &[u8]) -> Self {
-        Self {
-            entry,
-            page_bits,
-            index_bits: index_bits.to_vec(),
-            frame: (0, 0),
-            valid: None,
-            page: None,
-            read: None,
-            write: None,
-            execute: None,
-            user: None,
-            global: None,
-            accessed: None,
-            dirty: None,
-            flags_fault: false,
-        }
-    }
-
-    /// The frame number: `count` bits from bit `low` on. In an entry above the last level it is the frame in
-    /// which the next table starts.
-    #[must_use]
-    pub fn frame(mut self, low: u8, count: u8) -> Self {
-        self.frame = (low, count);
-        self
-    }
-
-    /// The bit that says that the entry means anything.
-    #[must_use]
-    pub fn valid(mut self, bit: u8) -> Self {
-        self.valid = Some(bit);
-        self
-    }
-
-    /// The bit that makes an entry above the last level a page. Without it, only the last level has pages.
-    #[must_use]
-    pub fn superpage(mut self, bit: u8) -> Self {
-        self.page = Some(bit);
-        self
-    }
-
-    /// The bits that allow reading, writing and executing, in the entry of the page.
-    #[must_use]
-    pub fn rights(mut self, read: Option<u8>, write: Option<u8>, execute: Option<u8>) -> Self {
-        (self.read, self.write, self.execute) = (read, write, execute);
-        self
-    }
-
-    /// The bit that lets user mode at the page.
-    #[must_use]
-    pub fn user(mut self, bit: u8) -> Self {
-        self.user = Some(bit);
-        self
-    }
-
-    /// The bit of pages that are alike in every address space.
-    #[must_use]
-    pub fn global(mut self, bit: u8) -> Self {
-        self.global = Some(bit);
-        self
-    }
-
-    /// The bits that record an access and a write, set by hardware.
-    #[must_use]
-    pub fn recorded(mut self, accessed: Option<u8>, dirty: Option<u8>) -> Self {
-        (self.accessed, self.dirty, self.flags_fault) = (accessed, dirty, false);
-        self
-    }
-
-    /// The same bits where software sets them: an access that finds one clear faults.
-    #[must_use]
-    pub fn recorded_by_software(self, accessed: Option<u8>, dirty: Option<u8>) -> Self {
-        Self { flags_fault: true, ..self.recorded(accessed, dirty) }
-    }
-
-    /// Every single bit that is there, with its name.
-    fn bits(&self) -> impl Iterator<Item = (&'static str, u8)> {
-        let named = [
-            ("valid", self.valid),
-            ("superpage", self.page),
-            ("read", self.read),
-            ("write", self.write),
-            ("execute", self.execute),
-            ("user", self.user),
-            ("global", self.global),
-            ("accessed", self.accessed),
-            ("dirty", self.dirty),
-        ];
-        named.into_iter().filter_map(|(name, bit)| Some((name, bit?)))
-    }
-
-    fn address_bits(&self) -> u32 {
-        let indices: u32 = self.index_bits.iter().map(|&bits| u32::from(bits)).sum();
-        indices + u32::from(self.page_bits)
-    }
-
-    fn validate_geometry(&self) -> Result<(), DescriptionError> {
-        let count = self.index_bits.len();
-        if count == 0 || count > MAX_LEVELS {
-            return Err(DescriptionError::Levels { count });
-        }
-        if self.index_bits.contains(&0) {
-            return Err(DescriptionError::EmptyLevel);
-        }
-        match self.address_bits() {
-            bits @ 65.. => Err(DescriptionError::AddressBits { bits }),
-            _ => Ok(()),
-        }
-    }
-
-    fn validate_fields(&self) -> Result<(), DescriptionError> {
-        let width = self.entry as u32 * 8;
-        let (low, count) = (u32::from(self.frame.0), u32::from(self.frame.1));
-        let outside = |field, bit| DescriptionError::OutsideEntry { field, bit, width };
-        match () {
-            () if count == 0 => return Err(DescriptionError::Missing { field: "frame" }),
-            () if self.valid.is_none() => return Err(DescriptionError::Missing { field: "valid" }),
-            () if low + count > width => return Err(outside("frame", low + count - 1)),
-            () => {}
-        }
-        let bits = count + u32::from(self.page_bits);
-        if bits > 64 {
-            return Err(DescriptionError::FrameBits { bits });
-        }
-        let mut taken = low_mask(count) << low;
-        for (field, bit) in self.bits() {
-            let bit = u32::from(bit);
-            if bit >= width {
-                return Err(outside(field, bit));
-            }
-            if taken >> bit & 1 != 0 {
-                return Err(DescriptionError::Overlap { field, bit });
-            }
-            taken |= 1 << bit;
-        }
-        Ok(())
-    }
-
-    fn shape(&self) -> Shape {
-        let mut lows = [self.page_bits; LEVEL_SLOTS];
-        let mut low = self.page_bits;
-        for (level, end) in lows.iter_mut().skip(1).enumerate() {
-            low += self.index_bits.iter().rev().nth(level).copied().unwrap_or(0);
-            *end = low;
-        }
-        Shape::from_lows(self.entry, lows)
-    }
-
-    fn top_level(&self) -> u8 {
-        u8::try_from(self.index_bits.len()).unwrap_or(0).saturating_sub(1)
-    }
-}
 
 bitflags! {
     /// What a page allows.
@@ -472,6 +242,7 @@ impl Format for Described {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use emmu_core::Width;
     use std::string::ToString;
 
     fn two_levels() -> Description {

@@ -1,5 +1,6 @@
 //! RISC-V: Bare, Sv32, Sv39, Sv48 and Sv57 (Privileged Architecture, version 20240411, chapters "Supervisor-Level
-//! ISA", "Svnapot", "Svpbmt", "Svadu" and "Machine-Level ISA").
+//! ISA", "Svnapot", "Svpbmt", "Svadu" and "Machine-Level ISA"). Steps are those of "Virtual Address Translation
+//! Process" in texts where it has ten.
 //!
 //! ```text
 //! Sv39, Sv48, Sv57     63 | 62  61 | 60..54 | 53 ........ 10 | 9 8 | 7 6 5 4 3 2 1 0
@@ -101,6 +102,7 @@ impl Mode {
     }
 
     const fn shape(self) -> Shape {
+        // spec: riscv-sv32, riscv-sv48-sv57
         match self {
             Self::Sv32 => Shape::uniform(Width::B4, 12, 10, 2),
             _ => Shape::uniform(Width::B8, 12, 9, self.levels()),
@@ -227,6 +229,7 @@ impl RiscV {
     /// Without translation an address is physical: of 32 bits on RV32, and of 56 on RV64, above which there
     /// is nothing to access.
     fn physical(&self, addr: u64) -> Result<Route, Cause> {
+        // spec: riscv-bare
         let (bits, beyond) = match self.rv32 {
             true => (32, Cause::NonCanonical),
             false => (56, Cause::AddressSize),
@@ -265,6 +268,7 @@ impl RiscV {
     /// mstatus Register"). The CPU clears it on a return to less than machine mode.
     #[inline]
     fn effective_privilege(&self, access: Access) -> Privilege {
+        // spec: riscv-mprv
         let modified = access.kind != AccessKind::Fetch && self.mstatus.contains(Status::MPRV);
         match (self.mstatus & Status::MPP).bits() >> 11 {
             _ if !modified => access.privilege,
@@ -282,9 +286,10 @@ fn rights(pte: Pte) -> Permissions {
     Permissions::from_bits_truncate(pte.bits() as u8)
 }
 
-/// A leaf: its size and where it is. A misaligned superpage is a page fault (step 6, or 7 in later texts).
+/// A leaf: its size and where it is. A misaligned superpage is a page fault (step 5).
 #[inline]
 fn leaf(pte: Pte, frame: PhysAddr, bits: u8, inherited: Permissions) -> Entry<Permissions> {
+    // spec: riscv-5
     if frame.offset(bits.into()) != 0 {
         return Entry::Invalid(Cause::Misaligned);
     }
@@ -320,9 +325,11 @@ impl Format for RiscV {
     #[inline]
     fn route(&self, access: Access) -> Result<Route, Cause> {
         let privilege = self.effective_privilege(access);
+        // spec: riscv-bare
         if privilege == Privilege::Machine || self.derived.mode == Mode::Bare {
             return self.physical(access.addr.raw());
         }
+        // spec: riscv-sign
         if !self.derived.extent.has(access.addr) {
             return Err(Cause::NonCanonical);
         }
@@ -333,6 +340,7 @@ impl Format for RiscV {
     /// Steps 1 and 2: a is satp.PPN × PAGESIZE, i is LEVELS − 1.
     #[inline]
     fn root(&self, _: VirtAddr) -> Result<Root<Permissions>, Cause> {
+        // spec: riscv-1
         let Derived { table, top_level: level, .. } = self.derived;
         Ok(Root { table, level, permissions: Permissions::empty() })
     }
@@ -352,12 +360,14 @@ impl Format for RiscV {
     ) -> Entry<Permissions> {
         let pte = Pte::from_bits_retain(raw);
         // Step 3.
+        // spec: riscv-3
         if !pte.contains(Pte::V) {
             return Entry::Invalid(Cause::Absent);
         }
         // PPN, which has 22 bits in the 32-bit entries of Sv32.
         let addr = PhysAddr::new((raw & bit_range(53, 10)) << 2);
         // Step 4: a pointer, in which D, A, U, N and PBMT are reserved, and W without R by step 3.
+        // spec: riscv-4
         if !pte.intersects(Pte::R | Pte::X) {
             let reserved = Pte::W | Pte::D | Pte::A | Pte::U | Pte::N | Pte::PBMT;
             if pte.intersects(self.derived.reserved | reserved) {
@@ -369,11 +379,13 @@ impl Format for RiscV {
             };
         }
         // Step 3 for a leaf. PBMT 3 is reserved with or without Svpbmt.
+        // spec: riscv-3, riscv-svpbmt
         let write_only = pte & (Pte::R | Pte::W) == Pte::W;
         if write_only || pte.intersects(self.derived.reserved) || pte.contains(Pte::PBMT) {
             return Entry::Invalid(Cause::Reserved);
         }
         // "Svnapot": only 64 KiB, at level 0 and with ppn[3:0] = 1000, is defined.
+        // spec: riscv-svnapot
         if pte.contains(Pte::N) {
             return match (level, addr.bits(12, 4)) {
                 (0, 0b1000) => leaf(pte, addr.align_down(16), 16, inherited),
@@ -383,16 +395,18 @@ impl Format for RiscV {
         leaf(pte, addr, self.derived.shape.page_bits(level), inherited)
     }
 
-    /// Step 5 (in older texts 5 and 6), with SUM and MXR as mstatus has them now.
+    /// Steps 6 and 8, with SUM and MXR as mstatus has them now.
     #[inline]
     fn permits(&self, permissions: Permissions, access: Access) -> Result<(), Cause> {
         let is_fetch = access.kind == AccessKind::Fetch;
+        // spec: riscv-6
         let privileged = match (access.privilege, permissions.contains(Permissions::U)) {
             (Privilege::User, user_page) => user_page,
             (_, false) => true,
             // SUM lets the supervisor at user data, never at user code.
             (_, true) => self.mstatus.contains(Status::SUM) && !is_fetch,
         };
+        // spec: riscv-8
         let needed = match access.kind {
             AccessKind::Fetch => Permissions::X,
             AccessKind::Load => Permissions::R,
@@ -414,6 +428,7 @@ impl Format for RiscV {
         access: Access,
     ) -> Result<u64, Cause> {
         self.permits(mapping.permissions, access)?;
+        // spec: riscv-9-svade, riscv-9-svadu
         let needed = if access.kind.writes() { Pte::A | Pte::D } else { Pte::A };
         let pte = Pte::from_bits_retain(raw);
         if pte.contains(needed) || self.menvcfg.contains(EnvConfig::ADUE) {

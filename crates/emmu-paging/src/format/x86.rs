@@ -82,6 +82,7 @@ enum Mode {
 
 impl Mode {
     const fn of(cr0: Cr0, cr4: Cr4, efer: Efer) -> Self {
+        // spec: x86-modes
         match (cr4.contains(Cr4::PAE), efer.contains(Efer::LMA), cr4.contains(Cr4::LA57)) {
             _ if !cr0.contains(Cr0::PG) => Self::Off,
             (false, ..) => Self::Bits32,
@@ -92,6 +93,7 @@ impl Mode {
     }
 
     const fn shape(self) -> Shape {
+        // spec: x86-modes, x86-cr3
         match self {
             Self::Bits32 | Self::Off => Shape::uniform(Width::B4, 12, 10, 2),
             // The PDPTEs of PAE paging are registers; the walk has the two levels below them.
@@ -231,6 +233,7 @@ impl X86 {
     /// Whether the address is one at all; with 64-bit linear addresses every byte of data must be canonical
     /// before any is translated (SDM Vol. 1, 3.3.7.1). Of a fetch only the first byte is known to be wanted.
     fn has_all(&self, access: Access) -> bool {
+        // spec: x86-canonical
         let last = access.addr.wrapping_add(u64::from(access.size).saturating_sub(1));
         let Derived { mode, extent, .. } = self.derived;
         let whole = mode.is_ia32e() && access.kind != AccessKind::Fetch;
@@ -246,6 +249,7 @@ impl X86 {
     /// The first table that the walk reads, or why there is none.
     #[inline]
     fn first_table(&self, addr: VirtAddr) -> Result<PhysAddr, Cause> {
+        // spec: x86-cr3, x86-pae
         let root = match self.derived.mode {
             Mode::Pae => {
                 let index = usize::try_from(addr.bits(30, 2)).unwrap_or(0);
@@ -262,6 +266,7 @@ impl X86 {
 
     /// The bit that makes a present entry of this level map a page.
     fn page_bit(&self, mode: Mode, level: u8) -> Pte {
+        // spec: x86-page, x86-32bit
         match (mode, level) {
             (_, 0) => Pte::P,
             (Mode::Off | Mode::Bits32, _) if !self.cr4.contains(Cr4::PSE) => Pte::empty(),
@@ -272,6 +277,7 @@ impl X86 {
 
     /// The bits of a present entry that must be zero (SDM 5.3–5.5, "reserved").
     fn reserved(&self, mode: Mode, level: u8, is_page: bool) -> u64 {
+        // spec: x86-reserved
         let xd = if self.efer.contains(Efer::NXE) { 0 } else { Pte::XD.bits() };
         let wide = xd | self.reserved_phys();
         match (mode, level, is_page) {
@@ -295,6 +301,7 @@ impl X86 {
 
     #[inline]
     fn frame(&self, raw: u64, bits: u8) -> PhysAddr {
+        // spec: x86-page, x86-32bit
         let address = bit_range(51, 12) & !low_mask(bits.into());
         let high = match (self.derived.mode, bits) {
             (Mode::Off | Mode::Bits32, 22) => (raw & bit_range(20, 13)) << (32 - 13),
@@ -305,6 +312,7 @@ impl X86 {
 
     #[inline]
     fn page(&self, pte: Pte, bits: u8, permissions: Permissions) -> Entry<Permissions> {
+        // spec: x86-memory-type
         let pat = if bits == 12 { PAT_SMALL } else { Pte::PAT_LARGE };
         let flag = |bit, value| if pte.contains(bit) { value } else { 0 };
         Entry::Leaf(Mapping {
@@ -321,6 +329,7 @@ impl X86 {
 /// R/W and U/S are the AND of all entries, XD the OR (SDM 5.6.1).
 #[inline]
 fn combine(pte: Pte, inherited: Permissions) -> Permissions {
+    // spec: x86-user, x86-wp, x86-xd
     let mut own = Permissions::XD;
     own.set(Permissions::RW, pte.contains(Pte::RW));
     own.set(Permissions::US, pte.contains(Pte::US));
@@ -336,6 +345,7 @@ fn key(pte: Pte) -> Permissions {
 
 /// An implicit access of the processor is a supervisor access at any CPL (SDM Vol. 3A, 5.6.1).
 fn effective(access: Access) -> Access {
+    // spec: x86-implicit
     match access.flags.contains(AccessFlags::IMPLICIT) {
         true => access.with_privilege(Privilege::Supervisor),
         false => access,
@@ -399,12 +409,14 @@ impl Format for X86 {
         inherited: Permissions,
     ) -> Entry<Permissions> {
         let pte = Pte::from_bits_retain(raw);
+        // spec: x86-present
         if !pte.contains(Pte::P) {
             return Entry::Invalid(Cause::Absent);
         }
         let kinds = &self.derived.entries[slot(level)];
         let is_page = pte.intersects(kinds.page);
         let reserved = if is_page { kinds.reserved_in_page } else { kinds.reserved_in_table };
+        // spec: x86-reserved
         if raw & reserved != 0 {
             return Entry::Invalid(Cause::Reserved);
         }
@@ -440,6 +452,7 @@ impl Format for X86 {
         access: Access,
     ) -> Result<u64, Cause> {
         self.permits(mapping.permissions, access)?;
+        // spec: x86-accessed, x86-dirty
         let set = if access.kind.writes() { Pte::A | Pte::D } else { Pte::A };
         Ok(raw | set.bits())
     }
@@ -447,6 +460,7 @@ impl Format for X86 {
     /// The accessed flag is set in every entry that a translation used (SDM 5.8).
     #[inline]
     fn pass(&self, raw: u64) -> u64 {
+        // spec: x86-accessed
         raw | Pte::A.bits()
     }
 }

@@ -57,6 +57,7 @@ impl FaultStatus {
     /// The status code (Arm ARM, ESR_EL1, "ISS encoding for an exception from a Data Abort").
     #[must_use]
     pub const fn code(self, level: u8) -> u64 {
+        // spec: arm-fault-code
         let level = level as u64;
         match self {
             Self::AddressSize => level,
@@ -86,8 +87,10 @@ impl AArch64 {
     /// The abort that a fault becomes. A fault that no descriptor decided is reported at level 0.
     #[must_use]
     pub fn exception(&self, fault: &Fault) -> AArch64Exception {
+        // spec: arm-cause
         let level = fault.entry.map_or(0, |entry| 3_u8.saturating_sub(entry.level));
         let status = FaultStatus::of(fault.cause, fault.entry.is_some());
+        // spec: arm-fault-code
         let esr = class(fault.access) << 26
             | INSTRUCTION_LENGTH
             | write_not_read(fault) << 6
@@ -111,6 +114,7 @@ const fn class(access: Access) -> u64 {
 
 /// WnR: an atomic access reports a write only if a read would not have faulted.
 fn write_not_read(fault: &Fault) -> u64 {
+    // spec: arm-wnr
     let write = match fault.access.kind {
         AccessKind::Store => true,
         AccessKind::Amo => fault.cause == Cause::ReadOnly,

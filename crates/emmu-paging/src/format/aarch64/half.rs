@@ -14,6 +14,7 @@ pub(super) enum Granule {
 
 impl Granule {
     pub(super) const fn page_bits(self) -> u8 {
+        // spec: arm-granule
         match self {
             Self::K4 => 12,
             Self::K16 => 14,
@@ -36,6 +37,7 @@ impl Granule {
 
     /// Whether a block may stand at this level (D8.3.1, "Table descriptors, Block descriptors").
     pub(super) const fn has_blocks(self, level: u8) -> bool {
+        // spec: arm-block
         match self {
             Self::K4 => matches!(level, 1 | 2),
             Self::K16 | Self::K64 => level == 1,
@@ -44,6 +46,7 @@ impl Granule {
 
     /// Log2 of the descriptors that a contiguous run has (D8.7.1, "The Contiguous bit").
     pub(super) const fn contiguous_bits(self, level: u8) -> u8 {
+        // spec: arm-contiguous
         match (self, level) {
             (Self::K4, _) => 4,
             (Self::K16, 0) => 7,
@@ -120,10 +123,12 @@ struct Control {
 impl Control {
     /// Whether TxSZ is in range: from 16, as addresses have 48 bits.
     const fn exists(self) -> bool {
+        // spec: arm-txsz
         16 <= self.txsz && self.txsz <= self.granule.max_txsz()
     }
 
     const fn levels(self) -> u8 {
+        // spec: arm-start
         (64 - self.txsz - self.granule.page_bits()).div_ceil(self.granule.stride())
     }
 
@@ -135,6 +140,7 @@ impl Control {
 
     /// Bits from the top (below a tag) down to the size of the half must all equal bit 55.
     const fn extent(self) -> Extent {
+        // spec: arm-range, arm-tbi
         let top = if self.ignores_top_byte { 55 } else { 63 };
         Extent::halves(bit_range(top, 64 - self.txsz as u32))
     }
@@ -175,6 +181,7 @@ impl Half {
         Self {
             granule: control.granule,
             tag: if control.ignores_top_byte { bit_range(63, 56) } else { 0 },
+            // spec: arm-hpd
             hierarchy: if control.no_hierarchy {
                 Descriptor::empty()
             } else {
@@ -192,6 +199,7 @@ impl Half {
     /// The address without its tag, which is as if it were the sign extension: what caches go by.
     #[inline]
     pub(super) const fn untagged(&self, addr: VirtAddr) -> VirtAddr {
+        // spec: arm-tbi
         let upper = addr.bits(55, 1) == 1;
         let tag = if upper { self.tag } else { 0 };
         VirtAddr::new(addr.raw() & !self.tag | tag)
@@ -200,6 +208,7 @@ impl Half {
     /// The address with the MMU off: without its tag it must fit the 48 bits that are implemented
     /// (`AArch64.S1DisabledOutput`).
     pub(super) fn physical(&self, addr: VirtAddr) -> Result<PhysAddr, Cause> {
+        // spec: arm-disabled
         let addr = addr.raw() & !self.tag;
         if addr >> 48 == 0 { Ok(PhysAddr::new(addr)) } else { Err(Cause::AddressSize) }
     }
@@ -210,7 +219,9 @@ impl Tables {
         let (shape, top_level) = (control.shape(), control.levels() - 1);
         let table = first_table(ttbr, &shape, top_level);
         let first = match () {
+            // spec: arm-epd
             () if control.walk_disabled => Err(Cause::WalkDisabled),
+            // spec: arm-address-size
             () if table.block(output_bits) != 0 => Err(Cause::AddressSize),
             () => Ok(table),
         };
@@ -220,6 +231,7 @@ impl Tables {
 
 /// TTBRn_EL1.BADDR, aligned to the size of the first table.
 const fn first_table(ttbr: u64, shape: &Shape, level: u8) -> PhysAddr {
+    // spec: arm-start
     let index_bits = shape.table_bits(level) - shape.page_bits(level);
     PhysAddr::new(ttbr & bit_range(47, 0)).align_down(index_bits as u32 + 3)
 }

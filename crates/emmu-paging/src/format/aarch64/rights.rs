@@ -28,6 +28,7 @@ impl AArch64 {
 
     #[inline]
     fn at_el0(&self, withheld: Permissions) -> Rights {
+        // spec: arm-ap, arm-xn, arm-wxn
         let read = !withheld.contains(Permissions::NO_EL0);
         let write = read && !withheld.contains(Permissions::READ_ONLY);
         let never = withheld.contains(Permissions::UXN) || write && self.wxn();
@@ -40,7 +41,9 @@ impl AArch64 {
     fn at_el1(&self, withheld: Permissions) -> Rights {
         let write = !withheld.contains(Permissions::READ_ONLY);
         let el0 = !withheld.contains(Permissions::NO_EL0);
+        // spec: arm-ap, arm-xn, arm-wxn
         let never = withheld.contains(Permissions::PXN) || el0 && write || write && self.wxn();
+        // spec: arm-pan
         let kept = !(self.pan && el0);
         Rights { read: kept, write: kept && write, execute: !never }
     }

@@ -10,6 +10,7 @@ impl RiscV {
     /// refuses is an access fault of the access's own type ("Virtual Address Translation Process", 2–3 and 9).
     #[must_use]
     pub fn exception(&self, fault: &Fault) -> RiscVException {
+        // spec: riscv-cause
         let access_fault =
             matches!(fault.cause, Cause::Bus(_) | Cause::Protection | Cause::AddressSize);
         let cause = match (access_fault, fault.access.kind) {

@@ -85,6 +85,7 @@ impl Pmp {
             if !new.contains(PmpConfig::R) {
                 new -= PmpConfig::W;
             }
+            // spec: riscv-pmp-lock
             if self.implemented && !config.contains(PmpConfig::L) {
                 *config = new;
             }
@@ -98,6 +99,7 @@ impl Pmp {
 
     /// Ignored if the entry is locked, or is the lower end of a locked TOR entry.
     pub(super) fn write_addr(&mut self, index: usize, value: u64, bits: u32) {
+        // spec: riscv-pmp-lock
         let locked = |config: PmpConfig| config.contains(PmpConfig::L);
         let next = self.configs.get(index + 1).copied().unwrap_or_default();
         let next_locks = locked(next) && matching(next) == PmpConfig::TOR;
@@ -137,7 +139,9 @@ impl Pmp {
     ) -> Result<u64, Cause> {
         let first = addr.raw();
         let last = first.saturating_add(len.saturating_sub(1));
+        // spec: riscv-pmp-priority
         let decides = self.regions.iter().position(|region| region.overlaps(first, last));
+        // spec: riscv-pmp-none, riscv-pmp-lock
         let granted = match decides {
             None => privilege == Privilege::Machine,
             Some(entry) => {
@@ -173,6 +177,7 @@ fn allows(config: PmpConfig, kind: AccessKind) -> bool {
 
 /// The region of an entry whose `pmpaddr` is `addr` and that of the entry before is `below`.
 fn region(matching: PmpConfig, below: u64, addr: u64) -> Region {
+    // spec: riscv-pmp-match
     match matching {
         PmpConfig::TOR if below < addr => Region { first: below << 2, last: (addr << 2) - 1 },
         PmpConfig::NA4 => Region { first: addr << 2, last: addr << 2 | 3 },
@@ -206,6 +211,7 @@ mod tests {
         pmp.grants(PhysAddr::new(addr), len, AccessKind::Load, S)
     }
 
+    // spec: riscv-pmp-match
     #[test]
     fn a_napot_entry_matches_its_power_of_two() {
         let pmp = pmp(&[(PmpConfig::NAPOT | PmpConfig::R, 0x8000_0000 >> 2 | 0x1ff)]);
@@ -215,6 +221,7 @@ mod tests {
         assert_eq!(load(&pmp, 0x7fff_ffff, 1), Err(Cause::Protection));
     }
 
+    // spec: riscv-pmp-match
     #[test]
     fn a_napot_entry_of_ones_matches_everything() {
         let pmp = pmp(&[(PmpConfig::NAPOT | PmpConfig::R, low_mask(54))]);
@@ -222,6 +229,7 @@ mod tests {
         assert!(load(&pmp, (1 << 56) - 8, 8).is_ok());
     }
 
+    // spec: riscv-pmp-match
     #[test]
     fn tor_reaches_from_the_entry_before() {
         let pmp =
@@ -231,6 +239,7 @@ mod tests {
         assert_eq!(load(&pmp, 0x3000, 4), Err(Cause::Protection));
     }
 
+    // spec: riscv-pmp-match, riscv-pmp-priority
     #[test]
     fn the_lowest_numbered_match_decides_and_must_match_every_byte() {
         let all = (PmpConfig::NAPOT | PmpConfig::R, low_mask(54));
@@ -241,6 +250,7 @@ mod tests {
         assert!(load(&pmp, 0x2004, 4).is_ok());
     }
 
+    // spec: riscv-pmp-lock, riscv-pmp-none
     #[test]
     fn machine_mode_heeds_locked_entries_only() {
         let machine =
@@ -251,6 +261,7 @@ mod tests {
         assert_eq!(load(&pmp(&[]), 0x2000, 4), Err(Cause::Protection));
     }
 
+    // spec: riscv-pmp-lock
     #[test]
     fn a_locked_entry_and_the_lower_end_of_a_locked_range_cannot_be_written() {
         let locked = PmpConfig::TOR | PmpConfig::L | PmpConfig::R;

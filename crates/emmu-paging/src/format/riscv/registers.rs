@@ -171,6 +171,7 @@ impl RiscV {
     /// `satp.MODE` is WARL: a write of an unsupported mode has no effect at all ("Supervisor Address
     /// Translation and Protection (satp) Register").
     pub(super) fn write_satp(&mut self, value: u64) {
+        // spec: riscv-warl
         let value = if self.rv32 { value & Width::B4.mask() } else { value };
         if self.mode_of(value).is_some() {
             self.satp = value;

@@ -11,6 +11,7 @@ impl X86 {
     /// bus is a machine check and no page fault; all else is #PF with the error code of SDM 5.7.
     #[must_use]
     pub fn exception(&self, fault: &Fault) -> X86Exception {
+        // spec: x86-canonical, x86-machine-check
         match fault.cause {
             Cause::NonCanonical if is_stack_operand(fault.access) => X86Exception::StackFault,
             Cause::NonCanonical => X86Exception::GeneralProtection,
@@ -23,6 +24,7 @@ impl X86 {
     }
 
     fn error_code(&self, access: Access, cause: Cause) -> PageFaultCode {
+        // spec: x86-error-code
         let mut code = PageFaultCode::empty();
         let fetch_told = self.cr4.contains(Cr4::SMEP)
             || self.efer.contains(Efer::NXE) && self.cr4.contains(Cr4::PAE);

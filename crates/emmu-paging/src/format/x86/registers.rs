@@ -155,6 +155,7 @@ impl X86 {
         value: u64,
         read: ReadWord<'_>,
     ) -> Result<Option<Invalidate>, RegisterError> {
+        // spec: x86-registers, x86-invalidate
         let refuse = |what| Err(RegisterError::Reserved { name: "cr0", value, what });
         let cr0 = Cr0::from_bits_truncate(value);
         if value >> 32 != 0 {
@@ -187,6 +188,7 @@ impl X86 {
         value: u64,
         read: ReadWord<'_>,
     ) -> Result<Option<Invalidate>, RegisterError> {
+        // spec: x86-registers, x86-invalidate
         let pcids = self.cr4.contains(Cr4::PCIDE);
         let root = if pcids { value & !CR3_NO_FLUSH } else { value };
         let limit = if self.derived.mode.is_ia32e() { self.max_phys_bits } else { 32 };
@@ -210,6 +212,7 @@ impl X86 {
         value: u64,
         read: ReadWord<'_>,
     ) -> Result<Option<Invalidate>, RegisterError> {
+        // spec: x86-registers, x86-invalidate
         let refuse = |what| Err(RegisterError::Reserved { name: "cr4", value, what });
         for (bit, what) in NOT_MODELLED {
             if value >> bit & 1 != 0 {
@@ -237,6 +240,7 @@ impl X86 {
 
     /// WRMSR to IA32_EFER. LMA is not writable; LME cannot change while paging is on.
     fn write_efer(&mut self, value: u64) -> Result<Option<Invalidate>, RegisterError> {
+        // spec: x86-registers
         let lma = self.efer & Efer::LMA;
         let efer = (Efer::from_bits_truncate(value) - Efer::LMA) | lma;
         if self.cr0.contains(Cr0::PG) && (self.efer ^ efer).contains(Efer::LME) {
@@ -257,6 +261,7 @@ impl X86 {
         cr3: u64,
         read: ReadWord<'_>,
     ) -> Result<[u64; 4], RegisterError> {
+        // spec: x86-pae
         if mode != Mode::Pae {
             return Ok(self.pdptes);
         }

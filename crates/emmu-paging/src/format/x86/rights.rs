@@ -7,6 +7,7 @@ impl X86 {
     /// Protection keys restrict data accesses to user pages, by either privilege (SDM 5.6.2).
     #[inline]
     pub(super) fn key_permits(&self, permissions: Permissions, access: Access) -> bool {
+        // spec: x86-pkru
         let applies = self.cr4.contains(Cr4::PKE)
             && self.derived.mode.is_ia32e()
             && permissions.contains(Permissions::US)
@@ -20,6 +21,7 @@ impl X86 {
     /// The rights of user accesses (SDM 5.6.1, "For accesses in user mode").
     #[inline]
     pub(super) fn user_may(permissions: Permissions, kind: AccessKind) -> bool {
+        // spec: x86-user, x86-xd
         permissions.contains(Permissions::US)
             && match kind {
                 AccessKind::Fetch => !permissions.contains(Permissions::XD),
@@ -32,14 +34,17 @@ impl X86 {
     #[inline]
     pub(super) fn supervisor_may(&self, permissions: Permissions, access: Access) -> bool {
         let user_page = permissions.contains(Permissions::US);
+        // spec: x86-smap, x86-implicit
         let guarded = user_page && self.cr4.contains(Cr4::SMAP);
         let lifted = self.ac && !access.flags.contains(AccessFlags::IMPLICIT);
         match access.kind {
             AccessKind::Fetch => {
+                // spec: x86-smep, x86-xd
                 let guarded = user_page && self.cr4.contains(Cr4::SMEP);
                 !guarded && !permissions.contains(Permissions::XD)
             }
             AccessKind::Load => !guarded || lifted,
+            // spec: x86-wp
             AccessKind::Store | AccessKind::Amo => {
                 (!guarded || lifted)
                     && (permissions.contains(Permissions::RW) || !self.cr0.contains(Cr0::WP))
