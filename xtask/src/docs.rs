@@ -41,7 +41,7 @@ impl fmt::Display for Violation {
 /// Every broken link, and every page of the book that its summary leaves out.
 pub(crate) fn check(root: &Path) -> Result<Vec<Violation>, Error> {
     let mut violations = Vec::new();
-    let files = markdown_files(root)?;
+    let files = files_below(root, Path::new(""), is_markdown)?;
     for file in &files {
         violations.extend(check_links(root, file)?);
     }
@@ -113,14 +113,19 @@ fn check_summary(root: &Path, files: &[PathBuf]) -> Result<Vec<Violation>, Error
     Ok(lost.map(|page| Violation::NotInSummary { file: page.clone() }).collect())
 }
 
-/// All Markdown files of the repository, relative to it, in order.
-fn markdown_files(root: &Path) -> Result<Vec<PathBuf>, Error> {
+/// The files below a directory that are wanted, relative to the repository, in order. What is hidden or built is
+/// passed over.
+pub(crate) fn files_below(
+    root: &Path,
+    directory: &Path,
+    wanted: impl Fn(&Path) -> bool,
+) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
-    let mut open = vec![PathBuf::new()];
+    let mut open = vec![directory.to_path_buf()];
     while let Some(directory) = open.pop() {
         let (directories, others) = entries(root, &directory)?;
         open.extend(directories.into_iter().filter(|path| !is_foreign(path)));
-        files.extend(others.into_iter().filter(|path| is_markdown(path)));
+        files.extend(others.into_iter().filter(|path| wanted(path)));
     }
     files.sort();
     Ok(files)

@@ -9,6 +9,7 @@ mod markdown;
 mod no_std;
 mod process;
 mod readme;
+mod spec_map;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +38,12 @@ enum Rule {
         #[arg(long, default_value_t = 10)]
         seconds: u32,
     },
+    /// Writes the book's spec map: manual step, code, test
+    SpecMap {
+        /// Write nothing; fail if the page is out of date
+        #[arg(long)]
+        check: bool,
+    },
     /// Prints the cargo and emmu commands that the README shows, one a line
     ReadmeCommands,
 }
@@ -60,6 +67,8 @@ fn run(rule: &Rule) -> Result<bool, Error> {
         Rule::DocsCheck => report("docs-check", &docs::check(&root)?),
         Rule::NoStd => no_std::build(&root)?,
         Rule::FuzzSmoke { seconds } => fuzz::smoke(&root, *seconds)?,
+        Rule::SpecMap { check: true } => report("spec-map", &spec_map::check(&root)?),
+        Rule::SpecMap { check: false } => report("spec-map", &spec_map::write(&root)?),
         Rule::ReadmeCommands => {
             readme::commands(&root)?.iter().for_each(|command| println!("{command}"));
             true

@@ -221,6 +221,7 @@ impl<P> Mapping<P> {
     #[must_use]
     #[inline]
     pub const fn phys(&self, addr: VirtAddr) -> PhysAddr {
+        // spec: riscv-10, x86-page
         PhysAddr::new(self.frame.raw() | addr.raw() & self.within())
     }
 

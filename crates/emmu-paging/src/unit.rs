@@ -388,6 +388,7 @@ fn guarded<F: Format>(
     kind: AccessKind,
     visit: impl FnOnce() -> Result<u64, BusError>,
 ) -> Result<u64, Refusal> {
+    // spec: riscv-2, riscv-9-check, riscv-pmp-walk
     let EntryAddr { level, addr, width } = entry;
     format
         .grants(addr, width.bytes(), kind, Privilege::Supervisor)

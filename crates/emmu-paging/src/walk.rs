@@ -157,6 +157,7 @@ impl<P: Copy> Walk<P> {
         (trail.raws[slot(level)], trail.tables[slot(level)]) = (raw, table);
         match format.decode(raw, level, self.access.addr, table.permissions) {
             Entry::Invalid(cause) => Step::Fault(cause),
+            // spec: riscv-4
             Entry::Table { .. } if level == 0 => Step::Fault(Cause::Reserved),
             Entry::Table { table, permissions } => {
                 self.passed |= format.pass(raw) != raw;
@@ -175,6 +176,7 @@ impl<P: Copy> Walk<P> {
         held: u64,
         trail: &mut Trail<P>,
     ) -> Step<P> {
+        // spec: riscv-9-compare
         match self.arrival {
             Some(arrival) if held == trail.raws[slot(arrival.level)] => {
                 self.update_below(format, arrival.level, arrival, trail)
@@ -213,6 +215,7 @@ impl<P: Copy> Walk<P> {
         level: u8,
         table: PhysAddr,
     ) -> EntryAddr {
+        // spec: riscv-2, x86-cr3
         let addr = self.access.addr;
         let shape = format.shape(addr);
         EntryAddr { level, addr: shape.entry_addr(table, level, addr), width: shape.entry() }

@@ -79,6 +79,7 @@ fn long_mode() -> Machine<X86> {
     machine
 }
 
+// spec: x86-registers
 #[test]
 fn paging_needs_protection_and_long_mode_needs_pae() {
     let mut machine = Machine::new(X86::new(40));
@@ -90,6 +91,7 @@ fn paging_needs_protection_and_long_mode_needs_pae() {
     assert_eq!(machine.read(EFER), LME | 1 << 10, "LMA tells of it");
 }
 
+// spec: x86-registers
 #[test]
 fn in_long_mode_pae_la57_and_lme_stay() {
     let mut machine = long_mode();
@@ -98,6 +100,7 @@ fn in_long_mode_pae_la57_and_lme_stay() {
     assert!(machine.refuses(EFER, 0));
 }
 
+// spec: x86-registers
 #[test]
 fn pcids_are_switched_on_in_long_mode_and_with_pcid_0() {
     let mut machine = Machine::new(X86::new(40));
@@ -110,6 +113,7 @@ fn pcids_are_switched_on_in_long_mode_and_with_pcid_0() {
     assert!(machine.refuses(CR0, 1), "paging stays on while PCIDE is set");
 }
 
+// spec: x86-registers
 #[test]
 fn cr3_has_no_more_bits_than_physical_addresses() {
     assert!(long_mode().refuses(CR3, 1 << 40));
@@ -125,6 +129,7 @@ fn what_is_not_modelled_is_said() {
     assert!(refused.to_string().contains("not modelled: TCR_EL1.DS"), "{refused}");
 }
 
+// spec: x86-invalidate
 #[test]
 fn a_load_of_cr3_forgets_all_but_global_pages() {
     let mut machine = long_mode();
@@ -132,6 +137,7 @@ fn a_load_of_cr3_forgets_all_but_global_pages() {
     assert!(machine.hits(0x1000) && !machine.hits(0x2000));
 }
 
+// spec: x86-invalidate
 #[test]
 fn a_change_of_cr4_pge_forgets_global_pages_too() {
     let mut machine = long_mode();
@@ -139,6 +145,7 @@ fn a_change_of_cr4_pge_forgets_global_pages_too() {
     assert!(!machine.hits(0x1000) && !machine.hits(0x2000));
 }
 
+// spec: x86-invalidate
 #[test]
 fn with_pcids_a_load_of_cr3_forgets_its_own_unless_bit_63_says_no() {
     let mut machine = long_mode();
@@ -154,6 +161,7 @@ fn with_pcids_a_load_of_cr3_forgets_its_own_unless_bit_63_says_no() {
     assert!(!machine.hits(0x2000));
 }
 
+// spec: x86-pae
 #[test]
 fn pae_loads_and_checks_its_four_entries_with_cr3() {
     let mut machine = Machine::new(X86::new(40));
@@ -169,6 +177,7 @@ fn pae_loads_and_checks_its_four_entries_with_cr3() {
     assert!(matches!(machine.write(CR3, 0x7000_0000), Err(RegisterError::Bus { .. })));
 }
 
+// spec: riscv-warl
 #[test]
 fn an_unsupported_satp_mode_changes_nothing() {
     let mut machine = Machine::new(RiscV::rv64());
