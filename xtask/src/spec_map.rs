@@ -248,4 +248,9 @@ mod tests {
         let list = format!("{LIST}[[manual.step]]{step}");
         assert_eq!(verdict(&list, CODE, TEST), ["docs/spec-map.toml: two steps have the id m-1"]);
     }
+
+    #[test]
+    fn the_real_map_is_in_order() {
+        assert_eq!(check(&workspace::root()).unwrap(), []);
+    }
 }
