@@ -178,6 +178,23 @@ fn address_bits_within_a_larger_page_are_reserved_but_for_pat() {
     }
 }
 
+// spec: x86-reserved, x86-32bit
+#[test]
+fn of_a_4_mib_page_bit_21_and_address_bits_from_maxphyaddr_on_are_reserved() {
+    let outcome = |max_phys_bits, bit: u64| {
+        Machine::new(X86::new(max_phys_bits))
+            .with(ROOT, 1 << bit | (USER | Pte::PS).bits())
+            .having(CR4, Cr4::PSE.bits())
+            .having(CR3, ROOT)
+            .having(CR0, (Cr0::PE | Cr0::PG).bits())
+            .outcome(load(0))
+    };
+    assert_eq!(outcome(40, 21), Err(Cause::Reserved));
+    assert_eq!(outcome(40, 20), Ok(1 << 39));
+    assert_eq!(outcome(36, 16), Ok(1 << 35));
+    assert_eq!(outcome(36, 17), Err(Cause::Reserved));
+}
+
 // spec: x86-reserved
 #[test]
 fn no_page_is_larger_than_1_gib() {
@@ -301,7 +318,9 @@ fn the_error_code_tells_present_write_user_and_fetch() {
 
 // spec: x86-error-code
 #[test]
-fn a_fetch_is_told_only_with_nxe_or_smep() {
+fn a_fetch_is_told_only_with_nxe_and_pae_or_smep() {
+    let mut machine = processor(Cr4::empty(), Efer::NXE);
+    assert_eq!(code(&mut machine, fetch(VA)), PageFaultCode::empty());
     let mut machine = page(USER - Pte::P).having(EFER, Efer::LME.bits());
     assert_eq!(code(&mut machine, fetch(VA)), PageFaultCode::empty());
     let mut machine = machine.having(CR4, (Cr4::PAE | Cr4::SMEP).bits());
