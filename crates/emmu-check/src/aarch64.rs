@@ -1,67 +1,83 @@
-//! AArch64 vectors on [`AArch64`] units.
+//! AArch64 on [`AArch64`] units.
 
-use crate::{Units, bus::VectorBus, translate};
-use emmu_core::{Fault as Refused, RegisterError, TranslationUnit};
+use crate::architecture::{Architecture, Run, passes};
+use emmu_core::{Access, Bus, Fault, RegisterError, TranslationUnit, VirtAddr};
 use emmu_oracle::{
-    aarch64::FaultKind,
+    aarch64::{Fault as Taken, FaultKind, Registers},
     reference::SparseMemory,
-    vectors::{AArch64Fault, AArch64Registers, Answer, Fault, Operation},
 };
 use emmu_paging::{
     AArch64, Paging,
-    format::aarch64::{FaultStatus, MAIR_EL1, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1},
+    format::aarch64::{FaultStatus, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1},
 };
 
-pub(crate) fn perform(
-    units: &Units,
-    registers: &AArch64Registers,
-    operation: Operation,
-    memory: &mut SparseMemory,
-) -> Result<Answer, Answer> {
-    let Operation::Access { access, pan, .. } = operation else {
-        return Err(Answer::NotModelled("CR3 outside of x86".to_owned()));
-    };
-    let mut unit = units.unit(AArch64::new())?;
-    let mut bus = VectorBus(memory);
-    switch_on(&mut unit, registers, pan, &mut bus)
-        .map_err(|error| Answer::NotModelled(error.to_string()))?;
-    let answer = translate(&mut unit, access, &mut bus);
-    Ok(answer.unwrap_or_else(|fault| Answer::Fault(abort(unit.format(), &fault))))
-}
+impl Architecture for Registers {
+    type Format = AArch64;
 
-fn switch_on(
-    unit: &mut Paging<AArch64>,
-    registers: &AArch64Registers,
-    pan: bool,
-    bus: &mut VectorBus<'_>,
-) -> Result<(), RegisterError> {
-    for (id, value) in [
-        (TTBR0_EL1, registers.ttbr0_el1),
-        (TTBR1_EL1, registers.ttbr1_el1),
-        (TCR_EL1, registers.tcr_el1),
-        (MAIR_EL1, registers.mair_el1),
-        (SCTLR_EL1, registers.sctlr_el1),
-        (PAN, u64::from(pan) << 22),
-    ] {
-        unit.write_register(id, value, bus, &mut ())?;
+    /// The unit has physical addresses of 48 bits. `TCR_EL1.IPS` still makes them narrower.
+    fn implemented(self, _: &SparseMemory) -> Self {
+        Self { pa_bits: 48, ..self }
     }
-    Ok(())
+
+    fn out_of_reset(&self) -> AArch64 {
+        AArch64::new()
+    }
+
+    fn switch_on<B: Bus>(
+        &self,
+        unit: &mut Paging<AArch64>,
+        bus: &mut B,
+    ) -> Result<(), RegisterError> {
+        let mut write = |id, value| unit.write_register(id, value, bus, &mut ());
+        write(TTBR0_EL1, self.ttbr0_el1)?;
+        write(TTBR1_EL1, self.ttbr1_el1)?;
+        write(TCR_EL1, self.tcr_el1)?;
+        write(PAN, u64::from(self.pan) << 22)?;
+        write(SCTLR_EL1, self.sctlr_el1)
+    }
+
+    fn exception(element: &AArch64, fault: &Fault) -> Option<Taken> {
+        let raised = element.exception(fault);
+        let kind = match raised.status {
+            FaultStatus::AddressSize => FaultKind::AddressSize,
+            FaultStatus::Translation => FaultKind::Translation,
+            FaultStatus::AccessFlag => FaultKind::AccessFlag,
+            FaultStatus::Permission => FaultKind::Permission,
+            FaultStatus::ExternalAbortOnWalk => FaultKind::ExternalAbortOnWalk,
+            FaultStatus::ExternalAbort => return None,
+        };
+        Some(Taken {
+            kind,
+            level: raised.level.into(),
+            fsc: raised.esr & 0x3f,
+            esr: raised.esr,
+            far: raised.far.raw(),
+        })
+    }
+
+    fn leaves_address_space(&self, access: Access) -> bool {
+        passes(access, 64)
+    }
+
+    /// D8.7.1, "The Contiguous bit": entries whose output addresses go up by the size of their page or block.
+    fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run> {
+        let mapped = self.mapping(access, memory).ok()?;
+        let page_bits = mapped.leaf.filter(|leaf| leaf.contiguous).map(|_| mapped.page_bits)?;
+        // The size tells granule and level.
+        let bits = match page_bits {
+            12 | 21 | 30 => 4,
+            14 => 7,
+            _ => 5,
+        };
+        // Else the bit is misprogrammed (`AArch64.ContiguousBitFaults`), and changes nothing here.
+        let fits = page_bits + bits <= address_bits(self, access.addr);
+        fits.then_some(Run { bits, page_bits, step: 1 << page_bits })
+    }
 }
 
-fn abort(format: &AArch64, fault: &Refused) -> Fault {
-    let raised = format.exception(fault);
-    let kind = match raised.status {
-        FaultStatus::AddressSize => FaultKind::AddressSize,
-        FaultStatus::Translation => FaultKind::Translation,
-        FaultStatus::AccessFlag => FaultKind::AccessFlag,
-        FaultStatus::Permission => FaultKind::Permission,
-        FaultStatus::ExternalAbortOnWalk => FaultKind::ExternalAbortOnWalk,
-        FaultStatus::ExternalAbort => return Fault::Other(fault.to_string()),
-    };
-    Fault::AArch64(AArch64Fault {
-        kind,
-        level: raised.level.into(),
-        esr: Some(raised.esr),
-        far: raised.far.raw(),
-    })
+/// Bits of an address of the half that `addr` is in: 64 less `TCR_EL1.TnSZ`.
+fn address_bits(registers: &Registers, addr: VirtAddr) -> u32 {
+    let [t0sz, _, t1sz, ..] = registers.tcr_el1.to_le_bytes();
+    let size = if addr.bits(55, 1) == 0 { t0sz } else { t1sz };
+    64 - u32::from(size & 0x3f)
 }

@@ -1,51 +1,74 @@
-//! RISC-V vectors on [`RiscV`] units.
+//! RISC-V on [`RiscV`] units.
 
-use crate::{Units, bus::VectorBus, translate};
+use crate::architecture::{Architecture, Run, passes};
+use emmu_core::{Access, Bus, Fault, RegisterError, RegisterId, TranslationUnit};
 use emmu_oracle::{
+    Reference,
     reference::SparseMemory,
-    riscv::{Exception, Fault as Reported},
-    vectors::{Answer, Fault, Operation, RiscVRegisters},
+    riscv::{Exception, Fault as Reported, Registers, Xlen},
 };
 use emmu_paging::{
-    RiscV,
-    format::riscv::{EnvConfig, Extensions, Status},
+    Paging, RiscV,
+    format::riscv::{Extensions, MENVCFG, MSTATUS, PMPADDR0, PMPCFG0, SATP},
 };
 
-pub(crate) fn perform(
-    units: &Units,
-    registers: &RiscVRegisters,
-    operation: Operation,
-    memory: &mut SparseMemory,
-) -> Result<Answer, Answer> {
-    let Operation::Access { access, .. } = operation else {
-        return Err(Answer::NotModelled("CR3 outside of x86".to_owned()));
-    };
-    let mut unit = units.unit(hart(registers))?;
-    let answer = translate(&mut unit, access, &mut VectorBus(memory));
-    Ok(answer.unwrap_or_else(|fault| {
-        let raised = unit.format().exception(&fault);
-        let known = Exception::ALL.into_iter().find(|exception| exception.code() == raised.cause);
-        match known {
-            Some(exception) => {
-                Answer::Fault(Fault::RiscV(Reported { exception, tval: raised.tval.raw() }))
-            }
-            None => Answer::Fault(Fault::Other(fault.to_string())),
-        }
-    }))
-}
+impl Architecture for Registers {
+    type Format = RiscV;
 
-fn hart(registers: &RiscVRegisters) -> RiscV {
-    let base = if registers.isa.starts_with("rv32") { RiscV::rv32() } else { RiscV::rv64() };
-    let mut extensions = Extensions::SV48 | Extensions::SV57;
-    for (name, extension) in [
-        ("svadu", Extensions::SVADU),
-        ("svnapot", Extensions::SVNAPOT),
-        ("svpbmt", Extensions::SVPBMT),
-    ] {
-        extensions.set(extension, registers.has_extension(name));
+    fn out_of_reset(&self) -> RiscV {
+        let hart = match self.xlen {
+            Xlen::Rv32 => RiscV::rv32(),
+            Xlen::Rv64 => {
+                let mut extensions = Extensions::all();
+                extensions.set(Extensions::SVNAPOT, self.svnapot);
+                RiscV::rv64().with_extensions(extensions)
+            }
+        };
+        if self.pmp.is_empty() { hart } else { hart.with_pmp() }
     }
-    base.with_extensions(extensions)
-        .with_satp(registers.satp)
-        .with_mstatus(Status::from_bits_truncate(registers.mstatus))
-        .with_menvcfg(EnvConfig::from_bits_truncate(registers.menvcfg))
+
+    fn switch_on<B: Bus>(
+        &self,
+        unit: &mut Paging<RiscV>,
+        bus: &mut B,
+    ) -> Result<(), RegisterError> {
+        let mut write = |id, value| unit.write_register(id, value, bus, &mut ());
+        write(MENVCFG, self.menvcfg)?;
+        write(MSTATUS, self.mstatus)?;
+        // Addresses first: a locked entry takes none.
+        for (number, entry) in (0..).zip(&self.pmp) {
+            write(RegisterId(PMPADDR0.0 + number), entry.addr)?;
+        }
+        // RV64 has the even registers only.
+        let (bytes, step) = match self.xlen {
+            Xlen::Rv32 => (4, 1),
+            Xlen::Rv64 => (8, 2),
+        };
+        for (number, entries) in (0..).zip(self.pmp.chunks(bytes)) {
+            let configs = (0..).zip(entries).map(|(at, entry)| u64::from(entry.cfg) << (8 * at));
+            write(RegisterId(PMPCFG0.0 + number * step), configs.sum())?;
+        }
+        write(SATP, self.satp)
+    }
+
+    fn exception(hart: &RiscV, fault: &Fault) -> Option<Reported> {
+        let raised = hart.exception(fault);
+        let known = Exception::ALL.into_iter().find(|exception| exception.code() == raised.cause);
+        known.map(|exception| Reported { exception, tval: raised.tval.raw() })
+    }
+
+    fn leaves_address_space(&self, access: Access) -> bool {
+        passes(access, if self.xlen == Xlen::Rv32 { 32 } else { 64 })
+    }
+
+    fn has_memory_protection(&self) -> bool {
+        !self.pmp.is_empty()
+    }
+
+    /// "Svnapot": sixteen entries that are all alike. Whether PMP refuses the access makes no difference.
+    fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run> {
+        let open = Self { pmp: Vec::new(), ..self.clone() };
+        let mapped = open.translate(access, memory).ok()?;
+        (mapped.page_bits == 16).then_some(Run { bits: 4, page_bits: 12, step: 0 })
+    }
 }

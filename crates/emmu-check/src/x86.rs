@@ -1,72 +1,74 @@
-//! x86 vectors on [`X86`] units.
+//! x86 on [`X86`] units.
 
-use crate::{Units, bus::VectorBus, translate};
-use emmu_core::{RegisterError, RegisterId, TranslationUnit};
+use crate::architecture::{Architecture, Run, passes};
+use emmu_core::{Access, Bus, Fault, PhysAddr, RegisterError, TranslationUnit};
 use emmu_oracle::{
     reference::SparseMemory,
-    vectors::{Answer, Fault, Operation, X86Registers},
+    x86::{Fault as Raised, Mode, Registers},
 };
 use emmu_paging::{
     Paging, X86,
     format::x86::{CR0, CR3, CR4, Cr4, EFER, PKRU, RFLAGS, RFLAGS_AC, X86Exception},
 };
 
-pub(crate) fn perform(
-    units: &Units,
-    registers: &X86Registers,
-    operation: Operation,
-    memory: &mut SparseMemory,
-) -> Result<Answer, Answer> {
-    let mut unit = units.unit(X86::new(u8::try_from(registers.maxphyaddr).unwrap_or(u8::MAX)))?;
-    let mut bus = VectorBus(memory);
-    if let Err(error) = switch_on(&mut unit, registers, &mut bus) {
-        return Err(refused(&error));
+impl Architecture for Registers {
+    type Format = X86;
+
+    /// The PDPTE registers hold what the load of CR3 finds.
+    fn implemented(self, memory: &SparseMemory) -> Self {
+        Self { pdptes: self.load_pdptes(memory).unwrap_or_default(), ..self }
     }
-    let Operation::Access { access, ac, .. } = operation else { return Ok(Answer::Loaded) };
-    if ac {
-        write(&mut unit, RFLAGS, RFLAGS_AC, &mut bus).map_err(|error| refused(&error))?;
+
+    fn out_of_reset(&self) -> X86 {
+        X86::new(u8::try_from(self.maxphyaddr).unwrap_or(u8::MAX))
     }
-    let answer = translate(&mut unit, access, &mut bus);
-    Ok(answer.unwrap_or_else(|fault| match unit.format().exception(&fault) {
-        X86Exception::PageFault { code, cr2 } => {
-            Answer::Fault(Fault::PageFault { code: code.bits().into(), addr: cr2.raw() })
+
+    /// PCIDs can be switched on only in IA-32e mode and with PCID 0.
+    fn switch_on<B: Bus>(&self, unit: &mut Paging<X86>, bus: &mut B) -> Result<(), RegisterError> {
+        let mut write = |id, value| unit.write_register(id, value, bus, &mut ());
+        write(RFLAGS, if self.ac { RFLAGS_AC } else { 0 })?;
+        write(PKRU, self.pkru.into())?;
+        write(EFER, self.efer)?;
+        write(CR4, self.cr4 & !Cr4::PCIDE.bits())?;
+        let pcids = self.cr4 & Cr4::PCIDE.bits() != 0;
+        write(CR3, if pcids { self.cr3 & !0xfff } else { self.cr3 })?;
+        write(CR0, self.cr0)?;
+        write(CR4, self.cr4)?;
+        write(CR3, self.cr3)
+    }
+
+    /// Only the load of the PDPTEs can fail.
+    fn expected_switch_on(&self, memory: &SparseMemory) -> Result<(), Raised> {
+        self.load_pdptes(memory).map(drop)
+    }
+
+    fn refused_write(error: &RegisterError) -> Option<Raised> {
+        match error {
+            RegisterError::Reserved { .. } => Some(Raised::GeneralProtection),
+            RegisterError::Bus { error, .. } => Some(Raised::BusError { entry: error.addr() }),
+            RegisterError::Unknown { .. } | RegisterError::NotModelled { .. } => None,
         }
-        X86Exception::GeneralProtection => Answer::Fault(Fault::GeneralProtection { code: 0 }),
-        X86Exception::StackFault | X86Exception::MachineCheck => {
-            Answer::Fault(Fault::Other(fault.to_string()))
-        }
-    }))
-}
+    }
 
-/// Brings a processor out of reset into the paging mode of `registers`, in an order that software may use:
-/// PCIDs can be switched on only in IA-32e mode and with PCID 0.
-fn switch_on(
-    unit: &mut Paging<X86>,
-    registers: &X86Registers,
-    bus: &mut VectorBus<'_>,
-) -> Result<(), RegisterError> {
-    write(unit, PKRU, registers.pkru.into(), bus)?;
-    write(unit, EFER, registers.efer, bus)?;
-    write(unit, CR4, registers.cr4 & !Cr4::PCIDE.bits(), bus)?;
-    write(unit, CR3, registers.cr3 & !0xfff, bus)?;
-    write(unit, CR0, registers.cr0, bus)?;
-    write(unit, CR4, registers.cr4, bus)?;
-    write(unit, CR3, registers.cr3, bus)
-}
+    fn exception(processor: &X86, fault: &Fault) -> Option<Raised> {
+        Some(match processor.exception(fault) {
+            X86Exception::PageFault { code, cr2 } => {
+                Raised::PageFault { code: code.bits(), cr2: cr2.raw() }
+            }
+            X86Exception::GeneralProtection => Raised::GeneralProtection,
+            X86Exception::StackFault => Raised::StackFault,
+            X86Exception::MachineCheck => {
+                let entry = fault.entry.map_or(PhysAddr::ZERO, |entry| entry.addr);
+                Raised::BusError { entry }
+            }
+        })
+    }
 
-fn write(
-    unit: &mut Paging<X86>,
-    id: RegisterId,
-    value: u64,
-    bus: &mut VectorBus<'_>,
-) -> Result<(), RegisterError> {
-    unit.write_register(id, value, bus, &mut ())
-}
+    fn leaves_address_space(&self, access: Access) -> bool {
+        passes(access, if matches!(self.mode(), Mode::Level4 | Mode::Level5) { 64 } else { 32 })
+    }
 
-/// A register write that the architecture refuses raises #GP(0).
-fn refused(error: &RegisterError) -> Answer {
-    match error {
-        RegisterError::Reserved { .. } => Answer::Fault(Fault::GeneralProtection { code: 0 }),
-        error => Answer::NotModelled(error.to_string()),
+    fn run(&self, _: Access, _: &SparseMemory) -> Option<Run> {
+        None
     }
 }

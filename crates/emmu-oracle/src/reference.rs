@@ -67,20 +67,20 @@ pub trait Reference {
 }
 
 /// Translates an access that may leave its 4 KiB page: one outcome per page it touches, lowest first, each
-/// with its part of the access. A piece finds the tables as the pieces before it leave them.
+/// with its part of the access. The changes of a piece are made at once: the pieces after it find the tables so,
+/// and of an access that faults those of the pieces before stay.
 ///
 /// # Errors
 /// The exception of the access as a whole, or of the first piece that raises one.
 pub fn translate_pieces<R: Reference>(
     model: &R,
     access: Access,
-    memory: &SparseMemory,
+    memory: &mut SparseMemory,
 ) -> Result<Vec<(Access, Outcome)>, R::Fault> {
     model.check_whole(access)?;
-    let mut memory = memory.clone();
     let mut pieces = Vec::new();
     for piece in pieces_of(access) {
-        let outcome = model.translate(piece, &memory)?;
+        let outcome = model.translate(piece, memory)?;
         memory.apply_all(&outcome.writes);
         pieces.push((piece, outcome));
     }

@@ -128,7 +128,7 @@ impl Reference for Registers {
     /// Translates the first byte; an access that leaves its 4 KiB page has to be cut up, but *all* its bytes
     /// are checked to be canonical. A faulting access changes no entry.
     fn translate(&self, access: Access, memory: &dyn Memory) -> Result<Outcome, Fault> {
-        self.check_whole(access)?;
+        self.check_canonical(access)?;
         let linear = self.linear_address(access);
         let path = match self.mode() {
             Mode::Off => return Ok(identity(linear)),
@@ -147,9 +147,20 @@ impl Reference for Registers {
         })
     }
 
+    /// Data is checked as a whole. A fetch reads on only as long as the instruction goes on, so that of what is
+    /// one fetch here each piece is checked in its turn.
+    fn check_whole(&self, access: Access) -> Result<(), Fault> {
+        match access.kind {
+            AccessKind::Fetch => Ok(()),
+            AccessKind::Load | AccessKind::Store | AccessKind::Amo => self.check_canonical(access),
+        }
+    }
+}
+
+impl Registers {
     /// SDM Vol. 1, 3.3.7.1: in 64-bit mode bits 63:47 (63:56 with 5-level paging) of every byte's address
     /// are the same; otherwise #GP(0), or #SS(0) for a reference through the stack.
-    fn check_whole(&self, access: Access) -> Result<(), Fault> {
+    fn check_canonical(&self, access: Access) -> Result<(), Fault> {
         let top = match self.mode() {
             Mode::Level4 => 47,
             Mode::Level5 => 56,

@@ -88,7 +88,7 @@ fn every_byte_of_an_access_must_be_canonical() {
 #[test]
 fn an_access_across_the_edge_is_gp_before_its_lower_page_can_fault() {
     let access = Access::load(VirtAddr::new((1 << 47) - 4), 8);
-    let pieces = translate_pieces(&LEVEL_4, access, &tables(&[]));
+    let pieces = translate_pieces(&LEVEL_4, access, &mut tables(&[]));
     assert_eq!(pieces, Err(Fault::GeneralProtection));
 }
 

@@ -149,8 +149,8 @@ impl Extent {
 pub enum Route {
     /// Translation is off: the physical address is the virtual one, up to (not including) 2^`bits`.
     Identity {
-        /// The address as the bus is to see it.
-        addr: PhysAddr,
+        /// The access with the address and the privilege that count: a tag byte removed, MPRV applied.
+        access: Access,
         /// Log2 of the size of the space in bytes, 64 at most.
         bits: u8,
     },

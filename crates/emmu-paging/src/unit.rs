@@ -140,27 +140,31 @@ impl<F: Format> Paging<F> {
         self.protect(found, access).map_err(|cause| Fault::new(asked, cause))
     }
 
-    /// Cuts the span to what physical memory protection grants alike.
+    /// Cuts the span to what physical memory protection grants alike, and keeps the ticket if that is all of the
+    /// RAM page.
     #[inline]
     fn protect(&self, found: Translation, access: Access) -> Result<Translation, Cause> {
-        let len = u64::from(access.size).min(found.span);
-        let granted = self.format.grants(found.addr, len, access.kind, access.privilege)?;
-        let span = found.span.min(granted);
-        let whole_page = span == found.span;
-        Ok(Translation { span, ticket: found.ticket.filter(|_| whole_page), ..found })
+        let Access { kind, privilege, size, .. } = access;
+        let len = u64::from(size).min(found.span);
+        let granted = self.format.grants(found.addr, len, kind, privilege)?;
+        let page = found.addr.align_down(RAM_PAGE_BITS);
+        let is_granted =
+            |_: &Ticket| self.format.grants(page, 1 << RAM_PAGE_BITS, kind, privilege).is_ok();
+        let ticket = found.ticket.filter(is_granted);
+        Ok(Translation { span: found.span.min(granted), ticket, ..found })
     }
 
-    fn identity(&self, access: Access, addr: PhysAddr, bits: u8) -> Result<Translation, Fault> {
-        let last = emmu_core::low_mask(bits.into());
-        let Some(left) = last.checked_sub(addr.raw()) else {
-            return Err(Fault::new(access, Cause::NonCanonical));
+    fn identity(&self, asked: Access, access: Access, bits: u8) -> Result<Translation, Fault> {
+        let (addr, last) = (access.addr.raw(), emmu_core::low_mask(bits.into()));
+        let Some(left) = last.checked_sub(addr) else {
+            return Err(Fault::new(asked, Cause::NonCanonical));
         };
         let ticket = Ticket { slot: UNTRANSLATED, version: 0, epoch: self.epoch };
         let found = Translation {
-            ticket: Some(ticket).filter(|_| addr.raw() == access.addr.raw()),
-            ..Translation::new(addr, left.saturating_add(1))
+            ticket: Some(ticket).filter(|_| access.addr == asked.addr),
+            ..Translation::new(PhysAddr::new(addr), left.saturating_add(1))
         };
-        self.protect(found, access).map_err(|cause| Fault::new(access, cause))
+        self.protect(found, access).map_err(|cause| Fault::new(asked, cause))
     }
 
     fn invalidate_page(&mut self, addr: VirtAddr, concerns: impl Fn(Scope) -> bool + Copy) {
@@ -206,7 +210,9 @@ where
                     held => self.translate_slowly(access, query, held.is_some(), bus, probe),
                 }
             }
-            Ok(Route::Identity { addr, bits }) => self.identity(access, addr, bits),
+            Ok(Route::Identity { access: effective, bits }) => {
+                self.identity(access, effective, bits)
+            }
             Err(cause) => Err(Fault::new(access, cause)),
         }
     }
@@ -221,8 +227,8 @@ where
                     .map_err(|refusal| refusal.of(access))?;
                 self.found(access, effective, Hit { mapping, first: None })
             }
-            Route::Identity { addr, bits } => {
-                let found = self.identity(access, addr, bits)?;
+            Route::Identity { access: effective, bits } => {
+                let found = self.identity(access, effective, bits)?;
                 Ok(Translation { ticket: None, ..found })
             }
         }
@@ -318,12 +324,12 @@ impl<B: Bus + ?Sized> Entries for Peek<'_, B> {
     }
 }
 
-/// How a walk ended in a refusal.
-struct Refusal(Cause, FaultEntry);
+/// How a walk ended in a refusal, and the entry that it is due to, if it is due to one.
+struct Refusal(Cause, Option<FaultEntry>);
 
 impl Refusal {
     fn of(self, access: Access) -> Fault {
-        Fault::new(access, self.0).with_entry(self.1)
+        Fault { entry: self.1, ..Fault::new(access, self.0) }
     }
 }
 
@@ -341,7 +347,8 @@ fn drive<F: Format>(
         match walk.read(format, raw, trail) {
             Step::Read(next) => entry = next,
             Step::Done(mapping) => return Ok(mapping),
-            Step::Fault(cause) => return Err(Refusal(cause, walk.refusing(format, trail))),
+            Step::Fault(cause) => return Err(Refusal(cause, Some(walk.refusing(format, trail)))),
+            Step::Denied(cause) => return Err(Refusal(cause, None)),
             update @ Step::Update { .. } => {
                 let settled = settle(*walk, format, update, trail, entries)?;
                 *walk = settled.0;
@@ -375,7 +382,8 @@ fn settle<F: Format>(
             }
             Step::Read(_) => return Ok((walk, None)),
             Step::Done(mapping) => return Ok((walk, Some(mapping))),
-            Step::Fault(cause) => return Err(Refusal(cause, walk.refusing(format, trail))),
+            Step::Fault(cause) => return Err(Refusal(cause, Some(walk.refusing(format, trail)))),
+            Step::Denied(cause) => return Err(Refusal(cause, None)),
         };
     }
 }
@@ -393,5 +401,5 @@ fn guarded<F: Format>(
     format
         .grants(addr, width.bytes(), kind, Privilege::Supervisor)
         .and_then(|_| Ok(visit()?))
-        .map_err(|cause| Refusal(cause, FaultEntry { level, addr, raw: None }))
+        .map_err(|cause| Refusal(cause, Some(FaultEntry { level, addr, raw: None })))
 }

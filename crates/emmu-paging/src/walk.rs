@@ -39,6 +39,8 @@ pub enum Step<P> {
     Done(Mapping<P>),
     /// The access is refused, and [`Walk::refusing`] says by which entry.
     Fault(Cause),
+    /// The entries allow the access and physical memory protection refuses it: no flag is to be set for it.
+    Denied(Cause),
 }
 
 /// Where an entry stands.
@@ -244,6 +246,9 @@ impl<P: Copy> Walk<P> {
                 if leaf == raw && !self.passed {
                     return Step::Done(mapping);
                 }
+                if let Err(cause) = granted(format, &mapping, access) {
+                    return Step::Denied(cause);
+                }
                 let level = self.start + 1;
                 self.update_below(format, level, Arrival { mapping, leaf, level }, trail)
             }
@@ -288,6 +293,19 @@ impl<P: Copy> Walk<P> {
         trail.raws[slot(self.level)] = held;
         Step::Fault(Cause::Bus(BusError::Refused { addr: self.start(format).addr }))
     }
+}
+
+/// Whether physical memory protection grants the data. Whoever gets the mapping asks so too; here it comes before
+/// flags are set.
+#[inline]
+fn granted<F: Format>(
+    format: &F,
+    mapping: &Mapping<F::Permissions>,
+    access: Access,
+) -> Result<u64, Cause> {
+    let Access { addr, size, kind, privilege, .. } = access;
+    let len = u64::from(size).min(mapping.span(addr));
+    format.grants(mapping.phys(addr), len, kind, privilege)
 }
 
 /// The cause of a refused access; a write that only lacks the right to write is told apart.

@@ -124,6 +124,15 @@ impl Entries for Leaves<'_> {
         let pbmt = if dice.chance(10) { dice.below(4) << 61 } else { 0 };
         with_napot(dice, level, leaf) | pbmt | dice.maybe(2, 1 << (54 + dice.below(7)))
     }
+
+    /// Sixteen entries that are all alike.
+    fn run(&self, word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
+        let napot = word >> 63 == 1 && word >> 10 & 0xf == 0b1000;
+        if level > 0 || !napot {
+            return Vec::new();
+        }
+        (0..16).map(|number| (addr / 128 * 128 + 8 * number, word)).collect()
+    }
 }
 
 impl Leaves<'_> {
@@ -141,13 +150,13 @@ fn with_napot(dice: &Dice<'_>, level: u32, leaf: u64) -> u64 {
     let (n, low_ppn) = (1 << 63, 0b1111 << 10);
     match dice.below(20) {
         19 => n | leaf,
-        17 | 18 if level == 0 => n | leaf & !low_ppn | 0b1000 << 10,
+        14..=18 if level == 0 => n | leaf & !low_ppn | 0b1000 << 10,
         _ => leaf,
     }
 }
 
-/// PMP entries around the words of the tables and around anything, and often one behind them that opens the
-/// rest; or, mostly, none at all.
+/// PMP entries around the words of the tables, in the pages that they map and around anything, and often one
+/// behind them that opens the rest; or, mostly, none at all.
 fn pmp(dice: &Dice<'_>, xlen: Xlen, mem: &[Write]) -> Vec<PmpEntry> {
     let mut entries = Vec::new();
     if !dice.chance(35) {
@@ -155,10 +164,12 @@ fn pmp(dice: &Dice<'_>, xlen: Xlen, mem: &[Write]) -> Vec<PmpEntry> {
     }
     let mask = if xlen == Xlen::Rv32 { 0xffff_ffff } else { (1 << 54) - 1 };
     for _ in 0..dice.below(5) {
-        let word = dice.pick_from(mem).map_or(0, |word| word.addr.raw() >> 2);
-        let near = dice.pick([word, word + 1, word & !0x3ff, dice.word()]);
-        // Low ones make a NAPOT region of 8 bytes, a page, 2 MiB or everything.
-        let addr = near | dice.pick([0, 0, 0x1ff, 0x3_ffff, u64::MAX]);
+        let (word, entry) = dice.pick_from(mem).map_or((0, 0), |w| (w.addr.raw() >> 2, w.value));
+        // PPN, and some word of the page.
+        let data = (entry >> 10 & 0xfff_ffff_ffff) << 10 | dice.below(1024);
+        let near = dice.pick([word, word + 1, word & !0x3ff, data, data, dice.word()]);
+        // Low ones make a NAPOT region of 8 bytes, half a KiB, half a page, a page, 2 MiB or everything.
+        let addr = near | dice.pick([0, 0, 0, 0x3f, 0xff, 0x1ff, 0x1ff, 0x3_ffff, u64::MAX]);
         entries.push(PmpEntry { cfg: pmp_cfg(dice), addr: addr & mask });
     }
     if dice.chance(75) {

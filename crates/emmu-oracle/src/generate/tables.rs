@@ -42,6 +42,12 @@ pub(super) trait Entries {
     fn pointer(&self, dice: &Dice<'_>, level: u32, table: u64) -> u64;
     /// A leaf at `level`, the level of the smallest pages being 0.
     fn leaf(&self, dice: &Dice<'_>, level: u32) -> u64;
+    /// Of what run of leaves at `level`, each with its word, the leaf `word` at `addr` says that it is one; none if
+    /// it does not say so.
+    fn run(&self, word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
+        let _ = (word, addr, level);
+        Vec::new()
+    }
 }
 
 /// The shape of a tree of tables.
@@ -119,7 +125,8 @@ impl Tables {
             level if entries.can_be_leaf(level) => 22,
             _ => 1,
         };
-        let mut word = if dice.chance(leaf) {
+        let leaf = dice.chance(leaf);
+        let mut word = if leaf {
             entries.leaf(dice, level)
         } else {
             let next = dice.pick_from(frames).unwrap_or(0);
@@ -133,6 +140,12 @@ impl Tables {
             word = dice.pick([0, u64::MAX, dice.word()]);
         }
         self.words.insert(addr, word);
+        // The whole of a run, in most cases: it is what software has to write.
+        let run = if leaf { entries.run(word, addr, level) } else { Vec::new() };
+        if !run.is_empty() && dice.chance(75) {
+            run.iter().for_each(|(addr, _)| _ = self.pointers.remove(addr));
+            self.words.extend(run);
+        }
     }
 
     /// The words, in order of address, as wide as entries are.
@@ -192,12 +205,13 @@ pub(super) fn targets(dice: &Dice<'_>, shape: &Shape) -> Vec<u64> {
 pub(super) fn address(dice: &Dice<'_>, shape: &Shape, targets: &[u64]) -> u64 {
     let mask = (1 << shape.va_bits()) - 1;
     let target = dice.pick_from(targets).unwrap_or(0);
-    // An offset within the page, or one as large as the superpage of some level.
-    let superpage: u32 = match dice.pick([0, 0, 0, 0, 0, 0, 0, 0, 1, 2]) {
+    // An offset within the page, or the sixteen pages around it, or the superpage of some level.
+    let beyond: u32 = match dice.pick([0, 0, 0, 0, 0, 0, 0, 1, 2, 3]) {
         0 => 0,
-        levels => shape.index_bits.iter().take(levels).sum(),
+        1 => 4,
+        more => shape.index_bits.iter().take(more - 1).sum(),
     };
-    let offset = dice.word() & ((1 << (shape.page_bits + superpage)) - 1);
+    let offset = dice.word() & ((1 << (shape.page_bits + beyond)) - 1);
     let offset = dice.pick([offset, offset, offset, offset & !0xfff, offset | 0xfff]);
     let addr = if dice.chance(4) { dice.word() } else { target ^ offset };
     addr & mask

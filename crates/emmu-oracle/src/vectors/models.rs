@@ -60,9 +60,6 @@ where
         Ok(pieces) => pieces,
         Err(fault) => return Answer::Fault(fault.into()),
     };
-    for (_, outcome) in &pieces {
-        memory.apply_all(&outcome.writes);
-    }
     let piece = |(piece, outcome): &(Access, crate::Outcome)| Piece {
         pa: outcome.pa,
         bytes: u64::from(piece.size),

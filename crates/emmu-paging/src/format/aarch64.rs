@@ -208,7 +208,7 @@ impl AArch64 {
         let clean = self.is_clean(descriptor);
         let own = if clean { descriptor - Descriptor::READ_ONLY } else { descriptor };
         let contiguous = descriptor.contains(Descriptor::CONTIGUOUS);
-        let run = if contiguous { half.granule.contiguous_bits(level) } else { 0 };
+        let run = if contiguous { half.contiguous_bits(level) } else { 0 };
         let (frame, bits) = run_of(frame, page_bits, run, addr);
         #[expect(clippy::cast_possible_truncation, reason = "three bits are left")]
         let attributes = Attributes(((descriptor & Descriptor::ATTR_INDEX).bits() >> 2) as u8);
@@ -274,7 +274,9 @@ impl Format for AArch64 {
     fn route(&self, access: Access) -> Result<Route, Cause> {
         let half = self.half_of(access.addr);
         if self.sctlr & registers::SCTLR_M == 0 {
-            return half.physical(access.addr).map(|addr| Route::Identity { addr, bits: 48 });
+            let physical =
+                |addr| Route::Identity { access: access.at(addr, access.size), bits: 48 };
+            return half.physical(access.addr).map(physical);
         }
         match &half.tables {
             Some(tables) if tables.extent.has(access.addr) => {

@@ -175,7 +175,7 @@ impl Format for Described {
     #[inline]
     fn route(&self, access: Access) -> Result<Route, Cause> {
         if !self.translates {
-            return Ok(Route::Identity { addr: PhysAddr::new(access.addr.raw()), bits: 64 });
+            return Ok(Route::Identity { access, bits: 64 });
         }
         if !self.extent.has(access.addr) {
             return Err(Cause::NonCanonical);

@@ -228,16 +228,16 @@ impl RiscV {
 
     /// Without translation an address is physical: of 32 bits on RV32, and of 56 on RV64, above which there
     /// is nothing to access.
-    fn physical(&self, addr: u64) -> Result<Route, Cause> {
+    fn physical(&self, access: Access) -> Result<Route, Cause> {
         // spec: riscv-bare
         let (bits, beyond) = match self.rv32 {
             true => (32, Cause::NonCanonical),
             false => (56, Cause::AddressSize),
         };
-        if addr >> bits != 0 {
+        if access.addr.raw() >> bits != 0 {
             return Err(beyond);
         }
-        Ok(Route::Identity { addr: PhysAddr::new(addr), bits })
+        Ok(Route::Identity { access, bits })
     }
 
     /// Brings what is derived in line with the registers.
@@ -324,17 +324,16 @@ impl Format for RiscV {
 
     #[inline]
     fn route(&self, access: Access) -> Result<Route, Cause> {
-        let privilege = self.effective_privilege(access);
+        let access = access.with_privilege(self.effective_privilege(access));
         // spec: riscv-bare
-        if privilege == Privilege::Machine || self.derived.mode == Mode::Bare {
-            return self.physical(access.addr.raw());
+        if access.privilege == Privilege::Machine || self.derived.mode == Mode::Bare {
+            return self.physical(access);
         }
         // spec: riscv-sign
         if !self.derived.extent.has(access.addr) {
             return Err(Cause::NonCanonical);
         }
-        let asid = self.derived.asid;
-        Ok(Route::Tables { access: access.with_privilege(privilege), asid })
+        Ok(Route::Tables { access, asid: self.derived.asid })
     }
 
     /// Steps 1 and 2: a is satp.PPN × PAGESIZE, i is LEVELS − 1.

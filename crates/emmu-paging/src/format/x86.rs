@@ -381,7 +381,7 @@ impl Format for X86 {
             return Err(Cause::NonCanonical);
         }
         if self.derived.mode == Mode::Off {
-            return Ok(Route::Identity { addr: PhysAddr::new(access.addr.raw()), bits: 32 });
+            return Ok(Route::Identity { access, bits: 32 });
         }
         Ok(Route::Tables { access, asid: self.derived.pcid })
     }

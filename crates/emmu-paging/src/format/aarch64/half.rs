@@ -45,7 +45,7 @@ impl Granule {
     }
 
     /// Log2 of the descriptors that a contiguous run has (D8.7.1, "The Contiguous bit").
-    pub(super) const fn contiguous_bits(self, level: u8) -> u8 {
+    const fn contiguous_bits(self, level: u8) -> u8 {
         // spec: arm-contiguous
         match (self, level) {
             (Self::K4, _) => 4,
@@ -150,6 +150,8 @@ impl Control {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Half {
     pub(super) granule: Granule,
+    /// Log2 of its size in bytes: 64 − TxSZ.
+    bits: u8,
     /// The tag byte, if it is ignored (TBI).
     tag: u64,
     /// The hierarchical attributes that count: none with HPD.
@@ -180,6 +182,7 @@ impl Half {
     const fn new(control: Control, ttbr: u64, output_bits: u32) -> Self {
         Self {
             granule: control.granule,
+            bits: 64 - control.txsz,
             tag: if control.ignores_top_byte { bit_range(63, 56) } else { 0 },
             // spec: arm-hpd
             hierarchy: if control.no_hierarchy {
@@ -207,10 +210,18 @@ impl Half {
 
     /// The address with the MMU off: without its tag it must fit the 48 bits that are implemented
     /// (`AArch64.S1DisabledOutput`).
-    pub(super) fn physical(&self, addr: VirtAddr) -> Result<PhysAddr, Cause> {
+    pub(super) fn physical(&self, addr: VirtAddr) -> Result<VirtAddr, Cause> {
         // spec: arm-disabled
         let addr = addr.raw() & !self.tag;
-        if addr >> 48 == 0 { Ok(PhysAddr::new(addr)) } else { Err(Cause::AddressSize) }
+        if addr >> 48 == 0 { Ok(VirtAddr::new(addr)) } else { Err(Cause::AddressSize) }
+    }
+
+    /// Log2 of the descriptors that a contiguous run has: 0 if the half is smaller than the run. Then the bit is
+    /// misprogrammed, which does not fault here (`AArch64.ContiguousBitFaults`).
+    #[inline]
+    pub(super) const fn contiguous_bits(&self, level: u8) -> u8 {
+        let run = self.granule.contiguous_bits(level);
+        if self.shape.page_bits(level) + run <= self.bits { run } else { 0 }
     }
 }
 
@@ -234,4 +245,17 @@ const fn first_table(ttbr: u64, shape: &Shape, level: u8) -> PhysAddr {
     // spec: arm-start
     let index_bits = shape.table_bits(level) - shape.page_bits(level);
     PhysAddr::new(ttbr & bit_range(47, 0)).align_down(index_bits as u32 + 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_not_larger_than_its_half() {
+        // 16 KiB pages, of which a run has 128, and 2^(64 − 43) bytes: as many; or half as many.
+        let half = |txsz: u64| Half::lower(Tcr(0b10 << 14 | txsz), 0);
+        assert_eq!(half(43).contiguous_bits(0), 7);
+        assert_eq!(half(44).contiguous_bits(0), 0);
+    }
 }

@@ -1,0 +1,54 @@
+//! The buses that cases are put on.
+
+use emmu_core::{Bus, PhysAddr, Width};
+use emmu_memory::Memory;
+use emmu_oracle::{Memory as _, reference::SparseMemory};
+
+/// A bus that can hold the memory of a case.
+pub(super) trait Board: Bus + Sized {
+    /// The bus with just this on it.
+    fn with(memory: &SparseMemory, holes: &[PhysAddr]) -> Option<Self>;
+
+    /// The address of a word that is not as in `memory`, if there is one. Those that are neither there nor were
+    /// `before` need not be looked at.
+    fn difference(&self, before: &SparseMemory, memory: &SparseMemory) -> Option<PhysAddr> {
+        let mut words = before.words().chain(memory.words()).map(|(addr, _)| addr);
+        words.find(|&addr| {
+            let held = self.peek(addr, Width::B4).ok();
+            held != memory.read32(addr).ok().map(u64::from)
+        })
+    }
+}
+
+/// Shows every word that changed.
+impl Board for SparseMemory {
+    fn with(memory: &SparseMemory, _: &[PhysAddr]) -> Option<Self> {
+        Some(memory.clone())
+    }
+
+    fn difference(&self, _: &SparseMemory, memory: &SparseMemory) -> Option<PhysAddr> {
+        self.changes(memory, 4).first().map(|write| write.addr)
+    }
+}
+
+/// Has RAM pages, which a CPU remembers the way to.
+impl Board for Memory {
+    fn with(memory: &SparseMemory, holes: &[PhysAddr]) -> Option<Self> {
+        let mut bus = Self::new();
+        let mut start = PhysAddr::ZERO;
+        let mut holes: Vec<_> = holes.iter().map(|hole| hole.align_down(12)).collect();
+        holes.sort_unstable();
+        holes.dedup();
+        for end in holes.into_iter().chain([PhysAddr::new(1 << 60)]) {
+            if start < end {
+                bus = bus.with_ram(start, end.raw() - start.raw()).ok()?;
+            }
+            start = end.wrapping_add(1 << 12);
+        }
+        for (addr, word) in memory.words() {
+            // Words in a hole cannot be seen.
+            let _ = bus.load(addr, &word.to_le_bytes());
+        }
+        Some(bus)
+    }
+}

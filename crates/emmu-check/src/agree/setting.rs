@@ -1,0 +1,77 @@
+//! How the units are set up.
+
+use core::fmt;
+use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
+
+/// What a unit caches, and for how long.
+///
+/// No table word changes during a case but by the unit itself, and the flags that it sets make no other entry mean
+/// something else. So what is cached never grows stale, and caches may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Every access walks from the root.
+    Uncached,
+    /// TLBs of all sizes and walk caches, flushed before each access.
+    Flushed,
+    /// TLBs of 4 KiB and walk caches, never flushed. Larger pages are cached by parts, of a run never more than a part
+    /// of one entry.
+    WarmPages,
+    /// TLBs of all sizes and walk caches, never flushed.
+    Warm,
+}
+
+/// Log2 of the sizes of all pages, blocks and runs up to 16 GiB.
+const SIZES: [u8; 10] = [12, 14, 16, 21, 22, 25, 29, 30, 34, 39];
+
+impl Setting {
+    pub(super) const fn flushes(self) -> bool {
+        matches!(self, Self::Flushed)
+    }
+
+    /// Whether a TLB entry can stand for a run.
+    pub(super) const fn caches_runs(self) -> bool {
+        matches!(self, Self::Warm)
+    }
+
+    /// Small tables, so that entries are evicted and found again one level below.
+    pub(super) fn config(self) -> PagingConfig {
+        match self {
+            Self::Uncached => PagingConfig::default(),
+            Self::WarmPages => config(&[12]),
+            Self::Flushed | Self::Warm => config(&SIZES),
+        }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Uncached => "without caches",
+            Self::Flushed => "flushed",
+            Self::WarmPages => "with 4 KiB TLBs",
+            Self::Warm => "with TLBs",
+        })
+    }
+}
+
+fn config(sizes: &[u8]) -> PagingConfig {
+    let table = |(sets, ways), policy, page_bits: &[u8]| {
+        let geometry = Geometry::new(sets, ways, policy).ok()?;
+        Some(TlbTable { geometry, page_bits: page_bits.to_vec() })
+    };
+    let first = || table((1, 2), Policy::Lru, sizes).into_iter().collect();
+    let (small, large) = sizes.split_at(1);
+    let second = [small, large].into_iter().filter(|sizes| !sizes.is_empty());
+    let second = second.filter_map(|sizes| table((2, 2), Policy::TreePlru, sizes)).collect();
+    let walk_cache = Geometry::fully_associative(3, Policy::Fifo).ok();
+    PagingConfig {
+        tlb: vec![
+            TlbLevel::Split { instruction: first(), data: first() },
+            TlbLevel::Unified(second),
+        ],
+        walk_cache: walk_cache
+            .map(|geometry| WalkCacheTable { geometry, levels: vec![0, 1, 2, 3] })
+            .into_iter()
+            .collect(),
+    }
+}

@@ -1,0 +1,86 @@
+//! The seam between a reference model and the unit that it judges: the same registers, the same exceptions.
+
+use core::fmt::Debug;
+use emmu_core::{Access, Bus, Fault, RegisterError};
+use emmu_oracle::{Reference, generate::Generate, reference::SparseMemory, vectors};
+use emmu_paging::{Paging, format::Format};
+
+/// The registers of an architecture's reference model, and how a unit of emmu comes to hold the same.
+pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
+    /// The format of the unit.
+    type Format: Format + Clone + Debug;
+
+    /// Registers that the unit can hold too: what only the model can be told gets the value that the unit has, or
+    /// loads from `memory`.
+    #[must_use]
+    fn implemented(self, memory: &SparseMemory) -> Self {
+        let _ = memory;
+        self
+    }
+
+    /// A processor out of reset that has what these registers take for granted.
+    fn out_of_reset(&self) -> Self::Format;
+
+    /// Writes all registers, in an order that software may use.
+    ///
+    /// # Errors
+    /// The [`RegisterError`] of the first write that is refused.
+    fn switch_on<B: Bus>(
+        &self,
+        unit: &mut Paging<Self::Format>,
+        bus: &mut B,
+    ) -> Result<(), RegisterError>;
+
+    /// What the model expects of [`switch_on`](Self::switch_on).
+    ///
+    /// # Errors
+    /// The exception that a write raises.
+    fn expected_switch_on(&self, memory: &SparseMemory) -> Result<(), Self::Fault> {
+        let _ = memory;
+        Ok(())
+    }
+
+    /// The exception that a refused write raises, if it raises one.
+    #[must_use]
+    fn refused_write(error: &RegisterError) -> Option<Self::Fault> {
+        let _ = error;
+        None
+    }
+
+    /// The exception that a fault of the unit raises, or `None` if the model has no word for it.
+    fn exception(format: &Self::Format, fault: &Fault) -> Option<Self::Fault>;
+
+    /// Whether the access has bytes past the end of the address space. The manuals let it wrap, or leave it open;
+    /// the CPU port refuses it.
+    fn leaves_address_space(&self, access: Access) -> bool;
+
+    /// Whether physical memory protection checks accesses (RISC-V PMP). It checks each of the accesses that an access
+    /// was decomposed into, and of which there may be one or several ("Priority and Matching Logic").
+    fn has_memory_protection(&self) -> bool {
+        false
+    }
+
+    /// Of which run the leaf entry that maps this access says it is, under the tables in `memory`.
+    fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run>;
+}
+
+/// What the exceptions of all models have in common.
+pub trait Exception: Clone + Debug + PartialEq + Into<vectors::Fault> {}
+
+impl<T: Clone + Debug + PartialEq + Into<vectors::Fault>> Exception for T {}
+
+/// Neighbouring entries that a TLB may take for one: 2^`bits` of them, aligned to as many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Log2 of the number of entries.
+    pub bits: u32,
+    /// Log2 of the size in bytes of what each of them maps.
+    pub page_bits: u32,
+    /// By how much the bits of one entry exceed those of the entry before.
+    pub step: u64,
+}
+
+/// Whether some byte of the access is past the first 2^`bits` bytes.
+pub(crate) fn passes(access: Access, bits: u32) -> bool {
+    u128::from(access.addr.raw()) + u128::from(access.size) > 1 << bits
+}

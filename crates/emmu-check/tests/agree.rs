@@ -1,0 +1,41 @@
+//! Every unit does what its reference model does, on thousands of random cases a run.
+
+use emmu_check::agree::{Disagreement, agree, spans_agree};
+use emmu_oracle::{aarch64, generate::Case, riscv, x86};
+use quickcheck::{QuickCheck, Testable};
+
+/// Runs a property on so many cases, or on as many as `QUICKCHECK_TESTS` says.
+fn check(cases: u64, property: impl Testable) {
+    let wanted = std::env::var("QUICKCHECK_TESTS").ok().and_then(|wanted| wanted.parse().ok());
+    QuickCheck::new().tests(wanted.unwrap_or(cases)).quickcheck(property);
+}
+
+#[test]
+fn riscv_units_do_what_the_model_does() {
+    check(4000, agree::<riscv::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn x86_units_do_what_the_model_does() {
+    check(4000, agree::<x86::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn aarch64_units_do_what_the_model_does() {
+    check(4000, agree::<aarch64::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn riscv_cpus_do_what_the_model_does_piece_by_piece() {
+    check(2000, spans_agree::<riscv::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn x86_cpus_do_what_the_model_does_piece_by_piece() {
+    check(2000, spans_agree::<x86::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn aarch64_cpus_do_what_the_model_does_piece_by_piece() {
+    check(2000, spans_agree::<aarch64::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
