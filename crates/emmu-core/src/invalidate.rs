@@ -20,9 +20,12 @@ impl fmt::Display for Asid {
 /// | `All` | `sfence.vma x0, x0` | `invpcid` type 2; CR4.PGE toggled | `tlbi vmalle1` |
 /// | `NonGlobal` | – | `mov cr3` without PCIDs; `invpcid` type 3 | – |
 /// | `Asid` | `sfence.vma x0, asid` | `invpcid` type 1 | `tlbi aside1` |
-/// | `Page` | `sfence.vma va, x0` | `invlpg` | `tlbi vaae1` |
-/// | `PageInAsid` | `sfence.vma va, asid` | `invpcid` type 0 | `tlbi vae1` |
-/// | `Range` | – | – | `tlbi rvaae1` |
+/// | `Page` | `sfence.vma va, x0` | `invlpg` | `tlbi vaae1`, `tlbi vae1` |
+/// | `PageInAsid` | `sfence.vma va, asid` | `invpcid` type 0 | – |
+/// | `Range` | – | – | `tlbi rvaae1`, `tlbi rvae1` |
+///
+/// `tlbi vae1` and `tlbi rvae1` name an address space, but forget global entries too ("regardless of the value
+/// of the ASID field", Arm ARM), so that nothing smaller than `Page` and `Range` does what they must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Invalidate {
     /// Everything, global entries too.
