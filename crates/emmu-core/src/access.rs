@@ -86,6 +86,11 @@ bitflags::bitflags! {
         /// Made by the CPU itself, not by an instruction's operand (x86: a descriptor-table or TSS access,
         /// "implicit supervisor-mode access", Intel SDM Vol. 3, 5.6.1).
         const IMPLICIT = 1 << 1;
+        /// Made in a virtual machine (RISC-V: V = 1), on machines where the hypervisor's own accesses take
+        /// another way: both stages translate it.
+        const GUEST = 1 << 2;
+        /// A load that needs the right to execute instead of the right to read (RISC-V HLVX).
+        const EXECUTABLE = 1 << 3;
     }
 }
 

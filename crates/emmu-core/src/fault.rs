@@ -1,6 +1,6 @@
 //! Why a translation was refused, before any architecture puts it into its own words.
 
-use crate::{Access, BusError, PhysAddr, VirtAddr};
+use crate::{Access, AccessKind, BusError, PhysAddr, VirtAddr};
 use core::fmt;
 use thiserror::Error;
 
@@ -18,19 +18,27 @@ pub struct Fault {
     pub cause: Cause,
     /// The table entry that decided it, for units that have tables.
     pub entry: Option<FaultEntry>,
+    /// What the second stage refused, if it was that stage; `entry` is one of its own then.
+    pub guest: Option<GuestAccess>,
 }
 
 impl Fault {
     /// A fault at the first byte of `access` that no table entry decided.
     #[must_use]
     pub const fn new(access: Access, cause: Cause) -> Self {
-        Self { access, addr: access.addr, cause, entry: None }
+        Self { access, addr: access.addr, cause, entry: None, guest: None }
     }
 
     /// The same fault, decided by this entry.
     #[must_use]
     pub const fn with_entry(self, entry: FaultEntry) -> Self {
         Self { entry: Some(entry), ..self }
+    }
+
+    /// The same fault, met by the second stage on the way to this guest-physical address.
+    #[must_use]
+    pub const fn with_guest(self, guest: GuestAccess) -> Self {
+        Self { guest: Some(guest), ..self }
     }
 
     /// The same fault as part of a larger access: the faulting byte stays.
@@ -46,10 +54,33 @@ impl fmt::Display for Fault {
         if self.addr != self.access.addr {
             write!(f, ", first at {}", self.addr)?;
         }
-        match self.entry {
-            Some(entry) => write!(f, " ({entry})"),
-            None => Ok(()),
+        match (self.entry, self.guest) {
+            (Some(entry), Some(guest)) => write!(f, " ({guest}; {entry})"),
+            (Some(entry), None) => write!(f, " ({entry})"),
+            (None, Some(guest)) => write!(f, " ({guest})"),
+            (None, None) => Ok(()),
         }
+    }
+}
+
+/// An access to guest-physical memory, as the first of two stages makes it and the second translates it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GuestAccess {
+    /// The guest-physical address (Arm: intermediate physical address).
+    pub addr: PhysAddr,
+    /// What is done there: for the walker, a load of an entry or a store of its flags.
+    pub kind: AccessKind,
+    /// Whether the walk of the first stage makes it, to its tables, and not the access itself.
+    pub walk: bool,
+    /// The rights that the second stage's entries grant there as far as they were read: bit 0 read, bit 1
+    /// write, bit 2 execute. None where an entry was absent.
+    pub rights: u8,
+}
+
+impl fmt::Display for GuestAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.walk { "table entry" } else { "data" };
+        write!(f, "second stage, {} of the {what} at guest-physical {}", self.kind, self.addr)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How much of what a unit has cached is to be forgotten.
 
-use crate::VirtAddr;
+use crate::{PhysAddr, VirtAddr};
 use core::fmt;
 
 /// An address-space identifier: RISC-V ASID, x86 PCID, AArch64 ASID.
@@ -8,6 +8,16 @@ use core::fmt;
 pub struct Asid(pub u16);
 
 impl fmt::Display for Asid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A virtual machine's identifier: RISC-V VMID, x86 VPID, AArch64 VMID.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Vmid(pub u16);
+
+impl fmt::Display for Vmid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
@@ -23,6 +33,11 @@ impl fmt::Display for Asid {
 /// | `Page` | `sfence.vma va, x0` | `invlpg` | `tlbi vaae1`, `tlbi vae1` |
 /// | `PageInAsid` | `sfence.vma va, asid` | `invpcid` type 0 | – |
 /// | `Range` | – | – | `tlbi rvaae1`, `tlbi rvae1` |
+/// | `Guest` | `hfence.vvma`; `sfence.vma` with V = 1 | `invvpid` | – |
+/// | `SecondStage` | `hfence.gvma` | `invept` | `tlbi ipas2e1`, `tlbi vmalls12e1`, `tlbi alle1` |
+///
+/// Where there are two stages, the scopes down to `Range` are those of the context that the CPU is in: of the
+/// present virtual machine on x86 and AArch64, and of the hypervisor's own address spaces on RISC-V.
 ///
 /// `tlbi vae1` and `tlbi rvae1` name an address space, but forget global entries too ("regardless of the value
 /// of the ASID field", Arm ARM), so that nothing smaller than `Page` and `Range` does what they must do.
@@ -49,5 +64,28 @@ pub enum Invalidate {
         addr: VirtAddr,
         /// Bytes. The range ends at the last address at the latest.
         len: u64,
+    },
+    /// First-stage translations of one virtual machine: those of one address space or of all, of the page
+    /// that holds an address or of all pages.
+    Guest {
+        /// The virtual machine.
+        vmid: Vmid,
+        /// The address space, whose global entries stay; `None` for all.
+        asid: Option<Asid>,
+        /// Any address in the page; `None` for all.
+        addr: Option<VirtAddr>,
+        /// Whether global entries stay where no address space is named (`invvpid` type 3).
+        keeps_global: bool,
+    },
+    /// Second-stage translations of one virtual machine or of all, of the page that holds a guest-physical
+    /// address or of all pages.
+    SecondStage {
+        /// The virtual machine; `None` for all.
+        vmid: Option<Vmid>,
+        /// Any guest-physical address in the page; `None` for all.
+        addr: Option<PhysAddr>,
+        /// Whether entries that hold the outcome of both stages are forgotten too. `tlbi ipas2e1` leaves
+        /// them, and `tlbi vmalle1` must follow.
+        combined: bool,
     },
 }

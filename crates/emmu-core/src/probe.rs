@@ -1,6 +1,6 @@
 //! What happens inside, told to whoever listens. Units tell what happened and never what it costs.
 
-use crate::{Access, Cause, Invalidate, PhysAddr, RegisterId, VirtAddr};
+use crate::{Access, Cause, GuestAccess, Invalidate, PhysAddr, RegisterId, VirtAddr};
 use alloc::boxed::Box;
 
 /// Which stream of accesses a TLB serves.
@@ -12,6 +12,8 @@ pub enum Side {
     Data,
     /// Both.
     Unified,
+    /// The walks of the first stage and guest-physical addresses of data: a TLB of the second stage alone.
+    SecondStage,
 }
 
 /// One level of TLB on one side: what counts as *a* TLB in statistics, of however many tables it consists.
@@ -85,6 +87,11 @@ pub enum Event {
         /// Whether it ended in a fault.
         faulted: bool,
     },
+    /// The second of two stages begins to translate a guest-physical address. Up to [`Event::SecondStageEnd`]
+    /// all events of walk caches and walks are the second stage's; its TLBs are on [`Side::SecondStage`].
+    SecondStage(GuestAccess),
+    /// The first stage, whose walk may be under way, goes on.
+    SecondStageEnd,
     /// Bytes of the access moved on the bus.
     Transfer {
         /// The piece: its first byte and size.

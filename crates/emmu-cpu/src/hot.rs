@@ -19,17 +19,17 @@ const IN_PAGE: u64 = (1 << RAM_PAGE_BITS) - 1;
 
 /// What must be equal besides the page, in the low bits of a tag, which the page number leaves free:
 ///
-/// | 11:6 | 5 | 4:2 | 1:0 |
+/// | 11:7 | 6 | 5:2 | 1:0 |
 /// |---|---|---|---|
 /// | generation, never 0 | closed | access flags | privilege |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u64);
 
 const FLAGS_SHIFT: u32 = 2;
-const CLOSED: u64 = 1 << 5;
-const GENERATION_SHIFT: u32 = 6;
+const CLOSED: u64 = 1 << 6;
+const GENERATION_SHIFT: u32 = 7;
 const GENERATIONS: u64 = 1 << (RAM_PAGE_BITS - GENERATION_SHIFT);
-const _: () = assert!(AccessFlags::all().bits() < 1 << 3, "access flags outgrow their place");
+const _: () = assert!(AccessFlags::all().bits() < 1 << 4, "access flags outgrow their place");
 
 impl Key {
     /// No entry has this key's `CLOSED` bit, so every lookup misses. The CPU locks the table so while
@@ -40,7 +40,7 @@ impl Key {
 
     /// The same key for an access that differs in privilege or flags from what the CPU would do itself.
     pub(crate) fn of(self, access: Access) -> Self {
-        Self(self.0 & !low_mask(5) | mode_bits(access.privilege, access.flags))
+        Self(self.0 & !low_mask(6) | mode_bits(access.privilege, access.flags))
     }
 }
 

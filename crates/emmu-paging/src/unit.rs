@@ -261,6 +261,8 @@ where
                 let own = self.scopes.visible(asid).own;
                 self.invalidate_page(addr, |scope| scope == own);
             }
+            // There is one stage here, and no virtual machine.
+            Invalidate::Guest { .. } | Invalidate::SecondStage { .. } => {}
             Invalidate::Range { len: 0, .. } => {}
             Invalidate::Range { addr, len } => {
                 let last = addr.checked_add(len - 1).unwrap_or(VirtAddr::new(u64::MAX));

@@ -37,8 +37,10 @@ pub struct Counters {
     references: ByAccount<[u64; 4]>,
     restarts: ByAccount<u64>,
     /// By level, then side.
-    tlbs: [[TlbCounts; 3]; MAX_LEVELS],
+    tlbs: [[TlbCounts; 4]; MAX_LEVELS],
     walks: WalkCounts,
+    second_stage: WalkCounts,
+    in_second_stage: bool,
     faults: [u64; FAULT_KINDS.len()],
     traps_entered: u64,
     traps_returned: u64,
@@ -92,16 +94,9 @@ impl Default for Counters {
             references: ByAccount::default(),
             restarts: ByAccount::default(),
             tlbs: Default::default(),
-            walks: WalkCounts {
-                begun: ByAccount::default(),
-                faulted: 0,
-                cache_hits: [0; MAX_LEVELS],
-                cache_misses: 0,
-                reads: [0; MAX_LEVELS],
-                updates: [0; MAX_LEVELS],
-                by_reads: [0; MAX_READS + 1],
-                reads_of_this: 0,
-            },
+            walks: WalkCounts::NONE,
+            second_stage: WalkCounts::NONE,
+            in_second_stage: false,
             faults: [0; FAULT_KINDS.len()],
             traps_entered: 0,
             traps_returned: 0,
@@ -157,7 +152,7 @@ impl Counters {
 
     /// Every TLB at which anything happened, by level and side.
     pub fn tlbs(&self) -> impl Iterator<Item = (TlbId, TlbCounts)> {
-        const SIDES: [Side; 3] = [Side::Instruction, Side::Data, Side::Unified];
+        const SIDES: [Side; 4] = [Side::Instruction, Side::Data, Side::Unified, Side::SecondStage];
         (1..)
             .zip(&self.tlbs)
             .flat_map(|(level, sides)| {
@@ -196,6 +191,18 @@ impl Counters {
         self.walks.reads
     }
 
+    /// Walks of the second stage begun by each account's accesses.
+    #[must_use]
+    pub const fn second_stage_walks(&self) -> ByAccount<u64> {
+        self.second_stage.begun
+    }
+
+    /// Entries of second-stage tables read at each level.
+    #[must_use]
+    pub const fn second_stage_entry_reads(&self) -> [u64; 8] {
+        self.second_stage.reads
+    }
+
     /// Entry reads per walk; `None` if there were no walks.
     #[must_use]
     pub fn references_per_walk(&self) -> Option<f64> {
@@ -214,12 +221,16 @@ impl Counters {
             Event::Access(_) | Event::TlbHit { .. } | Event::Transfer { .. } => {}
             Event::TlbMiss { tlb, access } => self.tlb_mut(tlb).misses[account(access)] += 1,
             Event::TlbFill { tlb, .. } => self.tlb_mut(tlb).fills += 1,
-            Event::WalkBegin(access) => self.walks.begin(access),
-            Event::WalkCacheHit { level } => self.walks.cache_hits[level_index(level)] += 1,
-            Event::WalkCacheMiss => self.walks.cache_misses += 1,
-            Event::EntryRead { level, .. } => self.walks.read(level),
-            Event::EntryUpdate { level, .. } => self.walks.updates[level_index(level)] += 1,
-            Event::WalkEnd { faulted } => self.walks.end(faulted),
+            Event::SecondStage(_) => self.in_second_stage = true,
+            Event::SecondStageEnd => self.in_second_stage = false,
+            Event::WalkBegin(access) => self.stage_mut().begin(access),
+            Event::WalkCacheHit { level } => {
+                self.stage_mut().cache_hits[level_index(level)] += 1;
+            }
+            Event::WalkCacheMiss => self.stage_mut().cache_misses += 1,
+            Event::EntryRead { level, .. } => self.stage_mut().read(level),
+            Event::EntryUpdate { level, .. } => self.stage_mut().updates[level_index(level)] += 1,
+            Event::WalkEnd { faulted } => self.stage_mut().end(faulted),
             Event::Restart(access) => self.restarts[account(access)] += 1,
             Event::Fault { cause, .. } => self.faults[fault_kind(cause)] += 1,
             Event::TrapEnter => self.traps_entered += 1,
@@ -229,6 +240,11 @@ impl Counters {
         }
     }
 
+    /// The walks of the stage that is at work.
+    fn stage_mut(&mut self) -> &mut WalkCounts {
+        if self.in_second_stage { &mut self.second_stage } else { &mut self.walks }
+    }
+
     #[inline]
     fn tlb_mut(&mut self, tlb: TlbId) -> &mut TlbCounts {
         &mut self.tlbs[tlb_level_index(tlb)][tlb.side as usize]
@@ -236,6 +252,17 @@ impl Counters {
 }
 
 impl WalkCounts {
+    const NONE: Self = Self {
+        begun: ByAccount::new(0, 0),
+        faulted: 0,
+        cache_hits: [0; MAX_LEVELS],
+        cache_misses: 0,
+        reads: [0; MAX_LEVELS],
+        updates: [0; MAX_LEVELS],
+        by_reads: [0; MAX_READS + 1],
+        reads_of_this: 0,
+    };
+
     fn begin(&mut self, access: Access) {
         self.begun[account(access)] += 1;
         self.reads_of_this = 0;
@@ -309,7 +336,8 @@ fn fault_kind(cause: Cause) -> usize {
 }
 
 /// Names of the scopes of invalidations in reports.
-const INVALIDATE_KINDS: [&str; 6] = ["all", "non-global", "asid", "page", "page-in-asid", "range"];
+const INVALIDATE_KINDS: [&str; 8] =
+    ["all", "non-global", "asid", "page", "page-in-asid", "range", "guest", "second-stage"];
 
 /// Index into [`INVALIDATE_KINDS`].
 pub(crate) fn invalidate_kind(scope: Invalidate) -> usize {
@@ -320,5 +348,7 @@ pub(crate) fn invalidate_kind(scope: Invalidate) -> usize {
         Invalidate::Page(_) => 3,
         Invalidate::PageInAsid { .. } => 4,
         Invalidate::Range { .. } => 5,
+        Invalidate::Guest { .. } => 6,
+        Invalidate::SecondStage { .. } => 7,
     }
 }

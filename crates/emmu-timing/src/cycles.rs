@@ -41,6 +41,7 @@ pub struct Cycles {
     spent: ByAccount<Spent>,
     /// Cycles and account of the walk under way.
     walk: (u64, Account),
+    in_second_stage: bool,
     walk_latency: Histogram,
     /// Entry reads by level of the table, then by what served them.
     entry_reads: [[u64; Served::ALL.len()]; MAX_LEVELS],
@@ -134,6 +135,7 @@ impl Cycles {
             caches: Hierarchy::new(machine),
             spent: ByAccount::default(),
             walk: (0, Account::Supervisor),
+            in_second_stage: false,
             walk_latency: Histogram::default(),
             entry_reads: Default::default(),
         }
@@ -194,6 +196,10 @@ impl Cycles {
     #[inline(never)]
     fn on_others(&mut self, event: Event) {
         match event {
+            // Both stages together are one walk.
+            Event::SecondStage(_) => self.in_second_stage = true,
+            Event::SecondStageEnd => self.in_second_stage = false,
+            Event::WalkBegin(_) | Event::WalkEnd { .. } if self.in_second_stage => {}
             Event::WalkBegin(access) => self.walk = (0, account(access)),
             Event::WalkCacheHit { .. } | Event::WalkCacheMiss => {
                 let cycles = self.walk_cache_latency;
@@ -284,6 +290,9 @@ impl InvalidatePrices {
             Invalidate::Page(_) => self.page,
             Invalidate::PageInAsid { .. } => self.page_in_asid,
             Invalidate::Range { .. } => self.range,
+            Invalidate::Guest { addr: None, .. } => self.asid,
+            Invalidate::Guest { addr: Some(_), .. } => self.page,
+            Invalidate::SecondStage { .. } => self.all,
         }
     }
 }

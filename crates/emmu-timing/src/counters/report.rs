@@ -214,6 +214,7 @@ fn side_name(side: Side) -> &'static str {
         Side::Instruction => "instruction",
         Side::Data => "data",
         Side::Unified => "unified",
+        Side::SecondStage => "second-stage",
     }
 }
 
