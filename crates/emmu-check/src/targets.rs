@@ -4,8 +4,9 @@
 //! None panics by itself, so a panic is a finding. Damage must be answered by an error that says what and
 //! where; what is accepted must survive being written and read again.
 
-use crate::Units;
-use emmu_oracle::vectors::VectorFile;
+use crate::agree::{agree, spans_agree};
+use crate::{Architecture, Units};
+use emmu_oracle::{aarch64, generate::Case, riscv, vectors::VectorFile, x86};
 use emmu_timing::Machine;
 use emmu_trace::check;
 
@@ -18,12 +19,15 @@ pub type Verdict = Result<(), String>;
 pub type Target = (&'static str, fn(&[u8]) -> Verdict);
 
 /// All of them. The binaries in `fuzz/` and the folders of seeds have the same names.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 8] = [
     ("lackey", lackey),
     ("native", native),
     ("native_writer", native_writer),
     ("machine", machine),
     ("vectors", vectors),
+    ("riscv", walk::<riscv::Registers>),
+    ("x86", walk::<x86::Registers>),
+    ("aarch64", walk::<aarch64::Registers>),
 ];
 
 /// Writes a native trace of the references that these bytes stand for, and reads it back: whole, cut off, damaged
@@ -75,6 +79,16 @@ pub fn vectors(bytes: &[u8]) -> Verdict {
         Ok(_) => Ok(()),
         Err(error) => explained(&error.to_string(), "fuzz.jsonl"),
     }
+}
+
+/// Makes registers, tables and accesses of these bytes, and runs them on the units of the architecture and on CPUs:
+/// each does what the reference model does ([`agree`], [`spans_agree`]).
+///
+/// # Errors
+/// The first access on which they differ, if there is one.
+pub fn walk<A: Architecture>(bytes: &[u8]) -> Verdict {
+    let case = Case::<A>::from_bytes(bytes);
+    agree(case.clone()).and_then(|()| spans_agree(case)).map_err(|found| found.to_string())
 }
 
 /// Whether a message is one: it begins with the place and goes on.
