@@ -4,7 +4,11 @@
 pub mod aarch64;
 pub mod described;
 pub mod riscv;
+mod shape;
 pub mod x86;
+
+pub(crate) use shape::{LEVEL_SLOTS, slot};
+pub use shape::{MAX_LEVELS, Shape, ShapeError};
 
 use crate::walk::Table;
 use core::fmt;
@@ -12,106 +16,6 @@ use emmu_core::{
     Access, AccessKind, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr, Privilege,
     RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, low_mask,
 };
-
-/// The most levels that a walk can have.
-pub const MAX_LEVELS: usize = 6;
-
-/// Places in an array by level: more than there are levels, so that a masked level needs no check.
-pub(crate) const LEVEL_SLOTS: usize = (MAX_LEVELS + 1).next_power_of_two();
-
-/// A level's place in an array of [`LEVEL_SLOTS`].
-#[inline]
-pub(crate) const fn slot(level: u8) -> usize {
-    level as usize & (LEVEL_SLOTS - 1)
-}
-
-/// How an address is cut into table indices, and how wide an entry is.
-///
-/// Level 0 is that of the smallest pages. `lows[level]` is the lowest address bit of the index at `level`,
-/// which is also log2 of what one entry there maps; `lows[levels]` is one past the highest index bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    entry: Width,
-    lows: [u8; LEVEL_SLOTS],
-    /// The address bits that are the index at each level.
-    indices: [u64; LEVEL_SLOTS],
-    /// How far to rotate them right, to have the offset of an entry in its table.
-    rotations: [u8; LEVEL_SLOTS],
-}
-
-impl Shape {
-    /// Without any level.
-    pub(crate) const NONE: Self = Self::uniform(Width::B8, 0, 0, 0);
-
-    /// `levels` levels that index `stride` bits each above a page offset of `page_bits` bits. More than
-    /// [`MAX_LEVELS`] levels are cut to that.
-    #[must_use]
-    pub const fn uniform(entry: Width, page_bits: u8, stride: u8, levels: u8) -> Self {
-        let mut lows = [page_bits; LEVEL_SLOTS];
-        let mut level = 1;
-        while level < LEVEL_SLOTS {
-            lows[level] = lows[level - 1] + if level <= levels as usize { stride } else { 0 };
-            level += 1;
-        }
-        Self::from_lows(entry, lows)
-    }
-
-    /// The lowest address bit of each level's index, the last level's first; levels that are not there begin
-    /// where the topmost one ends.
-    #[must_use]
-    pub(crate) const fn from_lows(entry: Width, lows: [u8; LEVEL_SLOTS]) -> Self {
-        let entry_shift = match entry {
-            Width::B1 => 0,
-            Width::B2 => 1,
-            Width::B4 => 2,
-            Width::B8 => 3,
-        };
-        let (mut indices, mut rotations) = ([0; LEVEL_SLOTS], [0; LEVEL_SLOTS]);
-        let mut level = 0;
-        while level < LEVEL_SLOTS - 1 {
-            indices[level] = low_mask(lows[level + 1] as u32) & !low_mask(lows[level] as u32);
-            rotations[level] = lows[level].wrapping_sub(entry_shift);
-            level += 1;
-        }
-        Self { entry, lows, indices, rotations }
-    }
-
-    /// The same with another end: the topmost level's index stops below bit `end`.
-    #[must_use]
-    pub const fn with_end(mut self, levels: u8, end: u8) -> Self {
-        self.lows[slot(levels)] = end;
-        Self::from_lows(self.entry, self.lows)
-    }
-
-    /// Width of an entry.
-    #[must_use]
-    #[inline]
-    pub const fn entry(&self) -> Width {
-        self.entry
-    }
-
-    /// Log2 of the bytes that an entry of this level maps.
-    #[must_use]
-    #[inline]
-    pub const fn page_bits(&self, level: u8) -> u8 {
-        self.lows[slot(level)]
-    }
-
-    /// Log2 of the bytes that a whole table of this level maps.
-    #[must_use]
-    #[inline]
-    pub const fn table_bits(&self, level: u8) -> u8 {
-        self.lows[slot(level.wrapping_add(1))]
-    }
-
-    /// Where, in the table of this level, the entry for `addr` is.
-    #[must_use]
-    #[inline]
-    pub const fn entry_addr(&self, table: PhysAddr, level: u8, addr: VirtAddr) -> PhysAddr {
-        let index = addr.raw() & self.indices[slot(level)];
-        table.wrapping_add(index.rotate_right(self.rotations[slot(level)] as u32))
-    }
-}
 
 /// Which virtual addresses there are: those whose `outside` bits are all clear or, in the upper half, as in
 /// `upper`. Worked out once a register write, since every access asks.

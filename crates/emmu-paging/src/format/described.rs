@@ -75,10 +75,10 @@ impl Described {
     /// # Errors
     /// [`DescriptionError`], which names the field, if there can be no such format.
     pub fn new(description: Description) -> Result<Self, DescriptionError> {
-        description.validate_geometry()?;
+        let shape = description.shape()?;
         description.validate_fields()?;
         Ok(Self {
-            shape: description.shape(),
+            shape,
             top_level: description.top_level(),
             extent: Extent::unsigned(description.address_bits()),
             description,

@@ -1,6 +1,6 @@
 //! What a page table looks like, told in one's own words, and why that may be no format.
 
-use crate::format::{LEVEL_SLOTS, MAX_LEVELS, Shape};
+use crate::format::{Shape, ShapeError};
 use alloc::vec::Vec;
 use emmu_core::{Width, low_mask};
 use thiserror::Error;
@@ -33,21 +33,9 @@ pub struct Description {
 /// Why a description is no format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum DescriptionError {
-    /// A walk has one to six levels.
-    #[error("index_bits: {count} levels, expected 1 to 6")]
-    Levels {
-        /// How many were described.
-        count: usize,
-    },
-    /// Every level but the topmost may be any size, but none may be empty.
-    #[error("index_bits: a level of 0 bits, expected at least 1")]
-    EmptyLevel,
-    /// Offset and indices together are the virtual address.
-    #[error("page_bits and index_bits: {bits} bits of virtual address, expected at most 64")]
-    AddressBits {
-        /// How many were described.
-        bits: u32,
-    },
+    /// The page size or the indices.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// A field lies outside of the entry.
     #[error("{field}: bit {bit}, expected less than {width}, the entry's width")]
     OutsideEntry {
@@ -180,20 +168,6 @@ impl Description {
         indices + u32::from(self.page_bits)
     }
 
-    pub(super) fn validate_geometry(&self) -> Result<(), DescriptionError> {
-        let count = self.index_bits.len();
-        if count == 0 || count > MAX_LEVELS {
-            return Err(DescriptionError::Levels { count });
-        }
-        if self.index_bits.contains(&0) {
-            return Err(DescriptionError::EmptyLevel);
-        }
-        match self.address_bits() {
-            bits @ 65.. => Err(DescriptionError::AddressBits { bits }),
-            _ => Ok(()),
-        }
-    }
-
     pub(super) fn validate_fields(&self) -> Result<(), DescriptionError> {
         let width = self.entry as u32 * 8;
         let (low, count) = (u32::from(self.frame.0), u32::from(self.frame.1));
@@ -222,14 +196,8 @@ impl Description {
         Ok(())
     }
 
-    pub(super) fn shape(&self) -> Shape {
-        let mut lows = [self.page_bits; LEVEL_SLOTS];
-        let mut low = self.page_bits;
-        for (level, end) in lows.iter_mut().skip(1).enumerate() {
-            low += self.index_bits.iter().rev().nth(level).copied().unwrap_or(0);
-            *end = low;
-        }
-        Shape::from_lows(self.entry, lows)
+    pub(super) fn shape(&self) -> Result<Shape, ShapeError> {
+        Shape::new(self.entry, self.page_bits, &self.index_bits)
     }
 
     pub(super) fn top_level(&self) -> u8 {
