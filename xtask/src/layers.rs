@@ -9,6 +9,8 @@ use std::fmt;
 enum Layer {
     /// The vocabulary and the seams.
     Core,
+    /// What several units are made of.
+    Parts,
     /// The physical side, and the translation units.
     Units,
     /// What stands on both sides of the seams.
@@ -48,6 +50,7 @@ struct Row {
 }
 
 const CORE_ONLY: Reach = Reach::Only(&["emmu-core"]);
+const UNIT: Reach = Reach::Only(&["emmu-core", "emmu-assoc"]);
 const TINY: External = External::NoStd(&["bitflags", "thiserror"]);
 const SMALL: External =
     External::NoStd(&["bitflags", "hashbrown", "rand", "rand_xoshiro", "thiserror"]);
@@ -56,10 +59,11 @@ const SMALL: External =
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     Row { name: "emmu-core",         layer: Layer::Core,    reach: Reach::Only(&[]), external: TINY },
+    Row { name: "emmu-assoc",        layer: Layer::Parts,   reach: Reach::Only(&[]), external: SMALL },
     Row { name: "emmu-memory",       layer: Layer::Units,   reach: CORE_ONLY,        external: SMALL },
     Row { name: "emmu-base-bounds",  layer: Layer::Units,   reach: CORE_ONLY,        external: TINY },
-    Row { name: "emmu-segmentation", layer: Layer::Units,   reach: CORE_ONLY,        external: TINY },
-    Row { name: "emmu-paging",       layer: Layer::Units,   reach: CORE_ONLY,        external: SMALL },
+    Row { name: "emmu-segmentation", layer: Layer::Units,   reach: UNIT,             external: TINY },
+    Row { name: "emmu-paging",       layer: Layer::Units,   reach: UNIT,             external: SMALL },
     Row { name: "emmu-cpu",          layer: Layer::Machine, reach: CORE_ONLY,        external: TINY },
     Row { name: "emmu-os",           layer: Layer::Systems, reach: Reach::Lower,     external: SMALL },
     Row { name: "emmu-timing",       layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },

@@ -7,7 +7,7 @@ use thiserror::Error;
 /// The shape of a set-associative table.
 ///
 /// ```
-/// use emmu_paging::{Geometry, Policy};
+/// use emmu_assoc::{Geometry, Policy};
 /// assert!(Geometry::new(128, 12, Policy::Lru).is_ok());
 /// assert!(Geometry::fully_associative(48, Policy::Lru).is_ok());
 /// let refused = Geometry::new(100, 4, Policy::Lru).unwrap_err();
@@ -20,7 +20,7 @@ pub struct Geometry {
     policy: Policy,
 }
 
-/// The largest table: slot numbers of a [`emmu_core::Ticket`] have 24 bits for it.
+/// The largest table: slot numbers of a ticket of `emmu-core` have 24 bits for it.
 const MAX_SLOTS: u64 = 1 << 24;
 
 /// Why a table of this shape cannot exist.

@@ -1,0 +1,30 @@
+//! One set-associative table: what TLBs, walk caches, descriptor caches and data caches are made of.
+//!
+//! Models: sets, ways, and who makes room: LRU, tree-PLRU, FIFO, random or SRRIP replacement. Entries belong to a
+//! [`Scope`], so that all entries of one owner can be forgotten at once.
+//!
+//! Does not model: what is in an entry, what a lookup costs, or several lookups at once.
+//!
+//! Which type you want: [`Assoc`], with a [`Geometry`].
+//!
+//! ```
+//! use emmu_assoc::{Assoc, Forever, Geometry, Policy, Scope};
+//! let mut table = Assoc::new(Geometry::new(2, 1, Policy::Lru)?);
+//! for tag in [6, 7, 8] {
+//!     table.insert(tag, Scope::ONLY, tag * 10, &Forever);     // 8 goes where 6 was
+//! }
+//! let held = |tag| table.find(tag, |_, _| true).map(|found| *found.value);
+//! assert_eq!([6, 7, 8].map(held), [None, Some(70), Some(80)]);
+//! # Ok::<(), emmu_assoc::GeometryError>(())
+//! ```
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod assoc;
+mod replace;
+
+pub use assoc::{Assoc, Forever, Found, Geometry, GeometryError, Live, Scope};
+pub use replace::Policy;
