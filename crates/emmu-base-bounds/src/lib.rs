@@ -8,7 +8,7 @@
 //!
 //! Does not model: permissions, which this machine does not have.
 //!
-//! Which type you want: [`BaseBounds`].
+//! Which type you want: [`BaseBounds`]; or [`Bare`], the machine before it, which relocates nothing.
 //!
 //! ```
 //! use emmu_base_bounds::{BaseBounds, Convention};
@@ -27,6 +27,11 @@
 //! ```
 #![no_std]
 
+mod bare;
+
+pub use bare::Bare;
+
+use bare::{unrelocated, up_to_the_top};
 use emmu_core::{
     Access, Cause, Fault, Invalidate, PhysAddr, Privilege, RAM_PAGE_BITS, RegisterError,
     RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit, VirtAddr, low_mask,
@@ -115,18 +120,6 @@ impl BaseBounds {
         let whole = addr.offset(RAM_PAGE_BITS) == 0 && span > low_mask(RAM_PAGE_BITS);
         whole.then_some(Ticket { slot: 0, version: 0, epoch: self.epoch })
     }
-}
-
-/// Where the operating system's own accesses go.
-#[inline]
-fn unrelocated(addr: VirtAddr) -> (PhysAddr, u64) {
-    (PhysAddr::new(addr.raw()), up_to_the_top(addr.raw()))
-}
-
-/// Bytes from `addr` to the top of the 64-bit space; one less than there are for address 0.
-#[inline]
-fn up_to_the_top(addr: u64) -> u64 {
-    (u64::MAX - addr).saturating_add(1)
 }
 
 const REGISTERS: [RegisterInfo; 2] = [

@@ -1,13 +1,13 @@
 //! Physical memory: sparse RAM, ROM and devices on a bus map with holes.
 //!
 //! Models: the 64-bit physical address space. RAM of any size, of which only the frames that were written
-//! cost host memory; ROM that the host loads and the machine cannot write; memory-mapped devices; holes,
-//! which refuse every transfer with the first byte that nothing answers for.
+//! cost host memory; ROM that the host loads and the machine cannot write; memory-mapped devices, one of them
+//! a disk; holes, which refuse every transfer with the first byte that nothing answers for.
 //!
 //! Does not model: time, caches, and what untouched RAM holds in a real machine; here it reads as zeros.
 //!
 //! Which type you want: [`Memory`], which is an [`emmu_core::Bus`]. For a device of your own implement
-//! [`Device`].
+//! [`Device`]; [`Disk`] is one.
 //!
 //! ```
 //! use emmu_core::{Bus, BusError, PhysAddr, Width};
@@ -34,10 +34,12 @@ extern crate alloc;
 extern crate std;
 
 mod device;
+mod disk;
 mod frames;
 mod map;
 mod memory;
 
 pub use device::{CloneDevice, Device, Refused};
+pub use disk::Disk;
 pub use map::{MapError, Region, RegionKind};
 pub use memory::Memory;
