@@ -43,12 +43,16 @@ pub struct Disk {
     writes: u64,
 }
 
+const BLOCK_BITS: u32 = 12;
+
 /// The bytes of a block.
-type Block = [u8; Disk::BLOCK_SIZE as usize];
+type Block = [u8; Disk::BLOCK_LEN];
 
 impl Disk {
     /// Bytes of a block.
-    pub const BLOCK_SIZE: u64 = 4096;
+    pub const BLOCK_SIZE: u64 = 1 << BLOCK_BITS;
+    /// The same, for arrays of the host.
+    pub const BLOCK_LEN: usize = 1 << BLOCK_BITS;
     /// Offset of the register that says how many blocks there are.
     pub const BLOCKS: u64 = 0x00;
     /// Offset of the register that selects a block.
@@ -67,7 +71,7 @@ impl Disk {
     /// A disk of so many blocks, all zeros.
     #[must_use]
     pub fn new(blocks: u64) -> Self {
-        let buffer = Box::new([0; Self::BLOCK_SIZE as usize]);
+        let buffer = Box::new([0; Self::BLOCK_LEN]);
         Self { blocks, selected: 0, buffer, written: BTreeMap::new(), reads: 0, writes: 0 }
     }
 

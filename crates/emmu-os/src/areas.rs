@@ -21,13 +21,18 @@ pub(crate) struct AreaPool {
 }
 
 /// Contiguous bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Area {
     pub(crate) start: PhysAddr,
     pub(crate) size: u64,
 }
 
 impl Area {
+    /// All memory for processes.
+    pub(crate) const fn pool(memory: &PhysicalMemory) -> Self {
+        Self { start: memory.pool(), size: memory.end().raw() - memory.pool().raw() }
+    }
+
     pub(crate) const fn end(self) -> PhysAddr {
         self.start.wrapping_add(self.size)
     }
@@ -47,9 +52,9 @@ impl AreaPool {
         kernel: &mut Kernel<C>,
         memory: &PhysicalMemory,
     ) -> Result<Self, OsError> {
-        let start = memory.pool();
-        let total = memory.end().raw() - start.raw();
-        write(kernel, Area { start, size: total }, None)?;
+        let pool = Area::pool(memory);
+        let Area { start, size: total } = pool;
+        write(kernel, pool, None)?;
         Ok(Self { start, total, free: total, first: Some(start) })
     }
 

@@ -31,14 +31,17 @@ pub enum OsError {
         /// What it lacks.
         what: &'static str,
     },
+    /// The machine has one process at a time, and there is one.
+    #[error("the machine runs one process at a time, and one has all of the memory")]
+    Occupied,
     /// There is no such process, or no longer.
     #[error("no process has the number {0}")]
     NoProcess(Pid),
     /// The CPU refused an operation of the kernel itself, which cannot go on.
     #[error("the kernel cannot go on: {0}")]
     Kernel(#[from] Stop),
-    /// What the kernel keeps in free memory was overwritten.
-    #[error("the free list at {addr} is damaged: it holds {found:#x}")]
+    /// What the kernel keeps in memory was overwritten.
+    #[error("what the kernel keeps at {addr} is damaged: it holds {found:#x}")]
     Damaged {
         /// Which word.
         addr: PhysAddr,
@@ -59,6 +62,12 @@ pub enum OutOfMemory {
         free: u64,
         /// How many there are for processes.
         total: u64,
+    },
+    /// Every place on the disk is taken.
+    #[error("all {slots} places for processes on the disk are taken")]
+    Disk {
+        /// How many there are.
+        slots: u64,
     },
     /// No free area is large enough.
     #[error("no free area has {needed:#x} bytes; {free:#x} of {total:#x} are free, in pieces")]
@@ -102,11 +111,11 @@ pub enum MemoryError {
         size: u64,
     },
     /// The kernel's part has no room for its tables.
-    #[error("{kernel:#x} bytes for the kernel are too few; its page tables need {needed:#x}")]
+    #[error("{kernel:#x} bytes for the kernel are too few; its tables need {needed:#x}")]
     KernelTooSmall {
         /// Bytes for the kernel.
         kernel: u64,
-        /// Bytes that its tables need.
+        /// Bytes that its tables need: page tables or bitmaps.
         needed: u64,
     },
     /// The kernel's half of the address space cannot show all of it.

@@ -11,8 +11,15 @@ use emmu_core::{Cause, Fault};
 /// | a region | no | any | kill |
 /// | a region | yes | nothing is mapped there | map |
 /// | a region | yes | any other | kill: the hardware failed, or something that this kernel never sets up |
-pub(crate) fn judge<'a>(layout: &'a Layout, fault: &Fault) -> Result<&'a Region, Kill> {
-    let region = layout.region_at(fault.addr).ok_or(Kill::NoRegion(*fault))?;
+///
+/// The program's own addresses are those that it uses, less `origin`.
+pub(crate) fn judge<'a>(
+    layout: &'a Layout,
+    origin: u64,
+    fault: &Fault,
+) -> Result<&'a Region, Kill> {
+    let own = fault.addr.wrapping_add(origin.wrapping_neg());
+    let region = layout.region_at(own).ok_or(Kill::NoRegion(*fault))?;
     if !region.rights().allow(fault.access.kind) {
         return Err(Kill::Forbidden { fault: *fault, rights: region.rights() });
     }
@@ -32,7 +39,7 @@ mod tests {
     fn verdict(access: Access, cause: Cause) -> Result<VirtAddr, Kill> {
         let code = Region::new(VirtAddr::new(0x1000), 0x1000, Rights::RX).unwrap();
         let layout = Layout::new([code]).unwrap();
-        judge(&layout, &Fault::new(access, cause)).map(Region::start)
+        judge(&layout, 0, &Fault::new(access, cause)).map(Region::start)
     }
 
     const CODE: VirtAddr = VirtAddr::new(0x1008);

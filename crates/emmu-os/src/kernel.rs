@@ -75,6 +75,22 @@ impl<C: CpuPort> Kernel<C> {
         self.cpu.store(self.virt(addr), Width::B8, value)
     }
 
+    /// Reads a number.
+    ///
+    /// # Errors
+    /// [`Stop`] if the CPU refuses.
+    pub fn load_word(&mut self, addr: PhysAddr, width: Width) -> Result<u64, Stop> {
+        self.cpu.load(self.virt(addr), width)
+    }
+
+    /// Writes a number.
+    ///
+    /// # Errors
+    /// [`Stop`] if the CPU refuses.
+    pub fn store_word(&mut self, addr: PhysAddr, width: Width, value: u64) -> Result<(), Stop> {
+        self.cpu.store(self.virt(addr), width, value)
+    }
+
     /// Reads bytes, as one access.
     ///
     /// # Errors

@@ -1,9 +1,10 @@
 //! The minimal operating system: it boots, runs programs, and gives them their memory, on any translation
-//! unit.
+//! unit, or on none.
 //!
 //! Models: boot (the handler of exceptions first, then the kernel's page tables in emulated memory, then
 //! translation on); processes with address spaces of their own, on base and bounds, segmentation, RISC-V
-//! and x86 paging; pages mapped on the first access to them, zeroed or with their part of the image; the
+//! and x86 paging; the machines before them, with one process, with several that take turns by way of a disk, and
+//! with several that a loader patches for their places; pages mapped on the first access to them, zeroed or with their part of the image; the
 //! restart of that access; processes that end by themselves or because of what they did; all their memory
 //! freed then. The hardware is reached through [`CpuPort`] and in no other way: page tables and free lists lie
 //! in emulated memory, and every access of the kernel is translated, cached in TLBs and told to probes as
@@ -13,8 +14,9 @@
 //! accesses of the machine; its fetches and computations are not there. Not yet: fork, files, swapping,
 //! several CPUs, interrupts.
 //!
-//! Which type you want: [`Os`], booted with [`Paged`], [`Contiguous`] or [`Segmented`] address spaces, and a
-//! [`Program`] to run on it: a closure, or a [`Script`] of [`Op`]s. For another machine implement
+//! Which type you want: [`Os`], booted with [`Paged`], [`Segmented`] or [`Contiguous`] address spaces, or
+//! without translation ([`Uniprogramming`], [`TimeSharing`], [`StaticRelocation`]); and a [`Program`] to run on
+//! it: a closure, a [`Script`] of [`Op`]s, or an [`Image`] that a [`toy::Core`] executes. For another machine implement
 //! [`AddressSpaces`], or only [`TableFormat`] for another format of page tables.
 //!
 //! ```
@@ -55,8 +57,11 @@ extern crate alloc;
 extern crate std;
 
 mod areas;
+mod bitmap;
+mod disk;
 mod error;
 mod frames;
+mod image;
 mod judge;
 mod kernel;
 mod layout;
@@ -64,18 +69,24 @@ mod os;
 mod port;
 mod process;
 mod program;
+mod region;
 mod space;
 mod stats;
+pub mod toy;
 
 pub use error::{Exit, Kill, MemoryError, OsError, OutOfMemory};
+pub use image::{Image, ImageError};
 pub use kernel::{FRAME, FRAME_BITS, Kernel};
-pub use layout::{Layout, LayoutError, Region, Rights};
+pub use layout::{Layout, LayoutError};
 pub use os::{Os, Turn};
 pub use port::CpuPort;
 pub use process::Pid;
 pub use program::{MAX_ACCESS, Op, Program, Reply, Script, SystemCall};
-pub use space::contiguous::{Contiguous, ContiguousSpace};
+pub use region::{Reference, Region, Rights};
+pub use space::bare::{DiskSpace, StaticRelocation, TimeSharing, Uniprogramming};
+pub use space::contiguous::Contiguous;
 pub use space::paged::{Paged, PagedSpace, RiscVTables, TableFormat, Valid, X86Tables};
 pub use space::segmented::{Segmented, SegmentedSpace};
+pub use space::whole::ContiguousSpace;
 pub use space::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};
 pub use stats::OsStats;

@@ -140,6 +140,25 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         self.processes.get(&pid).map(|process| &process.space)
     }
 
+    /// What this process has to add to its own addresses to make those that it uses: 0 on machines that
+    /// translate, and otherwise where its byte 0 was loaded.
+    ///
+    /// # Errors
+    /// [`OsError::NoProcess`] if there is none of this number.
+    pub fn origin(&self, pid: Pid) -> Result<u64, OsError> {
+        let process = self.processes.get(&pid).ok_or(OsError::NoProcess(pid))?;
+        Ok(self.spaces.origin(&process.space))
+    }
+
+    /// Looks whether the operating system's own bytes are as it left them, on a machine on which programs
+    /// can reach them; elsewhere there is nothing to look for.
+    ///
+    /// # Errors
+    /// [`OsError::Damaged`] names the first that are not.
+    pub fn inspect(&mut self) -> Result<(), OsError> {
+        self.spaces.inspect(&mut self.kernel)
+    }
+
     /// What has happened since boot.
     #[must_use]
     pub const fn stats(&self) -> OsStats {

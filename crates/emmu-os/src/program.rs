@@ -39,6 +39,8 @@ pub enum Op {
         /// What is written.
         value: u64,
     },
+    /// Tries an instruction that does not exist.
+    Undefined,
     /// Calls the operating system.
     Call(SystemCall),
 }

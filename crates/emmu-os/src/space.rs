@@ -1,8 +1,11 @@
-//! The seam between the operating system and a machine's way of translating: address spaces.
+//! The seam between the operating system and a machine's way of translating, or of doing without:
+//! address spaces.
 
+pub(crate) mod bare;
 pub(crate) mod contiguous;
 pub(crate) mod paged;
 pub(crate) mod segmented;
+pub(crate) mod whole;
 
 use crate::kernel::{FRAME, FRAME_BITS};
 use crate::{CpuPort, Kernel, Layout, MemoryError, OsError, Region};
@@ -87,6 +90,23 @@ pub trait AddressSpaces {
 
     /// Who has the memory now.
     fn usage(&self) -> MemoryUsage;
+
+    /// What a program has to add to its own addresses to make those that it uses: 0 on machines that
+    /// translate, and otherwise where its byte 0 was loaded.
+    fn origin(&self, space: &Self::Space) -> u64 {
+        let _ = space;
+        0
+    }
+
+    /// Looks whether the operating system's own bytes are as it left them, on a machine on which programs
+    /// can reach them.
+    ///
+    /// # Errors
+    /// [`OsError::Damaged`] names the first that are not.
+    fn inspect<C: CpuPort>(&self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+        let _ = kernel;
+        Ok(())
+    }
 }
 
 /// What [`AddressSpaces::map`] did.

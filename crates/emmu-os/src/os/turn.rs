@@ -103,6 +103,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
             Op::WriteRegister { id, value } => {
                 cpu.write_register(id, value).map(|()| Played::Nothing)
             }
+            Op::Undefined => Err(cpu.raise(Illegal::Undefined.into())),
             Op::Call(_) => Err(cpu.system_call()),
         }
     }
@@ -124,7 +125,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
                 cpu.store_bytes(addr, bytes)?;
                 return Ok(Played::Nothing);
             }
-            Op::WriteRegister { .. } | Op::Call(_) => return Ok(Played::Nothing),
+            Op::WriteRegister { .. } | Op::Undefined | Op::Call(_) => return Ok(Played::Nothing),
         }
         Ok(Played::Bytes(len))
     }
@@ -189,7 +190,8 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
     fn repair(&mut self, pid: Pid, fault: Fault) -> Result<Option<Turn>, OsError> {
         self.stats.faults += 1;
         let process = self.processes.get_mut(&pid).ok_or(OsError::NoProcess(pid))?;
-        let region = match judge(&process.layout, &fault) {
+        let origin = self.spaces.origin(&process.space);
+        let region = match judge(&process.layout, origin, &fault) {
             Ok(region) => region,
             Err(reason) => return self.kill(pid, reason).map(Some),
         };

@@ -1,10 +1,11 @@
 //! Address spaces of base and bounds: one area of physical memory each.
 
+use super::whole::{self, ContiguousSpace};
 use super::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};
-use crate::areas::{Area, AreaPool};
+use crate::areas::AreaPool;
 use crate::{CpuPort, Kernel, Layout, OsError, Region};
 use emmu_base_bounds::{BaseBounds, Convention};
-use emmu_core::{PhysAddr, VirtAddr};
+use emmu_core::VirtAddr;
 
 /// Address spaces for [`BaseBounds`]: a process has all addresses from 0 to the end of its highest region, in
 /// one piece, from its start on. The hardware knows of no rights, nor of the gaps between regions.
@@ -12,27 +13,6 @@ use emmu_core::{PhysAddr, VirtAddr};
 pub struct Contiguous {
     convention: Convention,
     pool: AreaPool,
-}
-
-/// What the two registers get, and the memory behind.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ContiguousSpace {
-    area: Area,
-    size: u64,
-}
-
-impl ContiguousSpace {
-    /// Physical address of the process's byte 0.
-    #[must_use]
-    pub const fn base(&self) -> PhysAddr {
-        self.area.start
-    }
-
-    /// How many bytes the process has.
-    #[must_use]
-    pub const fn size(&self) -> u64 {
-        self.size
-    }
 }
 
 impl Contiguous {
@@ -48,22 +28,6 @@ impl Contiguous {
             Convention::End => space.area.start.raw() + space.size,
         }
     }
-}
-
-/// Writes the whole area: the regions' images where they belong, and zeros between them.
-fn write_image<C: CpuPort>(
-    kernel: &mut Kernel<C>,
-    area: Area,
-    layout: &Layout,
-) -> Result<(), OsError> {
-    let mut done = 0;
-    for region in layout.regions() {
-        let gap = region.start().raw() - done;
-        kernel.fill(area.start.wrapping_add(done), gap, &[])?;
-        kernel.fill(area.start.wrapping_add(done + gap), region.size(), region.image())?;
-        done = region.end().raw();
-    }
-    Ok(())
 }
 
 impl AddressSpaces for Contiguous {
@@ -93,9 +57,9 @@ impl AddressSpaces for Contiguous {
         kernel: &mut Kernel<C>,
         layout: &Layout,
     ) -> Result<ContiguousSpace, OsError> {
-        let size = layout.regions().last().map_or(0, |region| region.end().raw());
+        let size = layout.end().raw();
         let area = self.pool.take(kernel, size)?;
-        write_image(kernel, area, layout)?;
+        whole::write(kernel, area.start, layout)?;
         Ok(ContiguousSpace { area, size })
     }
 

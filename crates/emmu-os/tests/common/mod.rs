@@ -1,14 +1,14 @@
 //! The machines on which the operating system is tried, and programs for them.
 #![expect(dead_code, reason = "each test file takes what it needs")]
 
-use emmu_base_bounds::{BaseBounds, Convention};
+use emmu_base_bounds::{Bare, BaseBounds, Convention};
 use emmu_core::{Bus, PhysAddr, Privilege, Probe, RegisterId, TranslationUnit, VirtAddr, Width};
 use emmu_cpu::{Cpu, Stop, Trap};
-use emmu_memory::Memory;
+use emmu_memory::{Disk, Memory};
 use emmu_os::{
     AddressSpaces, Contiguous, Exit, Layout, MemoryUsage, Op, Os, OsError, OsStats, Paged,
-    PhysicalMemory, Pid, Program, Region, Reply, Rights, RiscVTables, Segmented, TableFormat, Turn,
-    X86Tables,
+    PhysicalMemory, Pid, Program, Region, Reply, Rights, RiscVTables, Segmented, StaticRelocation,
+    TableFormat, TimeSharing, Turn, Uniprogramming, X86Tables,
 };
 use emmu_paging::format::{Format, riscv, x86};
 use emmu_paging::{
@@ -23,6 +23,8 @@ pub(crate) trait AnyOs {
     fn run(&mut self, layout: &Layout, program: &mut dyn Program) -> Result<Exit, OsError>;
     fn terminate(&mut self, pid: Pid) -> Result<(), OsError>;
     fn usage(&self) -> MemoryUsage;
+    fn origin(&self, pid: Pid) -> u64;
+    fn inspect(&mut self) -> Result<(), OsError>;
     fn stats(&self) -> OsStats;
     fn read_register(&mut self, id: RegisterId) -> u64;
     /// What user mode reads with nobody's program running.
@@ -46,6 +48,12 @@ impl<U: TranslationUnit<Memory, ()>, S: AddressSpaces> AnyOs for Os<Cpu<U, Memor
     }
     fn usage(&self) -> MemoryUsage {
         self.usage()
+    }
+    fn origin(&self, pid: Pid) -> u64 {
+        self.origin(pid).unwrap()
+    }
+    fn inspect(&mut self) -> Result<(), OsError> {
+        self.inspect()
     }
     fn stats(&self) -> OsStats {
         self.stats()
@@ -164,12 +172,48 @@ pub(crate) fn paged_machines(memory: &PhysicalMemory) -> Vec<Machine> {
     ]
 }
 
-/// Every machine, with this memory.
+/// Every machine that protects programs from each other, with this memory.
 pub(crate) fn machines(memory: &PhysicalMemory) -> Vec<Machine> {
     let mut machines = paged_machines(memory);
     machines.push(base_bounds("base and bounds", Convention::Size, memory));
     machines.push(base_bounds("base and bounds, by end", Convention::End, memory));
     machines.push(segmented(memory));
+    machines
+}
+
+/// Where the disk's controller is on the machines that have one.
+pub(crate) const DISK: PhysAddr = PhysAddr::new(0x1000_0000);
+
+pub(crate) type BareOs<S> = Os<Cpu<Bare, Memory>, S>;
+
+/// A machine without translation, with a disk of places for eight processes.
+pub(crate) fn bare_os<S: AddressSpaces>(spaces: S, memory: &PhysicalMemory) -> BareOs<S> {
+    let disk = Disk::new(8 * memory.pool_frames());
+    let bus = ram(memory).with_device(DISK, Disk::SIZE, disk).unwrap();
+    Os::boot(Cpu::new(Bare, bus), spaces, memory).unwrap()
+}
+
+fn bare<S: AddressSpaces + 'static>(
+    name: &'static str,
+    spaces: S,
+    memory: &PhysicalMemory,
+) -> Machine {
+    Machine { name, os: Box::new(bare_os(spaces, memory)), privileged: BaseBounds::BASE }
+}
+
+/// The machines without protection that have several processes.
+pub(crate) fn unprotected_machines(memory: &PhysicalMemory) -> Vec<Machine> {
+    vec![
+        bare("time sharing", TimeSharing::new(DISK), memory),
+        bare("static relocation", StaticRelocation::new(), memory),
+    ]
+}
+
+/// Machines without and with protection, with this memory.
+pub(crate) fn all_machines(memory: &PhysicalMemory) -> Vec<Machine> {
+    let mut machines = unprotected_machines(memory);
+    machines.push(bare("uniprogramming", Uniprogramming::new(), memory));
+    machines.extend(self::machines(memory));
     machines
 }
 

@@ -1,0 +1,103 @@
+//! Several processes in memory, each patched for its place.
+
+use super::{Resident, load};
+use crate::areas::AreaPool;
+use crate::space::whole::{ContiguousSpace, check_references};
+use crate::{
+    AddressSpaces, CpuPort, Kernel, Layout, Mapped, MemoryUsage, OsError, PhysicalMemory, Region,
+};
+use emmu_core::VirtAddr;
+
+/// Static relocation (Arpaci-Dusseau, "Operating Systems: Three Easy Pieces", 15.4, "Software-based
+/// Relocation"): the loader puts each program into a free area, and adds the area's address to every absolute
+/// reference in it. Nothing keeps programs apart; and none can be moved, because it has by then made other
+/// addresses of those that were patched, and nobody knows where. For the unit [`emmu_base_bounds::Bare`].
+#[derive(Clone, Debug, Default)]
+pub struct StaticRelocation {
+    resident: Resident,
+    pool: AreaPool,
+}
+
+impl StaticRelocation {
+    /// A machine without processes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl AddressSpaces for StaticRelocation {
+    type Space = ContiguousSpace;
+
+    fn window(&self) -> VirtAddr {
+        VirtAddr::ZERO
+    }
+
+    fn user_end(&self) -> VirtAddr {
+        VirtAddr::new(self.pool.usage().total)
+    }
+
+    fn boot<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        memory: &PhysicalMemory,
+    ) -> Result<(), OsError> {
+        self.resident = Resident::install(kernel, memory, 0)?;
+        self.pool = AreaPool::new(kernel, memory)?;
+        Ok(())
+    }
+
+    fn create<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        layout: &Layout,
+    ) -> Result<ContiguousSpace, OsError> {
+        let size = layout.end().raw();
+        let area = self.pool.take(kernel, size)?;
+        if let Err(refused) = check_references(layout, area.start) {
+            self.pool.give(kernel, area)?;
+            return Err(refused.into());
+        }
+        load(kernel, area.start, layout)?;
+        Ok(ContiguousSpace { area, size })
+    }
+
+    fn map<C: CpuPort>(
+        &mut self,
+        _: &mut Kernel<C>,
+        _: &mut ContiguousSpace,
+        _: &Region,
+        _: VirtAddr,
+    ) -> Result<Mapped, OsError> {
+        Ok(Mapped::Nothing)
+    }
+
+    /// Nothing: it is there.
+    fn enter<C: CpuPort>(&mut self, _: &mut Kernel<C>, _: &ContiguousSpace) -> Result<(), OsError> {
+        Ok(())
+    }
+
+    fn leave<C: CpuPort>(&mut self, _: &mut Kernel<C>) -> Result<(), OsError> {
+        Ok(())
+    }
+
+    fn destroy<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: ContiguousSpace,
+    ) -> Result<(), OsError> {
+        self.pool.give(kernel, space.area)
+    }
+
+    fn usage(&self) -> MemoryUsage {
+        self.pool.usage()
+    }
+
+    fn origin(&self, space: &ContiguousSpace) -> u64 {
+        space.base().raw()
+    }
+
+    fn inspect<C: CpuPort>(&self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+        self.resident.inspect(kernel)
+    }
+}
