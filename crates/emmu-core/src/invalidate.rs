@@ -80,8 +80,8 @@ pub enum Invalidate {
     /// Second-stage translations of one virtual machine or of all, of the page that holds a guest-physical
     /// address or of all pages.
     SecondStage {
-        /// The virtual machine; `None` for all.
-        vmid: Option<Vmid>,
+        /// Whose tables: a VMID, or on x86 an EPTP; `None` for all.
+        tables: Option<u64>,
         /// Any guest-physical address in the page; `None` for all.
         addr: Option<PhysAddr>,
         /// Whether entries that hold the outcome of both stages are forgotten too. `tlbi ipas2e1` leaves

@@ -64,10 +64,18 @@ pub enum ConfigError {
         level: usize,
     },
     /// Page sizes must be ascending and each given once.
-    #[error("TLB level {level}: page sizes must be ascending, and at most 2^63 bytes")]
+    #[error("TLB level {level}: page sizes must be ascending, and from 2 to 2^63 bytes")]
     PageSizes {
         /// 1 is the level nearest to the CPU.
         level: usize,
+    },
+    /// Two tables of one side cannot hold pages of the same size.
+    #[error("TLB level {level}: two tables on one side hold pages of 2^{bits} bytes")]
+    SizeTwice {
+        /// 1 is the level nearest to the CPU.
+        level: usize,
+        /// Log2 of the page size.
+        bits: u8,
     },
     /// A TLB level may have 64 tables a side.
     #[error("TLB level {level}: more than 64 tables on one side")]
@@ -124,11 +132,26 @@ fn validate_bank(level: usize, bank: &Bank) -> Result<(), ConfigError> {
         if table.page_bits.is_empty() {
             return Err(ConfigError::NoPageSizes { level });
         }
-        if !ascending(&table.page_bits, 63) {
+        if !ascending(&table.page_bits, 63) || table.page_bits.contains(&0) {
             return Err(ConfigError::PageSizes { level });
         }
     }
-    Ok(())
+    match twice(bank) {
+        Some(bits) => Err(ConfigError::SizeTwice { level, bits }),
+        None => Ok(()),
+    }
+}
+
+/// A page size that two tables of the bank hold: entries for one page would be in either.
+fn twice(bank: &Bank) -> Option<u8> {
+    let mut seen = 0_u64;
+    for &bits in bank.iter().flat_map(|table| &table.page_bits) {
+        if seen >> bits & 1 == 1 {
+            return Some(bits);
+        }
+        seen |= 1 << bits;
+    }
+    None
 }
 
 /// Whether there is at least one number, each larger than the one before and at most `max`.

@@ -136,6 +136,13 @@ impl<P> Mapping<P> {
         (!addr.raw() & self.within()) + 1
     }
 
+    /// The same with other permissions.
+    #[inline]
+    pub(crate) fn with<Q>(self, permissions: Q) -> Mapping<Q> {
+        let Self { frame, bits, dirty, global, attributes, .. } = self;
+        Mapping { frame, bits, permissions, dirty, global, attributes }
+    }
+
     /// The address bits within the block. A block has fewer than 64 of them, so this shift never wraps.
     const fn within(&self) -> u64 {
         !u64::MAX.wrapping_shl(self.bits as u32)
@@ -190,21 +197,21 @@ pub trait Format {
     /// The cause, when the address alone decides.
     fn route(&self, access: Access) -> Result<Route, Cause>;
 
-    /// Where the walk for an address of [`Route::Tables`] starts. Asked only when no TLB knows the answer.
+    /// Where the walk for an access of [`Route::Tables`] starts. Asked only when no TLB knows the answer.
     ///
     /// # Errors
     /// The cause, when there is no table to start at.
-    fn root(&self, addr: VirtAddr) -> Result<Root<Self::Permissions>, Cause>;
+    fn root(&self, access: Access) -> Result<Root<Self::Permissions>, Cause>;
 
-    /// How an address is cut into indices.
-    fn shape(&self, addr: VirtAddr) -> &Shape;
+    /// How an access's address is cut into indices.
+    fn shape(&self, access: Access) -> &Shape;
 
-    /// What `raw`, read at `level` on the way to `addr`, means below entries that allow `inherited`.
+    /// What `raw`, read at `level` on the way of an access, means below entries that allow `inherited`.
     fn decode(
         &self,
         raw: u64,
         level: u8,
-        addr: VirtAddr,
+        access: Access,
         inherited: Self::Permissions,
     ) -> Entry<Self::Permissions>;
 
@@ -230,6 +237,12 @@ pub trait Format {
     #[inline]
     fn pass(&self, raw: u64) -> u64 {
         raw
+    }
+
+    /// The address as caches go by it, for one that an invalidation names: without a tag byte.
+    #[inline]
+    fn untagged(&self, addr: VirtAddr) -> VirtAddr {
+        addr
     }
 
     /// How many bytes from `addr` on physical memory protection grants alike, given that it grants the first

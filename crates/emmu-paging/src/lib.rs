@@ -43,7 +43,10 @@ extern crate alloc;
 extern crate std;
 
 mod config;
+mod drive;
+mod forget;
 pub mod format;
+mod nested;
 mod scope;
 mod tlb;
 mod unit;
@@ -53,4 +56,5 @@ mod walk_cache;
 pub use config::{Bank, ConfigError, PagingConfig, TlbLevel, TlbTable, WalkCacheTable};
 pub use emmu_assoc::{Assoc, Forever, Found, Geometry, GeometryError, Live, Policy, Scope};
 pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
+pub use nested::{SecondStage, SecondStageFormat};
 pub use unit::Paging;

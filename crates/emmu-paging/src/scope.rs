@@ -1,14 +1,31 @@
 //! Which cached entries an address space may see, and how whole address spaces are forgotten at once.
 
 use crate::{Live, Scope};
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
 use emmu_core::Asid;
 
+/// Whose address spaces: those of one virtual machine, or of no virtual machine (0). The number also stands for
+/// the second-stage tables where the architecture tags entries with those.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Context(pub(crate) u32);
+
+impl Context {
+    /// No virtual machine.
+    pub(crate) const HOST: Self = Self(0);
+}
+
+/// An address space; `asid` is `None` for what all address spaces of the context share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Space {
+    context: Context,
+    asid: Option<Asid>,
+}
+
 /// Hands every address space a [`Scope`] of its own and takes it back: entries of a scope that was taken
-/// back match nothing any more and count as vacant, so invalidating an address space, or everything, takes
-/// constant time however large the tables are.
+/// back match nothing any more and count as vacant, so invalidating an address space, a context, or
+/// everything, takes constant time however large the tables are.
 ///
-/// A scope is a number that is never used twice, shifted left by 16, and the ASID.
+/// A scope is a number that is never used twice, shifted left by 24, and the index of its address space here.
 #[derive(Clone, Debug)]
 pub(crate) struct Scopes {
     next: u64,
@@ -16,11 +33,33 @@ pub(crate) struct Scopes {
     floor: u64,
     /// Changes whenever a scope ends.
     era: u64,
-    global: Scope,
-    /// The scope of each ASID, or of an older time.
-    of: Vec<Scope>,
-    /// What the last access saw, until a scope ends.
-    last: Option<(Asid, Visible)>,
+    spaces: Vec<Held>,
+    /// Where in `spaces` each is.
+    places: BTreeMap<Space, u32>,
+    contexts: BTreeMap<Context, u32>,
+    /// For each context, the floor of its scopes that are not global.
+    floors: Vec<u64>,
+    /// What the last access saw, until a scope ends, and as what.
+    last: Visible,
+    last_key: u64,
+}
+
+/// The key of no address space.
+const NO_KEY: u64 = u64::MAX;
+
+/// An address space as one number, quickly compared.
+#[inline]
+fn key(asid: Asid, context: Context) -> u64 {
+    u64::from(context.0) << 16 | u64::from(asid.0)
+}
+
+/// An address space that was seen, and its scope, which may have ended.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    space: Space,
+    /// Index of its context in `floors`.
+    context: u32,
+    scope: Scope,
 }
 
 /// The scopes whose entries one access may use.
@@ -37,67 +76,138 @@ impl Visible {
     }
 }
 
+/// Bits of a scope that are the index of its address space.
+const PLACE_BITS: u32 = 24;
+
 impl Scopes {
     pub(crate) fn new() -> Self {
-        let mut scopes =
-            Self { next: 1, floor: 1, era: 1, global: Scope::NONE, of: Vec::new(), last: None };
-        scopes.global = scopes.fresh(Asid(0));
-        scopes
+        Self {
+            next: 1,
+            floor: 1,
+            era: 1,
+            spaces: Vec::new(),
+            places: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            floors: Vec::new(),
+            last: Visible { own: Scope::NONE, global: Scope::NONE },
+            last_key: NO_KEY,
+        }
     }
 
     /// What accesses of this address space see.
     #[inline]
-    pub(crate) fn visible(&mut self, asid: Asid) -> Visible {
-        match self.last {
-            Some((last, visible)) if last == asid => visible,
-            _ => self.look_up(asid),
+    pub(crate) fn visible(&mut self, asid: Asid, context: Context) -> Visible {
+        match self.last_key == key(asid, context) {
+            true => self.last,
+            false => self.look_up(asid, context),
         }
     }
 
     #[inline(never)]
-    fn look_up(&mut self, asid: Asid) -> Visible {
-        let known = self.of.get(usize::from(asid.0)).copied();
-        let own = known.filter(|&scope| number(scope) >= self.floor);
-        let own = own.unwrap_or_else(|| self.begin(asid));
-        let visible = Visible { own, global: self.global };
-        self.last = Some((asid, visible));
+    fn look_up(&mut self, asid: Asid, context: Context) -> Visible {
+        // Both must find their place before either has a scope: making room ends all.
+        for asid in [Some(asid), None] {
+            self.place(Space { context, asid });
+        }
+        let own = self.scope_of(Space { context, asid: Some(asid) });
+        let global = self.scope_of(Space { context, asid: None });
+        let visible = Visible { own, global };
+        (self.last, self.last_key) = (visible, key(asid, context));
         visible
     }
 
-    pub(crate) fn end(&mut self, asid: Asid) {
-        self.era += 1;
-        self.last = None;
-        if let Some(scope) = self.of.get_mut(usize::from(asid.0)) {
-            *scope = Scope::NONE;
+    /// Whether entries of this scope are of the context.
+    pub(crate) fn is_of(&self, scope: Scope, context: Context) -> bool {
+        self.held(scope).is_some_and(|held| held.space.context == context)
+    }
+
+    /// Whether entries of this scope are of the address space, and not global.
+    pub(crate) fn is_own(&self, scope: Scope, asid: Asid, context: Context) -> bool {
+        self.held(scope).is_some_and(|held| held.space == Space { context, asid: Some(asid) })
+    }
+
+    pub(crate) fn end(&mut self, asid: Asid, context: Context) {
+        self.forget(Space { context, asid: Some(asid) });
+    }
+
+    pub(crate) fn end_all_but_global(&mut self, context: Context) {
+        self.change();
+        if let Some(&context) = self.contexts.get(&context) {
+            self.floors[context as usize] = self.next;
         }
     }
 
-    pub(crate) fn end_all_but_global(&mut self) {
-        self.era += 1;
-        self.last = None;
-        self.floor = self.next;
+    /// Ends all scopes of the contexts concerned; there are few.
+    pub(crate) fn end_contexts(&mut self, concerns: impl Fn(Context) -> bool) {
+        let concerned: Vec<_> = self.contexts().filter(|&context| concerns(context)).collect();
+        for context in concerned {
+            self.end_all_but_global(context);
+            self.forget(Space { context, asid: None });
+        }
+    }
+
+    /// Every context that was seen.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = Context> {
+        self.contexts.keys().copied()
     }
 
     pub(crate) fn end_all(&mut self) {
-        self.end_all_but_global();
-        self.global = self.fresh(Asid(0));
+        self.change();
+        self.floor = self.next;
     }
 
-    #[cold]
-    fn begin(&mut self, asid: Asid) -> Scope {
-        let scope = self.fresh(asid);
-        let index = usize::from(asid.0);
-        if index >= self.of.len() {
-            self.of.resize(index + 1, Scope::NONE);
+    fn forget(&mut self, space: Space) {
+        self.change();
+        if let Some(&place) = self.places.get(&space) {
+            self.spaces[place as usize].scope = Scope::NONE;
         }
-        self.of[index] = scope;
+    }
+
+    fn change(&mut self) {
+        self.era += 1;
+        self.last_key = NO_KEY;
+    }
+
+    /// The scope of an address space that has its place: the one it has, or a new one if that has ended.
+    fn scope_of(&mut self, space: Space) -> Scope {
+        let place = self.place(space);
+        let held = self.spaces[place as usize];
+        if self.is_live(held.scope) {
+            return held.scope;
+        }
+        let scope = Scope(self.next << PLACE_BITS | u64::from(place));
+        self.next += 1;
+        self.spaces[place as usize].scope = scope;
         scope
     }
 
-    fn fresh(&mut self, asid: Asid) -> Scope {
-        let scope = Scope(self.next << 16 | u64::from(asid.0));
-        self.next += 1;
-        scope
+    /// Where this address space is, or from now on will be.
+    fn place(&mut self, space: Space) -> u32 {
+        if let Some(&place) = self.places.get(&space) {
+            return place;
+        }
+        if self.spaces.len() >= 1 << PLACE_BITS {
+            *self = Self { next: self.next, floor: self.next, era: self.era + 1, ..Self::new() };
+        }
+        let place = index(self.spaces.len());
+        let context = self.context(space.context);
+        self.spaces.push(Held { space, context, scope: Scope::NONE });
+        self.places.insert(space, place);
+        place
+    }
+
+    fn context(&mut self, context: Context) -> u32 {
+        let fresh = index(self.floors.len());
+        let place = *self.contexts.entry(context).or_insert(fresh);
+        if place == fresh {
+            self.floors.push(0);
+        }
+        place
+    }
+
+    /// The address space that a scope is, or was, of.
+    fn held(&self, scope: Scope) -> Option<&Held> {
+        self.spaces.get((scope.0 & ((1 << PLACE_BITS) - 1)) as usize)
     }
 }
 
@@ -105,8 +215,10 @@ impl Live for Scopes {
     /// Whether entries of this scope can still be seen by some access.
     #[inline]
     fn is_live(&self, scope: Scope) -> bool {
-        let current = || self.of.get(usize::from(asid(scope))) == Some(&scope);
-        scope == self.global || (number(scope) >= self.floor && current())
+        let number = scope.0 >> PLACE_BITS;
+        let Some(held) = self.held(scope).filter(|_| number >= self.floor) else { return false };
+        let floor = || self.floors.get(held.context as usize).copied().unwrap_or(0);
+        held.scope == scope && (held.space.asid.is_none() || number >= floor())
     }
 
     #[inline]
@@ -115,45 +227,63 @@ impl Live for Scopes {
     }
 }
 
-fn number(scope: Scope) -> u64 {
-    scope.0 >> 16
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are the ASID")]
-fn asid(scope: Scope) -> u16 {
-    scope.0 as u16
+#[expect(clippy::cast_possible_truncation, reason = "there are 2^24 address spaces at most")]
+const fn index(len: usize) -> u32 {
+    len as u32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HOST: Context = Context::HOST;
+
     #[test]
     fn an_address_space_keeps_its_scope_until_it_ends() {
         let mut scopes = Scopes::new();
-        let first = scopes.visible(Asid(3)).own;
-        assert_eq!(scopes.visible(Asid(3)).own, first);
-        scopes.end(Asid(3));
+        let first = scopes.visible(Asid(3), HOST).own;
+        assert_eq!(scopes.visible(Asid(3), HOST).own, first);
+        scopes.end(Asid(3), HOST);
         assert!(!scopes.is_live(first));
-        assert_ne!(scopes.visible(Asid(3)).own, first);
+        assert_ne!(scopes.visible(Asid(3), HOST).own, first);
     }
 
     #[test]
     fn ending_one_address_space_leaves_the_others() {
         let mut scopes = Scopes::new();
-        let other = scopes.visible(Asid(1)).own;
-        scopes.visible(Asid(2));
-        scopes.end(Asid(2));
+        let other = scopes.visible(Asid(1), HOST).own;
+        scopes.visible(Asid(2), HOST);
+        scopes.end(Asid(2), HOST);
         assert!(scopes.is_live(other));
     }
 
     #[test]
     fn global_entries_outlive_all_but_the_end_of_everything() {
         let mut scopes = Scopes::new();
-        let Visible { own, global } = scopes.visible(Asid(1));
-        scopes.end_all_but_global();
+        let Visible { own, global } = scopes.visible(Asid(1), HOST);
+        scopes.end_all_but_global(HOST);
         assert!(scopes.is_live(global) && !scopes.is_live(own));
         scopes.end_all();
         assert!(!scopes.is_live(global));
+    }
+
+    #[test]
+    fn virtual_machines_share_nothing() {
+        let mut scopes = Scopes::new();
+        let [one, two] = [1, 2].map(|vm| scopes.visible(Asid(1), Context(vm)));
+        assert!(!one.sees(two.own) && !one.sees(two.global));
+        scopes.end_contexts(|context| context == Context(1));
+        assert!(!scopes.is_live(one.own) && !scopes.is_live(one.global));
+        assert!(scopes.is_live(two.own) && scopes.is_live(two.global));
+    }
+
+    #[test]
+    fn an_access_after_the_end_of_a_context_sees_nothing_of_before() {
+        let mut scopes = Scopes::new();
+        let before = scopes.visible(Asid(1), Context(1));
+        scopes.end_contexts(|_| true);
+        let after = scopes.visible(Asid(1), Context(1));
+        assert!(!after.sees(before.own) && !after.sees(before.global));
+        assert!(scopes.is_live(after.own) && scopes.is_live(after.global));
     }
 }

@@ -31,7 +31,20 @@ struct Bank<P> {
 #[derive(Clone, Debug)]
 struct Table<P> {
     sizes: PageSizes,
-    assoc: Assoc<Mapping<P>>,
+    assoc: Assoc<Cached<P>>,
+    /// Whether it has ever held a part of a leaf, for want of the leaf's own size.
+    has_parts: bool,
+}
+
+/// A mapping as a walk found it, or a part of it that a TLB holds.
+pub(crate) type Cached<P> = Mapping<Of<P>>;
+
+/// Rights, and what they are of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Of<P> {
+    pub(crate) rights: P,
+    /// Log2 of the size of the leaf that the mapping came from: the page that an invalidation means.
+    pub(crate) leaf: u8,
 }
 
 /// A set of page sizes: bit n stands for 2^n bytes.
@@ -72,7 +85,7 @@ pub(crate) struct Query {
 /// What the TLBs hold for an access, and where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hit<P> {
-    pub(crate) mapping: Mapping<P>,
+    pub(crate) mapping: Cached<P>,
     /// The slot in the first level and its version, if the first level holds it.
     pub(crate) first: Option<(u32, u32)>,
 }
@@ -85,6 +98,14 @@ impl<P: Copy + Default> Tlbs<P> {
     pub(crate) fn new(levels: &[TlbLevel]) -> Self {
         let levels = (1..).zip(levels).map(|(level, config)| Level::new(level, config)).collect();
         Self { levels }
+    }
+
+    /// Says that all of them serve this side.
+    pub(crate) fn relabel(&mut self, side: Side) {
+        for level in &mut self.levels {
+            let banks = level.instruction.iter_mut().chain([&mut level.data]);
+            banks.for_each(|bank| bank.id.side = side);
+        }
     }
 
     /// What the first level holds.
@@ -117,15 +138,15 @@ impl<P: Copy + Default> Tlbs<P> {
     #[inline]
     pub(crate) fn fill(
         &mut self,
-        mapping: Mapping<P>,
+        found: Cached<P>,
         known: bool,
         query: Query,
         scopes: &Scopes,
         probe: &mut (impl Probe + ?Sized),
     ) -> Hit<P> {
         match self.levels.len() {
-            0 => Hit { mapping, first: None },
-            levels => self.fill_above(levels, mapping, known, query, scopes, probe),
+            0 => Hit { mapping: found, first: None },
+            levels => self.fill_above(levels, found, known, query, scopes, probe),
         }
     }
 
@@ -133,7 +154,7 @@ impl<P: Copy + Default> Tlbs<P> {
     fn fill_above(
         &mut self,
         level: usize,
-        mapping: Mapping<P>,
+        held: Cached<P>,
         known: bool,
         query: Query,
         scopes: &Scopes,
@@ -141,9 +162,9 @@ impl<P: Copy + Default> Tlbs<P> {
     ) -> Hit<P> {
         let mut first = None;
         for level in self.levels[..level].iter_mut().rev() {
-            first = level.bank(query.access.kind).fill(mapping, known, query, scopes, probe);
+            first = level.bank(query.access.kind).fill(held, known, query, scopes, probe);
         }
-        Hit { mapping, first }
+        Hit { mapping: held, first }
     }
 
     /// Repeats a hit of the first level, if the slot still holds what it held.
@@ -168,22 +189,33 @@ impl<P: Copy + Default> Tlbs<P> {
         true
     }
 
-    /// Forgets the page that holds `addr`, of every size, for entries whose scope is one of `scopes`.
+    /// Forgets the page that holds `addr`, of every size and with all its parts, for entries whose scope is
+    /// concerned.
     pub(crate) fn remove_page(&mut self, addr: VirtAddr, concerns: impl Fn(Scope) -> bool) {
-        for Table { sizes, assoc } in self.tables_mut() {
+        for Table { sizes, assoc, has_parts } in self.tables_mut() {
+            if *has_parts {
+                assoc.retain(|tag, scope, held| {
+                    !concerns(scope) || is_outside(held, tag, addr, addr)
+                });
+                continue;
+            }
             for bits in sizes.iter() {
                 assoc.remove(block_tag(addr, bits), |scope, _| concerns(scope));
             }
         }
     }
 
-    /// Forgets every page that reaches into `first ..= last`.
-    pub(crate) fn remove_range(&mut self, first: VirtAddr, last: VirtAddr) {
+    /// Forgets every page that reaches into `first ..= last`, likewise.
+    pub(crate) fn remove_range(
+        &mut self,
+        first: VirtAddr,
+        last: VirtAddr,
+        concerns: impl Fn(Scope) -> bool,
+    ) {
         for table in self.tables_mut() {
-            table.assoc.retain(|tag, _, mapping| {
-                let bits = mapping.bits.into();
-                tag < block_tag(first, bits) || block_tag(last, bits) < tag
-            });
+            table
+                .assoc
+                .retain(|tag, scope, held| !concerns(scope) || is_outside(held, tag, first, last));
         }
     }
 
@@ -195,8 +227,15 @@ impl<P: Copy + Default> Tlbs<P> {
     }
 }
 
+/// Whether the leaf that a mapping of this tag came from has no byte in `first ..= last`.
+fn is_outside<P>(mapping: &Cached<P>, tag: u64, first: VirtAddr, last: VirtAddr) -> bool {
+    let leaf = mapping.permissions.leaf;
+    let page = tag.wrapping_shr(u32::from(leaf - mapping.bits));
+    page < block_tag(first, leaf.into()) || block_tag(last, leaf.into()) < page
+}
+
 /// The number of the 2^`bits`-byte block around `addr` under a leading one, by whose place blocks of different
-/// sizes differ. `bits` is from 1 to 63.
+/// sizes differ. `bits` is from 1 to 64.
 #[inline]
 pub(crate) const fn block_tag(addr: VirtAddr, bits: u32) -> u64 {
     (addr.raw() >> 1 | 1 << 63).wrapping_shr(bits.wrapping_sub(1))
@@ -233,6 +272,7 @@ impl<P: Copy + Default> Bank<P> {
         let table = |config: &TlbTable| Table {
             sizes: PageSizes::new(&config.page_bits),
             assoc: Assoc::new(config.geometry),
+            has_parts: false,
         };
         Self { id, tables: config.iter().map(table).collect() }
     }
@@ -252,35 +292,52 @@ impl<P: Copy + Default> Bank<P> {
         None
     }
 
-    /// Puts the largest part of the mapping that some table takes into it, over an older entry for the same
-    /// page if one is `known` to be there.
+    /// Puts the largest part of the mapping that some table takes into it. If an older entry is `known` to be
+    /// there, it takes that one's place, and no other answers for the address any more.
     #[inline]
     fn fill(
         &mut self,
-        mapping: Mapping<P>,
+        found: Cached<P>,
         known: bool,
         query: Query,
         scopes: &Scopes,
         probe: &mut (impl Probe + ?Sized),
     ) -> Option<(u32, u32)> {
         let Query { access, visible } = query;
-        let (index, size) = self.taking(mapping.bits)?;
+        let (index, size) = self.taking(found.bits)?;
         let bits = u32::from(size);
-        let assoc = &mut self.tables[index].assoc;
         let tag = block_tag(access.addr, bits);
-        let page = mapping.part(access.addr, size);
-        let scope = if page.global { visible.global } else { visible.own };
-        let older = || assoc.find(tag, |scope, _| visible.sees(scope));
-        let slot = match known.then(older).flatten() {
-            Some(Found { slot, .. }) => {
-                assoc.update(slot, scope, page);
+        let held = found.part(access.addr, size);
+        let scope = if held.global { visible.global } else { visible.own };
+        let place = known.then(|| self.replaceable(query, index, tag)).flatten();
+        let Table { assoc, has_parts, .. } = self.tables.get_mut(index)?;
+        *has_parts |= size != found.permissions.leaf;
+        let slot = match place {
+            Some(slot) => {
+                assoc.update(slot, scope, held);
                 slot
             }
-            None => assoc.insert(tag, scope, page, scopes),
+            None => {
+                let page = access.addr.align_down(bits);
+                probe.on(Event::TlbFill { tlb: self.id, page, bits: size });
+                assoc.insert(tag, scope, held, scopes)
+            }
         };
-        let page = access.addr.align_down(bits);
-        probe.on(Event::TlbFill { tlb: self.id, page, bits: size });
         ticket(access.kind, index, slot, assoc.version(slot)?)
+    }
+
+    /// Removes all that is held for the access, and says where the table of this index held an entry of this
+    /// tag: whoever updates that slot revives it with its age.
+    #[inline(never)]
+    fn replaceable(&mut self, query: Query, index: usize, tag: u64) -> Option<usize> {
+        let sees = |scope, _: &Cached<P>| query.visible.sees(scope);
+        let place = self.tables.get(index)?.assoc.find(tag, sees).map(|found| found.slot);
+        for Table { sizes, assoc, .. } in &mut self.tables {
+            for bits in sizes.iter() {
+                assoc.remove(block_tag(query.access.addr, bits), sees);
+            }
+        }
+        place
     }
 
     /// The first of the tables that take the largest part of a block of 2^`bits` bytes, and the part's size.
@@ -299,7 +356,7 @@ impl<P: Copy + Default> Bank<P> {
 
 impl<P: Copy + Default> Table<P> {
     #[inline]
-    fn find(&self, query: Query) -> Option<Found<'_, Mapping<P>>> {
+    fn find(&self, query: Query) -> Option<Found<'_, Cached<P>>> {
         let Query { access, visible } = query;
         self.sizes.iter().find_map(|bits| {
             self.assoc.find(block_tag(access.addr, bits), |scope, _| visible.sees(scope))

@@ -1,34 +1,47 @@
 //! The paging unit: TLBs, then walk caches, then the walk, then the bus.
 
 use crate::{
-    ConfigError, PagingConfig, Scope,
+    ConfigError, PagingConfig,
+    drive::{OnBus, PeekOnBus, Refusal, drive},
     format::{Format, Mapping, Route},
-    scope::Scopes,
-    tlb::{Hit, Query, Tlbs},
-    walk::{EntryAddr, Step, Trail, Walk},
+    nested::{Both, Guest, SecondStage, SecondStageFormat, compose},
+    scope::{Context, Scopes},
+    tlb::{Cached, Hit, Query, Tlbs},
+    walk::{Trail, Walk},
     walk_cache::WalkCaches,
 };
+use alloc::vec::Vec;
 use emmu_core::{
-    Access, AccessKind, Bus, BusError, Cause, Event, Fault, FaultEntry, Invalidate, PhysAddr,
-    Privilege, Probe, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket,
-    Translation, TranslationUnit, VirtAddr, Width,
+    Access, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr, Probe, RAM_PAGE_BITS,
+    RegisterError, RegisterId, RegisterInfo, Registers, Side, Ticket, Translation, TranslationUnit,
+    Width,
 };
 
-/// A paging unit of format `F`.
+/// What a TLB remembers of the rights of both stages.
+type Rights<F, S> = Both<<F as Format>::Permissions, <S as SecondStage>::Permissions>;
+
+/// A paging unit of format `F`, with a second stage `S` behind it or none.
 ///
 /// A TLB hit that does not allow the access, and a write through an entry that is not yet dirty, go to the
 /// tables: the walk decides alone, and its outcome replaces the entry. So every fault tells of the entry
 /// in memory that caused it, as on processors that walk again before they report a page fault.
+///
+/// With a second stage, TLBs hold the outcome of both stages; the second stage has TLBs and walk caches of its own
+/// besides. Each translation of a guest-physical address that succeeds sets its accessed and dirty flags; those of
+/// the first stage are set only once the whole access is known to succeed.
 #[derive(Clone, Debug)]
-pub struct Paging<F: Format> {
-    format: F,
-    tlbs: Tlbs<F::Permissions>,
-    walk_caches: WalkCaches<F::Permissions>,
-    scopes: Scopes,
+pub struct Paging<F: Format, S: SecondStage = ()> {
+    pub(crate) format: F,
+    pub(crate) second: S,
+    pub(crate) tlbs: Tlbs<Rights<F, S>>,
+    pub(crate) walk_caches: WalkCaches<F::Permissions>,
+    pub(crate) scopes: Scopes,
     /// Where the last walk went.
-    trail: Trail<F::Permissions>,
+    pub(crate) trail: Trail<F::Permissions>,
     /// Changes with everything that could change the answer to an access other than TLB contents.
-    epoch: u64,
+    pub(crate) epoch: u64,
+    /// Those of both stages, where there are two.
+    registers: Vec<RegisterInfo>,
 }
 
 /// The ticket slot of accesses that no TLB serves because translation is off.
@@ -41,26 +54,53 @@ impl<F: Format> Paging<F> {
     /// [`ConfigError`] if there can be no such TLBs.
     pub fn new(format: F, config: &PagingConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self {
-            format,
-            tlbs: Tlbs::new(&config.tlb),
-            walk_caches: WalkCaches::new(&config.walk_cache),
-            scopes: Scopes::new(),
-            trail: Trail::default(),
-            epoch: 0,
-        })
+        Ok(Self::build(format, (), config))
     }
 
     /// A unit without any TLB or walk cache: every access walks.
     #[must_use]
     pub fn uncached(format: F) -> Self {
+        Self::build(format, (), &PagingConfig::default())
+    }
+}
+
+impl<F: Format, H: SecondStageFormat> Paging<F, Paging<H>> {
+    /// Two stages: `second` translates what `format` makes of an address, and what its walks read. `config` is
+    /// that of the TLBs that hold the outcome of both, and of the first stage's walk caches.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if there can be no such TLBs.
+    pub fn two_stage(
+        format: F,
+        config: &PagingConfig,
+        mut second: Paging<H>,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        second.tlbs.relabel(Side::SecondStage);
+        Ok(Self::build(format, second, config))
+    }
+
+    /// The second stage, which has a format and caches of its own.
+    #[must_use]
+    pub fn second_stage(&self) -> &Paging<H> {
+        &self.second
+    }
+}
+
+impl<F: Format, S: SecondStage> Paging<F, S> {
+    fn build(format: F, second: S, config: &PagingConfig) -> Self {
+        let mut registers = F::REGISTERS.to_vec();
+        let is_new = |info: &&RegisterInfo| F::REGISTERS.iter().all(|known| known.id != info.id);
+        registers.extend(second.registers().iter().filter(is_new));
         Self {
             format,
-            tlbs: Tlbs::new(&[]),
-            walk_caches: WalkCaches::new(&[]),
+            second,
+            tlbs: Tlbs::new(&config.tlb),
+            walk_caches: WalkCaches::new(&config.walk_cache),
             scopes: Scopes::new(),
             trail: Trail::default(),
             epoch: 0,
+            registers,
         }
     }
 
@@ -72,51 +112,70 @@ impl<F: Format> Paging<F> {
 
     /// Whether a cached mapping settles the access, without a visit to the tables.
     #[inline]
-    fn suffices(&self, mapping: &Mapping<F::Permissions>, access: Access) -> bool {
-        self.format.permits(mapping.permissions, access).is_ok()
+    fn suffices(&self, mapping: &Cached<Rights<F, S>>, access: Access) -> bool {
+        let Both { first, second } = mapping.permissions.rights;
+        self.format.permits(first, access).is_ok()
+            && self.second.permits(second, access).is_ok()
             && (mapping.dirty || !access.kind.writes())
+    }
+
+    /// What the TLBs hold, or what a walk finds and they hold from then on.
+    #[inline]
+    pub(crate) fn resolve(
+        &mut self,
+        asked: Access,
+        query: Query,
+        bus: &mut (impl Bus + ?Sized),
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Result<Hit<Rights<F, S>>, Fault> {
+        match self.tlbs.lookup(query, probe) {
+            Some(hit) if self.suffices(&hit.mapping, query.access) => Ok(hit),
+            held => self.resolve_slowly(asked, query, held.is_some(), bus, probe),
+        }
     }
 
     /// The first level of TLB does not settle an access that the CPU `asked` for; `known` says whether it holds
     /// something. Not inlined, so that the way of a hit stays short.
     #[inline(never)]
-    fn translate_slowly(
+    fn resolve_slowly(
         &mut self,
         asked: Access,
         query: Query,
         mut known: bool,
         bus: &mut (impl Bus + ?Sized),
         probe: &mut (impl Probe + ?Sized),
-    ) -> Result<Translation, Fault> {
+    ) -> Result<Hit<Rights<F, S>>, Fault> {
         if !known && let Some(hit) = self.tlbs.lookup_below(query, &self.scopes, probe) {
             if self.suffices(&hit.mapping, query.access) {
-                return self.found(asked, query.access, hit);
+                return Ok(hit);
             }
             known = true;
         }
-        let mapping = self.walk(asked, query, bus, probe)?;
-        let hit = self.tlbs.fill(mapping, known, query, &self.scopes, probe);
-        self.found(asked, query.access, hit)
-    }
-
-    /// Walks, and remembers the tables on the way.
-    #[inline(never)]
-    fn walk(
-        &mut self,
-        asked: Access,
-        query: Query,
-        bus: &mut (impl Bus + ?Sized),
-        probe: &mut (impl Probe + ?Sized),
-    ) -> Result<Mapping<F::Permissions>, Fault> {
-        let root = self.format.root(query.access.addr).map_err(|cause| Fault::new(asked, cause))?;
+        let root = self.format.root(query.access).map_err(|cause| Fault::new(asked, cause))?;
         probe.on(Event::WalkBegin(asked));
         let mut walk =
             self.walk_caches.begin(&self.format, query.access, root, query.visible, probe);
-        let outcome = drive(&mut walk, &self.format, &mut self.trail, &mut OnBus { bus, probe });
+        let outcome = self.walk(&mut walk, query, bus, probe);
         probe.on(Event::WalkEnd { faulted: outcome.is_err() });
-        let mapping = outcome.map_err(|refusal| refusal.of(asked))?;
-        self.walk_caches.fill(&walk, &self.trail, &self.format, query.visible, &self.scopes);
-        Ok(mapping)
+        let found = outcome.map_err(|refusal| refusal.of(asked))?;
+        Ok(self.tlbs.fill(found, known, query, &self.scopes, probe))
+    }
+
+    /// Walks, remembers the tables on the way, and takes the outcome through the second stage.
+    #[inline(never)]
+    fn walk(
+        &mut self,
+        walk: &mut Walk<F::Permissions>,
+        query: Query,
+        bus: &mut (impl Bus + ?Sized),
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Result<Cached<Rights<F, S>>, Refusal> {
+        let Query { access, visible } = query;
+        let mut tables = OnBus { second: &mut self.second, bus, probe, access };
+        let mapping = drive(walk, &self.format, &mut self.trail, &mut tables)?;
+        let beyond = tables.beyond(&mapping)?;
+        self.walk_caches.fill(walk, &self.trail, &self.format, visible, &self.scopes);
+        Ok(compose(mapping, beyond, access.addr))
     }
 
     #[inline]
@@ -124,11 +183,12 @@ impl<F: Format> Paging<F> {
         &self,
         asked: Access,
         access: Access,
-        hit: Hit<F::Permissions>,
+        hit: Hit<Rights<F, S>>,
     ) -> Result<Translation, Fault> {
         let Hit { mapping, first } = hit;
         // A repeated hit is told to the probe as the CPU made it, so that must be what was looked up.
-        let same = (access.addr, access.privilege) == (asked.addr, asked.privilege);
+        let same = (access.addr, access.privilege, access.flags)
+            == (asked.addr, asked.privilege, asked.flags);
         let repeatable = same && u32::from(mapping.bits) >= RAM_PAGE_BITS;
         let ticket = first.filter(|_| repeatable);
         let found = Translation {
@@ -167,29 +227,52 @@ impl<F: Format> Paging<F> {
         self.protect(found, access).map_err(|cause| Fault::new(asked, cause))
     }
 
-    fn invalidate_page(&mut self, addr: VirtAddr, concerns: impl Fn(Scope) -> bool + Copy) {
-        self.tlbs.remove_page(addr, concerns);
-        if F::PAGE_INVALIDATION_EMPTIES_WALK_CACHES {
-            self.walk_caches.remove_scopes(concerns);
-        } else {
-            self.walk_caches.remove_page(addr, concerns);
+    /// With the first stage off, an address is guest-physical as it is.
+    #[cold]
+    fn through_second(
+        &mut self,
+        asked: Access,
+        access: Access,
+        bus: &mut (impl Bus + ?Sized),
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Result<Translation, Fault> {
+        let guest = Guest::data(access, PhysAddr::new(access.addr.raw()));
+        probe.on(Event::WalkBegin(asked));
+        let outcome = self.second.map(guest, bus, probe);
+        probe.on(Event::WalkEnd { faulted: outcome.is_err() });
+        let mapping = outcome.map_err(|fault| Refusal::of_second_stage(fault).of(asked))?;
+        self.beyond(asked, access, &mapping)
+    }
+
+    /// What the second stage makes of an address that the first one leaves as it is.
+    fn beyond<P>(
+        &self,
+        asked: Access,
+        access: Access,
+        mapping: &Mapping<P>,
+    ) -> Result<Translation, Fault> {
+        let (addr, span) = (mapping.phys(access.addr), mapping.span(access.addr));
+        self.protect(Translation::new(addr, span), access).map_err(|cause| Fault::new(asked, cause))
+    }
+}
+
+impl<F: Format, S: SecondStage> Registers for Paging<F, S> {
+    fn registers(&self) -> &[RegisterInfo] {
+        &self.registers
+    }
+
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        match self.format.read_register(id) {
+            Err(RegisterError::Unknown { .. }) => self.second.read_register(id),
+            known => known,
         }
     }
 }
 
-impl<F: Format> Registers for Paging<F> {
-    fn registers(&self) -> &'static [RegisterInfo] {
-        F::REGISTERS
-    }
-
-    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
-        self.format.read_register(id)
-    }
-}
-
-impl<F, B, P> TranslationUnit<B, P> for Paging<F>
+impl<F, S, B, P> TranslationUnit<B, P> for Paging<F, S>
 where
     F: Format,
+    S: SecondStage,
     B: Bus + ?Sized,
     P: Probe + ?Sized,
 {
@@ -202,13 +285,23 @@ where
     ) -> Result<Translation, Fault> {
         match self.format.route(access) {
             Ok(Route::Tables { access: effective, asid }) => {
-                let query = Query { access: effective, visible: self.scopes.visible(asid) };
+                let context = Context(self.second.context(effective));
+                let visible = self.scopes.visible(asid, context);
+                let query = Query { access: effective, visible };
                 match self.tlbs.lookup(query, probe) {
                     Some(hit) if self.suffices(&hit.mapping, effective) => {
                         self.found(access, effective, hit)
                     }
-                    held => self.translate_slowly(access, query, held.is_some(), bus, probe),
+                    held => {
+                        let hit = self.resolve_slowly(access, query, held.is_some(), bus, probe)?;
+                        self.found(access, effective, hit)
+                    }
                 }
+            }
+            Ok(Route::Identity { access: effective, .. })
+                if self.second.context(effective) != 0 =>
+            {
+                self.through_second(access, effective, bus, probe)
             }
             Ok(Route::Identity { access: effective, bits }) => {
                 self.identity(access, effective, bits)
@@ -219,13 +312,23 @@ where
 
     fn peek(&self, access: Access, bus: &B) -> Result<Translation, Fault> {
         let refuse = |cause| Fault::new(access, cause);
+        let of_second = |fault| Refusal::of_second_stage(fault).of(access);
         match self.format.route(access).map_err(refuse)? {
             Route::Tables { access: effective, .. } => {
-                let root = self.format.root(effective.addr).map_err(refuse)?;
+                let root = self.format.root(effective).map_err(refuse)?;
                 let mut walk = Walk::new(effective, root);
-                let mapping = drive(&mut walk, &self.format, &mut Trail::default(), &mut Peek(bus))
+                let mut tables = PeekOnBus { second: &self.second, bus, access: effective };
+                let mapping = drive(&mut walk, &self.format, &mut Trail::default(), &mut tables)
                     .map_err(|refusal| refusal.of(access))?;
+                let guest = Guest::data(effective, mapping.phys(effective.addr));
+                let beyond = self.second.peek(guest, bus).map_err(of_second)?;
+                let mapping = compose(mapping, beyond, effective.addr);
                 self.found(access, effective, Hit { mapping, first: None })
+            }
+            Route::Identity { access: effective, .. } if self.second.context(effective) != 0 => {
+                let guest = Guest::data(effective, PhysAddr::new(effective.addr.raw()));
+                let mapping = self.second.peek(guest, bus).map_err(of_second)?;
+                self.beyond(access, effective, &mapping)
             }
             Route::Identity { access: effective, bits } => {
                 let found = self.identity(access, effective, bits)?;
@@ -234,42 +337,36 @@ where
         }
     }
 
+    /// A register that both stages have is written in both.
     fn write_register(
         &mut self,
         id: RegisterId,
         value: u64,
         bus: &mut B,
-        _: &mut P,
+        probe: &mut P,
     ) -> Result<(), RegisterError> {
-        let scope =
-            self.format.write_register(id, value, &mut |addr, width| bus.read(addr, width))?;
+        let first = {
+            let second = &mut self.second;
+            let mut read = |addr, width| read_guest(second, addr, width, bus, probe);
+            self.format.write_register(id, value, &mut read)
+        };
+        let scopes = match first {
+            Err(RegisterError::Unknown { .. }) => {
+                [None, self.second.write_register(id, value, bus)?]
+            }
+            Err(refused) => return Err(refused),
+            Ok(scope) => match self.second.write_register(id, value, bus) {
+                Err(RegisterError::Unknown { .. }) => [scope, None],
+                written => [scope, written?],
+            },
+        };
         self.epoch += 1;
-        if let Some(scope) = scope {
-            TranslationUnit::<B, P>::invalidate(self, scope);
-        }
+        scopes.into_iter().flatten().for_each(|scope| self.forget_here(scope));
         Ok(())
     }
 
     fn invalidate(&mut self, scope: Invalidate) {
-        self.epoch += 1;
-        match scope {
-            Invalidate::All => self.scopes.end_all(),
-            Invalidate::NonGlobal => self.scopes.end_all_but_global(),
-            Invalidate::Asid(asid) => self.scopes.end(asid),
-            Invalidate::Page(addr) => self.invalidate_page(addr, |_| true),
-            Invalidate::PageInAsid { addr, asid } => {
-                let own = self.scopes.visible(asid).own;
-                self.invalidate_page(addr, |scope| scope == own);
-            }
-            // There is one stage here, and no virtual machine.
-            Invalidate::Guest { .. } | Invalidate::SecondStage { .. } => {}
-            Invalidate::Range { len: 0, .. } => {}
-            Invalidate::Range { addr, len } => {
-                let last = addr.checked_add(len - 1).unwrap_or(VirtAddr::new(u64::MAX));
-                self.tlbs.remove_range(addr, last);
-                self.walk_caches.remove_range(addr, last);
-            }
-        }
+        self.forget_here(scope);
     }
 
     #[inline]
@@ -280,128 +377,20 @@ where
     }
 }
 
-/// What a walk reads and updates.
-trait Entries {
-    fn read(&mut self, entry: EntryAddr) -> Result<u64, BusError>;
-    fn update(&mut self, entry: EntryAddr, current: u64, new: u64) -> Result<u64, BusError>;
-}
-
-/// The tables on the bus, with every visit told to the probe.
-struct OnBus<'a, B: ?Sized, P: ?Sized> {
-    bus: &'a mut B,
-    probe: &'a mut P,
-}
-
-impl<B: Bus + ?Sized, P: Probe + ?Sized> Entries for OnBus<'_, B, P> {
-    #[inline]
-    fn read(&mut self, entry: EntryAddr) -> Result<u64, BusError> {
-        // Eight bytes is what nearly all formats have: said so, the bus need not look.
-        let raw = match entry.width {
-            Width::B8 => self.bus.read(entry.addr, Width::B8)?,
-            width => self.bus.read(entry.addr, width)?,
-        };
-        self.probe.on(Event::EntryRead { level: entry.level, addr: entry.addr, raw });
-        Ok(raw)
+/// Reads a word of the guest's memory for a register write.
+fn read_guest<S: SecondStage>(
+    second: &mut S,
+    addr: PhysAddr,
+    width: Width,
+    bus: &mut (impl Bus + ?Sized),
+    probe: &mut (impl Probe + ?Sized),
+) -> Result<u64, BusError> {
+    if !S::EXISTS {
+        return bus.read(addr, width);
     }
-
-    fn update(&mut self, entry: EntryAddr, current: u64, new: u64) -> Result<u64, BusError> {
-        let held = self.bus.compare_exchange(entry.addr, entry.width, current, new)?;
-        if held == current {
-            self.probe.on(Event::EntryUpdate { level: entry.level, addr: entry.addr, raw: new });
-        }
-        Ok(held)
+    let guest = Guest::register_load(addr, width);
+    match second.map(guest, bus, probe) {
+        Ok(mapping) => bus.read(mapping.phys(guest.access.addr), width),
+        Err(_) => Err(BusError::Refused { addr }),
     }
-}
-
-/// The tables as a debugger sees them: nothing is written.
-struct Peek<'a, B: ?Sized>(&'a B);
-
-impl<B: Bus + ?Sized> Entries for Peek<'_, B> {
-    fn read(&mut self, entry: EntryAddr) -> Result<u64, BusError> {
-        self.0.peek(entry.addr, entry.width)
-    }
-
-    fn update(&mut self, _: EntryAddr, current: u64, _: u64) -> Result<u64, BusError> {
-        Ok(current)
-    }
-}
-
-/// How a walk ended in a refusal, and the entry that it is due to, if it is due to one.
-struct Refusal(Cause, Option<FaultEntry>);
-
-impl Refusal {
-    fn of(self, access: Access) -> Fault {
-        Fault { entry: self.1, ..Fault::new(access, self.0) }
-    }
-}
-
-/// Plays a walk to its end.
-#[inline]
-fn drive<F: Format>(
-    walk: &mut Walk<F::Permissions>,
-    format: &F,
-    trail: &mut Trail<F::Permissions>,
-    entries: &mut impl Entries,
-) -> Result<Mapping<F::Permissions>, Refusal> {
-    let mut entry = walk.start(format);
-    loop {
-        let raw = guarded(format, entry, AccessKind::Load, || entries.read(entry))?;
-        match walk.read(format, raw, trail) {
-            Step::Read(next) => entry = next,
-            Step::Done(mapping) => return Ok(mapping),
-            Step::Fault(cause) => return Err(Refusal(cause, Some(walk.refusing(format, trail)))),
-            Step::Denied(cause) => return Err(Refusal(cause, None)),
-            update @ Step::Update { .. } => {
-                let settled = settle(*walk, format, update, trail, entries)?;
-                *walk = settled.0;
-                match settled.1 {
-                    Some(mapping) => return Ok(mapping),
-                    None => entry = walk.start(format),
-                }
-            }
-        }
-    }
-}
-
-/// A walk after its updates, and what it came to: `None` if it starts again.
-type Settled<P> = (Walk<P>, Option<Mapping<P>>);
-
-/// Plays the updates at the end of a walk. It takes the walk by value, so that one without updates need never
-/// be in memory.
-#[inline(never)]
-fn settle<F: Format>(
-    mut walk: Walk<F::Permissions>,
-    format: &F,
-    mut step: Step<F::Permissions>,
-    trail: &mut Trail<F::Permissions>,
-    entries: &mut impl Entries,
-) -> Result<Settled<F::Permissions>, Refusal> {
-    loop {
-        step = match step {
-            Step::Update { entry, current, new } => {
-                let update = || entries.update(entry, current, new);
-                walk.updated(format, guarded(format, entry, AccessKind::Store, update)?, trail)
-            }
-            Step::Read(_) => return Ok((walk, None)),
-            Step::Done(mapping) => return Ok((walk, Some(mapping))),
-            Step::Fault(cause) => return Err(Refusal(cause, Some(walk.refusing(format, trail)))),
-            Step::Denied(cause) => return Err(Refusal(cause, None)),
-        };
-    }
-}
-
-/// Visits an entry if physical memory protection lets the walker.
-#[inline]
-fn guarded<F: Format>(
-    format: &F,
-    entry: EntryAddr,
-    kind: AccessKind,
-    visit: impl FnOnce() -> Result<u64, BusError>,
-) -> Result<u64, Refusal> {
-    // spec: riscv-2, riscv-9-check, riscv-pmp-walk
-    let EntryAddr { level, addr, width } = entry;
-    format
-        .grants(addr, width.bytes(), kind, Privilege::Supervisor)
-        .and_then(|_| Ok(visit()?))
-        .map_err(|cause| Refusal(cause, Some(FaultEntry { level, addr, raw: None })))
 }

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | [`Walk::new`] | 1 | CR3 → first table | TTBR → initial level |
 //! | [`Step::Read`] → [`Walk::read`] | 2–4 | present? reserved? page or table? | descriptor fetch and decode |
-//! | leaf admitted | 5–8 | access rights (5.6), protection keys | access flag, permissions |
+//! | leaf admitted, [`Step::Check`] → [`Walk::checked`] | 5–8 | access rights (5.6), protection keys | access flag, permissions |
 //! | [`Step::Update`] → [`Walk::updated`] | 9 | accessed and dirty flags (5.8) | hardware update of AF and dirty state |
 //! | [`Step::Done`] | 10 | physical address | output address |
 //!
@@ -39,8 +39,9 @@ pub enum Step<P> {
     Done(Mapping<P>),
     /// The access is refused, and [`Walk::refusing`] says by which entry.
     Fault(Cause),
-    /// The entries allow the access and physical memory protection refuses it: no flag is to be set for it.
-    Denied(Cause),
+    /// The entries allow the access, and flags are due. Find out whether what lies beyond them (physical memory
+    /// protection, a second stage) allows it as well; then go on with [`Walk::checked`].
+    Check(Mapping<P>),
 }
 
 /// Where an entry stands.
@@ -79,6 +80,13 @@ impl<P: Copy + Default> Default for Trail<P> {
     }
 }
 
+impl<P: Copy> Trail<P> {
+    /// What the entries above this level allowed.
+    pub(crate) const fn inherited(&self, level: u8) -> P {
+        self.tables[slot(level)].permissions
+    }
+}
+
 /// One page walk.
 ///
 /// ```
@@ -87,7 +95,7 @@ impl<P: Copy + Default> Default for Trail<P> {
 ///
 /// let sv39 = RiscV::rv64().with_satp(8 << 60 | 0x80);      // root table at 0x80000
 /// let access = Access::load(VirtAddr::new(0x4000_1234), 8);
-/// let mut walk = Walk::new(access, sv39.root(access.addr)?);
+/// let mut walk = Walk::new(access, sv39.root(access)?);
 /// let first = walk.start(&sv39);
 /// assert_eq!(first.addr, PhysAddr::new(0x80008));          // index 1 of the root
 /// let leaf = 0x1000_0000_u64 >> 2 | 0xcf;                  // a 1 GiB page: V R W X A D... but misaligned
@@ -157,7 +165,7 @@ impl<P: Copy> Walk<P> {
     ) -> Step<P> {
         let Self { level, table, .. } = *self;
         (trail.raws[slot(level)], trail.tables[slot(level)]) = (raw, table);
-        match format.decode(raw, level, self.access.addr, table.permissions) {
+        match format.decode(raw, level, self.access, table.permissions) {
             Entry::Invalid(cause) => Step::Fault(cause),
             // spec: riscv-4
             Entry::Table { .. } if level == 0 => Step::Fault(Cause::Reserved),
@@ -165,7 +173,17 @@ impl<P: Copy> Walk<P> {
                 self.passed |= format.pass(raw) != raw;
                 self.descend(format, Table { addr: table, permissions })
             }
-            Entry::Leaf(mapping) => self.arrive(format, raw, mapping, trail),
+            Entry::Leaf(mapping) => self.arrive(format, raw, mapping),
+        }
+    }
+
+    /// Nothing beyond the entries forbids the access: begins to set flags.
+    #[must_use]
+    #[inline]
+    pub fn checked(&mut self, format: &impl Format<Permissions = P>, trail: &Trail<P>) -> Step<P> {
+        match self.arrival {
+            Some(arrival) => self.update_below(format, arrival.level, arrival, trail),
+            None => Step::Read(self.start(format)),
         }
     }
 
@@ -218,9 +236,9 @@ impl<P: Copy> Walk<P> {
         table: PhysAddr,
     ) -> EntryAddr {
         // spec: riscv-2, x86-cr3
-        let addr = self.access.addr;
-        let shape = format.shape(addr);
-        EntryAddr { level, addr: shape.entry_addr(table, level, addr), width: shape.entry() }
+        let shape = format.shape(self.access);
+        let addr = shape.entry_addr(table, level, self.access.addr);
+        EntryAddr { level, addr, width: shape.entry() }
     }
 
     #[inline]
@@ -236,7 +254,6 @@ impl<P: Copy> Walk<P> {
         format: &impl Format<Permissions = P>,
         raw: u64,
         mapping: Mapping<P>,
-        trail: &Trail<P>,
     ) -> Step<P> {
         let access = self.access;
         match format.admit(raw, &mapping, access) {
@@ -246,11 +263,8 @@ impl<P: Copy> Walk<P> {
                 if leaf == raw && !self.passed {
                     return Step::Done(mapping);
                 }
-                if let Err(cause) = granted(format, &mapping, access) {
-                    return Step::Denied(cause);
-                }
-                let level = self.start + 1;
-                self.update_below(format, level, Arrival { mapping, leaf, level }, trail)
+                self.arrival = Some(Arrival { mapping, leaf, level: self.start + 1 });
+                Step::Check(mapping)
             }
         }
     }
@@ -293,19 +307,6 @@ impl<P: Copy> Walk<P> {
         trail.raws[slot(self.level)] = held;
         Step::Fault(Cause::Bus(BusError::Refused { addr: self.start(format).addr }))
     }
-}
-
-/// Whether physical memory protection grants the data. Whoever gets the mapping asks so too; here it comes before
-/// flags are set.
-#[inline]
-fn granted<F: Format>(
-    format: &F,
-    mapping: &Mapping<F::Permissions>,
-    access: Access,
-) -> Result<u64, Cause> {
-    let Access { addr, size, kind, privilege, .. } = access;
-    let len = u64::from(size).min(mapping.span(addr));
-    format.grants(mapping.phys(addr), len, kind, privilege)
 }
 
 /// The cause of a refused access; a write that only lacks the right to write is told apart.

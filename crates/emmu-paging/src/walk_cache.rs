@@ -51,7 +51,7 @@ impl<P: Copy + Default> WalkCaches<P> {
     ) -> Walk<P> {
         let (level, table) = match self.tables.is_empty() {
             true => (root.level, root.first()),
-            false => self.lowest(format.shape(access.addr), access.addr, &root, visible, probe),
+            false => self.lowest(format.shape(access), access.addr, &root, visible, probe),
         };
         Walk::resume(access, root, level, table)
     }
@@ -90,11 +90,11 @@ impl<P: Copy + Default> WalkCaches<P> {
         if self.tables.is_empty() {
             return;
         }
-        let addr = walk.access().addr;
-        let shape = format.shape(addr);
+        let access = walk.access();
+        let shape = format.shape(access);
         for (level, table) in walk.tables(trail) {
             let pointer = Pointer { table, level, bits: shape.table_bits(level) };
-            self.insert(pointer, addr, visible, scopes);
+            self.insert(pointer, access.addr, visible, scopes);
         }
     }
 
@@ -104,8 +104,15 @@ impl<P: Copy + Default> WalkCaches<P> {
     }
 
     /// Forgets every table that maps something of `first ..= last`.
-    pub(crate) fn remove_range(&mut self, first: VirtAddr, last: VirtAddr) {
-        self.retain(|tag, _, bits| tag < block_tag(first, bits) || block_tag(last, bits) < tag);
+    pub(crate) fn remove_range(
+        &mut self,
+        first: VirtAddr,
+        last: VirtAddr,
+        concerns: impl Fn(Scope) -> bool,
+    ) {
+        self.retain(|tag, scope, bits| {
+            !concerns(scope) || tag < block_tag(first, bits) || block_tag(last, bits) < tag
+        });
     }
 
     /// Forgets every table whose scope is concerned.

@@ -177,6 +177,24 @@ fn pae_loads_and_checks_its_four_entries_with_cr3() {
     assert!(matches!(machine.write(CR3, 0x7000_0000), Err(RegisterError::Bus { .. })));
 }
 
+// spec: x86-pae
+#[test]
+fn writes_of_cr0_and_cr4_load_the_four_entries_only_with_the_bits_that_matter() {
+    let mut machine = Machine::new(X86::new(40));
+    machine.write(CR4, PAE).unwrap();
+    machine.write(CR3, 0x10_0020).unwrap();
+    machine.write(CR0, PG_PE).unwrap();
+    machine.memory.write(PhysAddr::new(0x10_0020), Width::B8, 1 | 1 << 1).unwrap();
+    // WP and SMAP matter not; CD, PGE, PSE and SMEP do.
+    let (wp, cd, smap) = (1 << 16, 1 << 30, 1 << 21);
+    machine.write(CR0, PG_PE | wp).unwrap();
+    machine.write(CR4, PAE | smap).unwrap();
+    assert!(machine.refuses(CR0, PG_PE | cd));
+    for bit in [4, 7, 20] {
+        assert!(machine.refuses(CR4, PAE | 1 << bit), "bit {bit}");
+    }
+}
+
 // spec: riscv-warl
 #[test]
 fn an_unsupported_satp_mode_changes_nothing() {

@@ -288,8 +288,8 @@ impl Format for AArch64 {
     }
 
     #[inline]
-    fn root(&self, addr: VirtAddr) -> Result<Root<Permissions>, Cause> {
-        let half = self.half_of(addr);
+    fn root(&self, access: Access) -> Result<Root<Permissions>, Cause> {
+        let half = self.half_of(access.addr);
         let tables = half.tables.as_ref().ok_or(Cause::NonCanonical)?;
         Ok(Root {
             table: tables.first?,
@@ -299,8 +299,8 @@ impl Format for AArch64 {
     }
 
     #[inline]
-    fn shape(&self, addr: VirtAddr) -> &Shape {
-        &self.half_of(addr).shape
+    fn shape(&self, access: Access) -> &Shape {
+        &self.half_of(access.addr).shape
     }
 
     #[inline]
@@ -308,10 +308,11 @@ impl Format for AArch64 {
         &self,
         raw: u64,
         level: u8,
-        addr: VirtAddr,
+        access: Access,
         inherited: Permissions,
     ) -> Entry<Permissions> {
         let descriptor = Descriptor::from_bits_retain(raw);
+        let addr = access.addr;
         let half = self.half_of(addr);
         // spec: arm-invalid
         if !descriptor.contains(Descriptor::VALID) {
@@ -354,5 +355,12 @@ impl Format for AArch64 {
             descriptor -= Descriptor::READ_ONLY;
         }
         Ok(descriptor.bits())
+    }
+
+    /// TLBI takes VA\[55:12\], and the entries of a half are those of its sign-extended addresses.
+    #[inline]
+    fn untagged(&self, addr: VirtAddr) -> VirtAddr {
+        // spec: arm-tbi
+        VirtAddr::new((addr.raw() << 8).cast_signed().wrapping_shr(8).cast_unsigned())
     }
 }

@@ -29,7 +29,7 @@ use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, VirtAddr, low_mask,
+    RegisterId, RegisterInfo, low_mask,
 };
 
 /// Physical address of the topmost table.
@@ -184,23 +184,17 @@ impl Format for Described {
     }
 
     #[inline]
-    fn root(&self, _: VirtAddr) -> Result<Root<Permissions>, Cause> {
+    fn root(&self, _: Access) -> Result<Root<Permissions>, Cause> {
         Ok(Root { table: self.ptbr, level: self.top_level, permissions: Permissions::all() })
     }
 
     #[inline]
-    fn shape(&self, _: VirtAddr) -> &Shape {
+    fn shape(&self, _: Access) -> &Shape {
         &self.shape
     }
 
     #[inline]
-    fn decode(
-        &self,
-        raw: u64,
-        level: u8,
-        _: VirtAddr,
-        inherited: Permissions,
-    ) -> Entry<Permissions> {
+    fn decode(&self, raw: u64, level: u8, _: Access, inherited: Permissions) -> Entry<Permissions> {
         if !granted(raw, self.description.valid) {
             return Entry::Invalid(Cause::Absent);
         }
@@ -242,7 +236,7 @@ impl Format for Described {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use emmu_core::Width;
+    use emmu_core::{VirtAddr, Width};
     use std::string::ToString;
 
     fn two_levels() -> Description {

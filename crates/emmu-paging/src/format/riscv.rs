@@ -27,7 +27,7 @@ use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, VirtAddr, Width, bit_range,
+    RegisterId, RegisterInfo, Width, bit_range,
 };
 
 bitflags! {
@@ -338,25 +338,19 @@ impl Format for RiscV {
 
     /// Steps 1 and 2: a is satp.PPN × PAGESIZE, i is LEVELS − 1.
     #[inline]
-    fn root(&self, _: VirtAddr) -> Result<Root<Permissions>, Cause> {
+    fn root(&self, _: Access) -> Result<Root<Permissions>, Cause> {
         // spec: riscv-1
         let Derived { table, top_level: level, .. } = self.derived;
         Ok(Root { table, level, permissions: Permissions::empty() })
     }
 
     #[inline]
-    fn shape(&self, _: VirtAddr) -> &Shape {
+    fn shape(&self, _: Access) -> &Shape {
         &self.derived.shape
     }
 
     #[inline]
-    fn decode(
-        &self,
-        raw: u64,
-        level: u8,
-        _: VirtAddr,
-        inherited: Permissions,
-    ) -> Entry<Permissions> {
+    fn decode(&self, raw: u64, level: u8, _: Access, inherited: Permissions) -> Entry<Permissions> {
         let pte = Pte::from_bits_retain(raw);
         // Step 3.
         // spec: riscv-3

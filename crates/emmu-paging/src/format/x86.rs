@@ -387,27 +387,21 @@ impl Format for X86 {
     }
 
     #[inline]
-    fn root(&self, addr: VirtAddr) -> Result<Root<Permissions>, Cause> {
+    fn root(&self, access: Access) -> Result<Root<Permissions>, Cause> {
         Ok(Root {
-            table: self.first_table(addr)?,
+            table: self.first_table(access.addr)?,
             level: self.derived.mode.top_level(),
             permissions: Permissions::RW | Permissions::US,
         })
     }
 
     #[inline]
-    fn shape(&self, _: VirtAddr) -> &Shape {
+    fn shape(&self, _: Access) -> &Shape {
         &self.derived.shape
     }
 
     #[inline]
-    fn decode(
-        &self,
-        raw: u64,
-        level: u8,
-        _: VirtAddr,
-        inherited: Permissions,
-    ) -> Entry<Permissions> {
+    fn decode(&self, raw: u64, level: u8, _: Access, inherited: Permissions) -> Entry<Permissions> {
         let pte = Pte::from_bits_retain(raw);
         // spec: x86-present
         if !pte.contains(Pte::P) {

@@ -21,6 +21,8 @@ pub(super) const SCTLR_M: u64 = 1 << 0;
 /// SCTLR_EL1.WXN: what is writable is not executable.
 pub(super) const SCTLR_WXN: u64 = 1 << 19;
 const PAN_BIT: u64 = 1 << 22;
+/// SCTLR_EL1.EE: data accesses of EL1, and walks, are big-endian.
+const SCTLR_EE: u64 = 1 << 25;
 /// TCR_EL1.DS: 52-bit addresses with 4 and 16 KiB granules.
 const TCR_DS: u64 = 1 << 59;
 
@@ -62,6 +64,10 @@ impl AArch64 {
         value: u64,
     ) -> Result<Option<Invalidate>, RegisterError> {
         match id {
+            SCTLR_EL1 if value & SCTLR_EE != 0 => {
+                let what = "SCTLR_EL1.EE (big-endian tables)";
+                return Err(RegisterError::NotModelled { name: "sctlr_el1", value, what });
+            }
             SCTLR_EL1 => self.sctlr = value,
             TTBR0_EL1 => self.ttbr0 = value,
             TTBR1_EL1 => self.ttbr1 = value,

@@ -8,7 +8,7 @@ use emmu_core::{
     low_mask,
 };
 
-/// CR0: of it PE, WP and PG are kept.
+/// CR0: of it PE, WP, NW, CD and PG are kept.
 pub const CR0: RegisterId = RegisterId(0);
 /// CR3: the root, and the PCID if CR4.PCIDE.
 pub const CR3: RegisterId = RegisterId(3);
@@ -29,6 +29,10 @@ bitflags! {
         const PE = 1 << 0;
         /// Supervisor writes respect R/W.
         const WP = 1 << 16;
+        /// Not write-through. It matters only in that a change loads the PDPTEs.
+        const NW = 1 << 29;
+        /// Cache disable, likewise.
+        const CD = 1 << 30;
         /// Paging.
         const PG = 1 << 31;
     }
@@ -93,7 +97,7 @@ const fn register(
 }
 
 pub(super) const ALL: &[RegisterInfo] = &[
-    register(CR0, "cr0", Privilege::Supervisor, "PE, WP, PG"),
+    register(CR0, "cr0", Privilege::Supervisor, "PE, WP, NW, CD, PG"),
     register(CR3, "cr3", Privilege::Supervisor, "root table and PCID"),
     register(CR4, "cr4", Privilege::Supervisor, "PSE, PAE, PGE, LA57, PCIDE, SMEP, SMAP, PKE"),
     register(EFER, "efer", Privilege::Supervisor, "LME, LMA, NXE"),
@@ -164,6 +168,9 @@ impl X86 {
         if cr0.contains(Cr0::PG) && !cr0.contains(Cr0::PE) {
             return refuse("PG needs PE");
         }
+        if cr0.contains(Cr0::NW) && !cr0.contains(Cr0::CD) {
+            return refuse("NW needs CD");
+        }
         let turned_on = cr0.contains(Cr0::PG) && !self.cr0.contains(Cr0::PG);
         let turned_off = self.cr0.contains(Cr0::PG) && !cr0.contains(Cr0::PG);
         if turned_on && self.efer.contains(Efer::LME) && !self.cr4.contains(Cr4::PAE) {
@@ -174,8 +181,12 @@ impl X86 {
         }
         let mut efer = self.efer;
         efer.set(Efer::LMA, cr0.contains(Cr0::PG) && efer.contains(Efer::LME));
-        let pdptes =
-            self.load_pdptes("cr0", value, Mode::of(cr0, self.cr4, efer), self.cr3, read)?;
+        let loads = (self.cr0 ^ cr0).intersects(Cr0::CD | Cr0::NW | Cr0::PG);
+        let mode = Mode::of(cr0, self.cr4, efer);
+        let pdptes = match loads {
+            true => self.load_pdptes("cr0", value, mode, self.cr3, read)?,
+            false => self.pdptes,
+        };
         let paging_changed = turned_on || turned_off;
         let scope = self.switch(cr0, self.cr4, efer, pdptes);
         Ok(scope.filter(|_| paging_changed))
@@ -232,7 +243,11 @@ impl X86 {
             return refuse("PCIDE can be set only in IA-32e mode with CR3[11:0] = 0");
         }
         let mode = Mode::of(self.cr0, cr4, self.efer);
-        let pdptes = self.load_pdptes("cr4", value, mode, self.cr3, read)?;
+        let loads = changed.intersects(Cr4::PAE | Cr4::PGE | Cr4::PSE | Cr4::SMEP);
+        let pdptes = match loads {
+            true => self.load_pdptes("cr4", value, mode, self.cr3, read)?,
+            false => self.pdptes,
+        };
         let scope = self.switch(self.cr0, cr4, self.efer, pdptes);
         let invalidating = Cr4::PSE | Cr4::PAE | Cr4::PGE | Cr4::PCIDE | Cr4::SMEP;
         Ok(scope.filter(|_| changed.intersects(invalidating)))
@@ -252,7 +267,8 @@ impl X86 {
         Ok(None)
     }
 
-    /// The PDPTEs for this mode and root: with PAE paging they are read and checked at once (SDM 5.4.1).
+    /// The PDPTEs for this mode and root: with PAE paging they are read and checked at once (SDM 5.4.1), by every
+    /// write of CR3, and by writes of CR0 and CR4 that change one of CD, NW, PG, PAE, PGE, PSE and SMEP.
     fn load_pdptes(
         &self,
         name: &'static str,

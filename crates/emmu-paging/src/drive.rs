@@ -1,0 +1,286 @@
+//! Plays a walk to its end against memory, through a second stage where there is one.
+
+use crate::{
+    format::{Format, Mapping},
+    nested::{Guest, SecondStage},
+    walk::{EntryAddr, Step, Trail, Walk},
+};
+use emmu_core::{
+    Access, AccessKind, Bus, BusError, Cause, Event, Fault, FaultEntry, GuestAccess, PhysAddr,
+    Privilege, Probe, Width,
+};
+
+/// How a walk ended in a refusal, and what it is due to.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    cause: Cause,
+    entry: Option<FaultEntry>,
+    guest: Option<GuestAccess>,
+}
+
+impl Refusal {
+    /// One that no entry decided.
+    const fn of_none(cause: Cause) -> Self {
+        Self { cause, entry: None, guest: None }
+    }
+
+    /// One of the entry itself, which was not read or written.
+    const fn of_visit(cause: Cause, EntryAddr { level, addr, .. }: EntryAddr) -> Self {
+        Self { cause, entry: Some(FaultEntry { level, addr, raw: None }), guest: None }
+    }
+
+    /// The second stage's refusal of something that the first one needs.
+    pub(crate) const fn of_second_stage(fault: Fault) -> Self {
+        Self { cause: fault.cause, entry: fault.entry, guest: fault.guest }
+    }
+
+    /// What it means for the access that the CPU asked for.
+    #[cold]
+    pub(crate) fn of(self, asked: Access) -> Fault {
+        Fault { entry: self.entry, guest: self.guest, ..Fault::new(asked, self.cause) }
+    }
+}
+
+/// The memory that a walk is played against.
+pub(crate) trait Tables<F: Format> {
+    /// Reads an entry.
+    fn read(&mut self, format: &F, entry: EntryAddr) -> Result<u64, Refusal>;
+
+    /// Replaces `current` by `new` in an entry, and says what it held.
+    fn update(
+        &mut self,
+        format: &F,
+        entry: EntryAddr,
+        current: u64,
+        new: u64,
+    ) -> Result<u64, Refusal>;
+
+    /// Whether the access may go where the mapping says, before flags are set for it.
+    fn check(
+        &mut self,
+        format: &F,
+        mapping: &Mapping<F::Permissions>,
+        access: Access,
+    ) -> Result<(), Refusal>;
+}
+
+/// The tables on the bus, with every visit told to the probe.
+pub(crate) struct OnBus<'a, S, B: ?Sized, P: ?Sized> {
+    pub(crate) second: &'a mut S,
+    pub(crate) bus: &'a mut B,
+    pub(crate) probe: &'a mut P,
+    /// What is walked for.
+    pub(crate) access: Access,
+}
+
+impl<F: Format, S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> Tables<F>
+    for OnBus<'_, S, B, P>
+{
+    #[inline]
+    fn read(&mut self, format: &F, entry: EntryAddr) -> Result<u64, Refusal> {
+        // spec: riscv-2, riscv-pmp-walk
+        let addr = self.place(entry, AccessKind::Load)?;
+        let raw = guarded(format, entry, addr, AccessKind::Load, || match entry.width {
+            // Eight bytes is what nearly all formats have: said so, the bus need not look.
+            Width::B8 => self.bus.read(addr, Width::B8),
+            width => self.bus.read(addr, width),
+        })?;
+        self.probe.on(Event::EntryRead { level: entry.level, addr, raw });
+        Ok(raw)
+    }
+
+    fn update(
+        &mut self,
+        format: &F,
+        entry: EntryAddr,
+        current: u64,
+        new: u64,
+    ) -> Result<u64, Refusal> {
+        // spec: riscv-9-check
+        let EntryAddr { level, width, .. } = entry;
+        let addr = self.place(entry, AccessKind::Store)?;
+        let exchange = || self.bus.compare_exchange(addr, width, current, new);
+        let held = guarded(format, entry, addr, AccessKind::Store, exchange)?;
+        if held == current {
+            self.probe.on(Event::EntryUpdate { level, addr, raw: new });
+        }
+        Ok(held)
+    }
+
+    fn check(
+        &mut self,
+        format: &F,
+        mapping: &Mapping<F::Permissions>,
+        access: Access,
+    ) -> Result<(), Refusal> {
+        self.peeking().check(format, mapping, access)
+    }
+}
+
+impl<S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> OnBus<'_, S, B, P> {
+    /// What the second stage makes of the address that the walk has found.
+    #[inline]
+    pub(crate) fn beyond<Q>(
+        &mut self,
+        mapping: &Mapping<Q>,
+    ) -> Result<Mapping<S::Permissions>, Refusal> {
+        let guest = Guest::data(self.access, mapping.phys(self.access.addr));
+        self.second.map(guest, self.bus, self.probe).map_err(Refusal::of_second_stage)
+    }
+
+    /// Where an entry stands on the bus.
+    #[inline]
+    fn place(&mut self, entry: EntryAddr, kind: AccessKind) -> Result<PhysAddr, Refusal> {
+        if !S::EXISTS {
+            return Ok(entry.addr);
+        }
+        let guest = Guest::walk(entry, kind, self.access);
+        let mapping =
+            self.second.map(guest, self.bus, self.probe).map_err(Refusal::of_second_stage)?;
+        Ok(mapping.phys(guest.access.addr))
+    }
+
+    const fn peeking(&self) -> PeekOnBus<'_, S, B> {
+        PeekOnBus { second: self.second, bus: self.bus, access: self.access }
+    }
+}
+
+/// The tables as a debugger sees them: nothing is written.
+pub(crate) struct PeekOnBus<'a, S, B: ?Sized> {
+    pub(crate) second: &'a S,
+    pub(crate) bus: &'a B,
+    /// What is walked for.
+    pub(crate) access: Access,
+}
+
+impl<F: Format, S: SecondStage, B: Bus + ?Sized> Tables<F> for PeekOnBus<'_, S, B> {
+    fn read(&mut self, format: &F, entry: EntryAddr) -> Result<u64, Refusal> {
+        let addr = self.place(entry, AccessKind::Load)?;
+        guarded(format, entry, addr, AccessKind::Load, || self.bus.peek(addr, entry.width))
+    }
+
+    /// It would have to be possible, though.
+    fn update(
+        &mut self,
+        format: &F,
+        entry: EntryAddr,
+        current: u64,
+        _: u64,
+    ) -> Result<u64, Refusal> {
+        let addr = self.place(entry, AccessKind::Store)?;
+        guarded(format, entry, addr, AccessKind::Store, || Ok(current))
+    }
+
+    fn check(
+        &mut self,
+        format: &F,
+        mapping: &Mapping<F::Permissions>,
+        access: Access,
+    ) -> Result<(), Refusal> {
+        let Access { addr, size, kind, privilege, .. } = access;
+        let (mut place, mut span) = (mapping.phys(addr), mapping.span(addr));
+        if S::EXISTS {
+            let guest = Guest::data(access, place);
+            let beyond = self.second.peek(guest, self.bus).map_err(Refusal::of_second_stage)?;
+            span = span.min(beyond.span(guest.access.addr));
+            place = beyond.phys(guest.access.addr);
+        }
+        let len = u64::from(size).min(span);
+        format.grants(place, len, kind, privilege).map_err(Refusal::of_none)?;
+        Ok(())
+    }
+}
+
+impl<S: SecondStage, B: Bus + ?Sized> PeekOnBus<'_, S, B> {
+    /// Where an entry stands on the bus.
+    fn place(&self, entry: EntryAddr, kind: AccessKind) -> Result<PhysAddr, Refusal> {
+        if !S::EXISTS {
+            return Ok(entry.addr);
+        }
+        let guest = Guest::walk(entry, kind, self.access);
+        let mapping = self.second.peek(guest, self.bus).map_err(Refusal::of_second_stage)?;
+        Ok(mapping.phys(guest.access.addr))
+    }
+}
+
+/// Visits an entry, which stands at `addr` on the bus, if physical memory protection lets the walker.
+#[inline]
+fn guarded<F: Format>(
+    format: &F,
+    entry: EntryAddr,
+    addr: PhysAddr,
+    kind: AccessKind,
+    visit: impl FnOnce() -> Result<u64, BusError>,
+) -> Result<u64, Refusal> {
+    format
+        .grants(addr, entry.width.bytes(), kind, Privilege::Supervisor)
+        .and_then(|_| Ok(visit()?))
+        .map_err(|cause| Refusal::of_visit(cause, entry))
+}
+
+/// Plays a walk to its end.
+#[inline]
+pub(crate) fn drive<F: Format>(
+    walk: &mut Walk<F::Permissions>,
+    format: &F,
+    trail: &mut Trail<F::Permissions>,
+    tables: &mut impl Tables<F>,
+) -> Result<Mapping<F::Permissions>, Refusal> {
+    let mut entry = walk.start(format);
+    loop {
+        let raw = tables.read(format, entry)?;
+        match walk.read(format, raw, trail) {
+            Step::Read(next) => entry = next,
+            Step::Done(mapping) => return Ok(mapping),
+            Step::Fault(cause) => return Err(decided(walk, format, trail, cause)),
+            due @ (Step::Check(_) | Step::Update { .. }) => {
+                let settled = settle(*walk, format, due, trail, tables)?;
+                *walk = settled.0;
+                match settled.1 {
+                    Some(mapping) => return Ok(mapping),
+                    None => entry = walk.start(format),
+                }
+            }
+        }
+    }
+}
+
+/// A walk after its updates, and what it came to: `None` if it starts again.
+type Settled<P> = (Walk<P>, Option<Mapping<P>>);
+
+/// Plays the updates at the end of a walk. It takes the walk by value, so that one without updates need never
+/// be in memory.
+#[inline(never)]
+fn settle<F: Format>(
+    mut walk: Walk<F::Permissions>,
+    format: &F,
+    mut step: Step<F::Permissions>,
+    trail: &mut Trail<F::Permissions>,
+    tables: &mut impl Tables<F>,
+) -> Result<Settled<F::Permissions>, Refusal> {
+    loop {
+        step = match step {
+            Step::Check(mapping) => {
+                tables.check(format, &mapping, walk.access())?;
+                walk.checked(format, trail)
+            }
+            Step::Update { entry, current, new } => {
+                let held = tables.update(format, entry, current, new)?;
+                walk.updated(format, held, trail)
+            }
+            Step::Read(_) => return Ok((walk, None)),
+            Step::Done(mapping) => return Ok((walk, Some(mapping))),
+            Step::Fault(cause) => return Err(decided(&walk, format, trail, cause)),
+        };
+    }
+}
+
+/// A refusal by the entry that the walk has read.
+fn decided<F: Format>(
+    walk: &Walk<F::Permissions>,
+    format: &F,
+    trail: &Trail<F::Permissions>,
+    cause: Cause,
+) -> Refusal {
+    Refusal { cause, entry: Some(walk.refusing(format, trail)), guest: None }
+}

@@ -1,0 +1,94 @@
+//! Which cached translations each invalidation forgets.
+
+use crate::{
+    Paging, Scope,
+    format::Format,
+    nested::SecondStage,
+    scope::{Context, Scopes},
+};
+use emmu_core::{Asid, Invalidate, VirtAddr, Vmid};
+
+impl<F: Format, S: SecondStage> Paging<F, S> {
+    /// Forgets at least what the scope names.
+    pub(crate) fn forget_here(&mut self, scope: Invalidate) {
+        self.epoch += 1;
+        let present = Context(self.second.present());
+        match scope {
+            Invalidate::All if !S::EXISTS => self.scopes.end_all(),
+            Invalidate::All => self.scopes.end_contexts(|context| context == present),
+            Invalidate::NonGlobal => self.scopes.end_all_but_global(present),
+            Invalidate::Asid(asid) => self.scopes.end(asid, present),
+            Invalidate::Page(addr) => {
+                self.forget_page(addr, |scopes, scope| scopes.is_of(scope, present));
+            }
+            Invalidate::PageInAsid { addr, asid } => {
+                self.forget_page(addr, |scopes, scope| scopes.is_own(scope, asid, present));
+            }
+            Invalidate::Range { addr, len } => self.forget_range(addr, len, present),
+            Invalidate::Guest { vmid, asid, addr, keeps_global } => {
+                self.forget_guest(vmid, asid, addr, keeps_global);
+            }
+            Invalidate::SecondStage { tables, addr, combined } => {
+                self.second.forget(tables, addr);
+                if combined {
+                    let second = &self.second;
+                    let concerns = |Context(context)| {
+                        context != 0 && tables.is_none_or(|tables| second.uses(context, tables))
+                    };
+                    self.scopes.end_contexts(concerns);
+                }
+            }
+        }
+    }
+
+    /// The first-stage translations of one virtual machine, under whichever second-stage tables.
+    fn forget_guest(
+        &mut self,
+        vmid: Vmid,
+        asid: Option<Asid>,
+        addr: Option<VirtAddr>,
+        keeps_global: bool,
+    ) {
+        let contexts = self.contexts_of(vmid);
+        for context in contexts {
+            match (asid, addr) {
+                (None, None) if keeps_global => self.scopes.end_all_but_global(context),
+                (None, None) => self.scopes.end_contexts(|other| other == context),
+                (Some(asid), None) => self.scopes.end(asid, context),
+                (None, Some(addr)) => {
+                    self.forget_page(addr, |scopes, scope| scopes.is_of(scope, context));
+                }
+                (Some(asid), Some(addr)) => {
+                    self.forget_page(addr, |scopes, scope| scopes.is_own(scope, asid, context));
+                }
+            }
+        }
+    }
+
+    fn contexts_of(&self, vmid: Vmid) -> alloc::vec::Vec<Context> {
+        let is_of = |&Context(context): &Context| self.second.is_of(context, vmid);
+        self.scopes.contexts().filter(is_of).collect()
+    }
+
+    fn forget_page(&mut self, addr: VirtAddr, concerns: impl Fn(&Scopes, Scope) -> bool) {
+        let addr = self.format.untagged(addr);
+        let scopes = &self.scopes;
+        let concerns = |scope| concerns(scopes, scope);
+        self.tlbs.remove_page(addr, concerns);
+        if F::PAGE_INVALIDATION_EMPTIES_WALK_CACHES {
+            self.walk_caches.remove_scopes(concerns);
+        } else {
+            self.walk_caches.remove_page(addr, concerns);
+        }
+    }
+
+    fn forget_range(&mut self, addr: VirtAddr, len: u64, context: Context) {
+        let Some(rest) = len.checked_sub(1) else { return };
+        let first = self.format.untagged(addr);
+        let last = first.checked_add(rest).unwrap_or(VirtAddr::new(u64::MAX));
+        let scopes = &self.scopes;
+        let concerns = |scope| scopes.is_of(scope, context);
+        self.tlbs.remove_range(first, last, concerns);
+        self.walk_caches.remove_range(first, last, concerns);
+    }
+}

@@ -1,0 +1,368 @@
+//! Two stages: what the first one makes of an address, and the entries that it reads on the way, are translated
+//! by another paging unit.
+
+use crate::{
+    Paging,
+    drive::{PeekOnBus, drive},
+    format::{Entry, Format, Mapping, Route},
+    scope::Context,
+    tlb::{Cached, Of, Query},
+    walk::{EntryAddr, Trail, Walk},
+};
+use core::fmt;
+use emmu_core::{
+    Access, AccessFlags, AccessKind, Asid, Bus, Cause, Event, Fault, FaultEntry, GuestAccess,
+    Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, VirtAddr, Vmid, Width,
+};
+
+/// A format of second-stage tables: guest-physical addresses take the place of virtual ones.
+pub trait SecondStageFormat: Format {
+    /// The virtual machine that makes this access, under a number that is 0 for none: its entries, of both
+    /// stages together, are not seen by any other.
+    fn context(&self, access: Access) -> u32;
+
+    /// Whose translations an invalidation means that names no virtual machine.
+    fn present(&self) -> u32;
+
+    /// Whether a number of [`SecondStageFormat::context`] is of this virtual machine.
+    fn is_of(&self, context: u32, vmid: Vmid) -> bool;
+
+    /// Under which address space the second stage's own caches hold the translations of the tables that an
+    /// invalidation names by this number (a VMID; on x86 an EPTP), if they hold any.
+    fn space_of(&self, tables: u64) -> Option<Asid>;
+
+    /// Whether a number of [`SecondStageFormat::context`] is of these tables.
+    fn uses(&self, context: u32, tables: u64) -> bool;
+
+    /// What the second stage takes an access of the first stage's walk for.
+    #[inline]
+    fn walk_kind(&self, kind: AccessKind) -> AccessKind {
+        kind
+    }
+
+    /// The rights that a leaf's permissions come to: bit 0 read, bit 1 write, bit 2 execute.
+    fn rights(&self, permissions: Self::Permissions) -> u8;
+}
+
+/// A guest-physical access: its address is guest-physical.
+#[derive(Clone, Copy, Debug)]
+pub struct Guest {
+    pub(crate) access: Access,
+    pub(crate) walk: bool,
+}
+
+impl Guest {
+    /// The first stage's visit to one of its entries.
+    #[inline]
+    pub(crate) fn walk(entry: EntryAddr, kind: AccessKind, walker: Access) -> Self {
+        let addr = VirtAddr::new(entry.addr.raw());
+        let flags = walker.flags & AccessFlags::GUEST;
+        let access = Access { kind, flags, ..walker.at(addr, entry.width as u32) };
+        Self { access, walk: true }
+    }
+
+    /// A word that the guest's write of a register loads (x86: the PDPTEs of PAE paging).
+    pub(crate) fn register_load(addr: PhysAddr, width: Width) -> Self {
+        let access = Access::load(VirtAddr::new(addr.raw()), width as u32);
+        Self { access: access.with_flags(AccessFlags::GUEST), walk: true }
+    }
+
+    /// The access itself.
+    #[inline]
+    pub(crate) fn data(access: Access, addr: PhysAddr) -> Self {
+        Self { access: access.at(VirtAddr::new(addr.raw()), access.size), walk: false }
+    }
+
+    fn told(&self, rights: u8) -> GuestAccess {
+        let Access { addr, kind, .. } = self.access;
+        GuestAccess { addr: PhysAddr::new(addr.raw()), kind, walk: self.walk, rights }
+    }
+}
+
+/// What stands behind the first stage: nothing (`()`), or a paging unit whose format is a
+/// [`SecondStageFormat`].
+pub trait SecondStage: private::Sealed {
+    /// What its entries allow, as far as a TLB must remember it.
+    type Permissions: Copy + Default + PartialEq + fmt::Debug;
+
+    #[doc(hidden)]
+    const EXISTS: bool;
+
+    #[doc(hidden)]
+    fn context(&self, access: Access) -> u32;
+
+    #[doc(hidden)]
+    fn present(&self) -> u32;
+
+    #[doc(hidden)]
+    fn is_of(&self, context: u32, vmid: Vmid) -> bool;
+
+    #[doc(hidden)]
+    fn uses(&self, context: u32, tables: u64) -> bool;
+
+    #[doc(hidden)]
+    fn permits(&self, permissions: Self::Permissions, access: Access) -> Result<(), Cause>;
+
+    #[doc(hidden)]
+    fn map(
+        &mut self,
+        guest: Guest,
+        bus: &mut (impl Bus + ?Sized),
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Result<Mapping<Self::Permissions>, Fault>;
+
+    #[doc(hidden)]
+    fn peek(
+        &self,
+        guest: Guest,
+        bus: &(impl Bus + ?Sized),
+    ) -> Result<Mapping<Self::Permissions>, Fault>;
+
+    #[doc(hidden)]
+    fn registers(&self) -> &[RegisterInfo];
+
+    #[doc(hidden)]
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError>;
+
+    #[doc(hidden)]
+    fn write_register(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        bus: &mut (impl Bus + ?Sized),
+    ) -> Result<Option<Invalidate>, RegisterError>;
+
+    #[doc(hidden)]
+    fn forget(&mut self, tables: Option<u64>, addr: Option<PhysAddr>);
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl<H: super::SecondStageFormat> Sealed for crate::Paging<H> {}
+}
+
+/// The rights of both stages, as a TLB remembers them side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Both<A, B> {
+    pub(crate) first: A,
+    pub(crate) second: B,
+}
+
+/// One translation out of those of both stages: the smaller page of the two, writable without a visit to the
+/// tables if it is so at both.
+#[inline]
+pub(crate) fn compose<A: Copy, B: Copy>(
+    first: Mapping<A>,
+    second: Mapping<B>,
+    addr: VirtAddr,
+) -> Cached<Both<A, B>> {
+    let guest = VirtAddr::new(first.phys(addr).raw());
+    let bits = first.bits.min(second.bits);
+    let rights = Both { first: first.permissions, second: second.permissions };
+    Mapping {
+        frame: second.phys(guest).align_down(bits.into()),
+        bits,
+        permissions: Of { rights, leaf: first.bits },
+        dirty: first.dirty && second.dirty,
+        global: first.global,
+        attributes: first.attributes,
+    }
+}
+
+/// Nothing stands behind the first stage: its physical addresses are those of the bus.
+impl SecondStage for () {
+    type Permissions = ();
+
+    const EXISTS: bool = false;
+
+    #[inline(always)]
+    fn context(&self, _: Access) -> u32 {
+        Context::HOST.0
+    }
+
+    fn present(&self) -> u32 {
+        Context::HOST.0
+    }
+
+    fn is_of(&self, _: u32, _: Vmid) -> bool {
+        false
+    }
+
+    fn uses(&self, _: u32, _: u64) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn permits(&self, (): (), _: Access) -> Result<(), Cause> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn map(
+        &mut self,
+        guest: Guest,
+        _: &mut (impl Bus + ?Sized),
+        _: &mut (impl Probe + ?Sized),
+    ) -> Result<Mapping<()>, Fault> {
+        Ok(unchanged(guest.access.addr))
+    }
+
+    fn peek(&self, guest: Guest, _: &(impl Bus + ?Sized)) -> Result<Mapping<()>, Fault> {
+        Ok(unchanged(guest.access.addr))
+    }
+
+    fn registers(&self) -> &[RegisterInfo] {
+        &[]
+    }
+
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        Err(RegisterError::Unknown { id })
+    }
+
+    fn write_register(
+        &mut self,
+        id: RegisterId,
+        _: u64,
+        _: &mut (impl Bus + ?Sized),
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        Err(RegisterError::Unknown { id })
+    }
+
+    fn forget(&mut self, _: Option<u64>, _: Option<PhysAddr>) {}
+}
+
+/// The half of the address space around `addr`, each address of which is its own translation.
+#[inline(always)]
+fn unchanged<P: Default>(addr: VirtAddr) -> Mapping<P> {
+    let bits = 63;
+    let frame = PhysAddr::new(addr.raw()).align_down(bits);
+    Mapping { frame, bits: 63, dirty: true, ..Mapping::default() }
+}
+
+impl<H: SecondStageFormat> SecondStage for Paging<H> {
+    /// `None` where the second stage is off.
+    type Permissions = Option<H::Permissions>;
+
+    const EXISTS: bool = true;
+
+    #[inline]
+    fn context(&self, access: Access) -> u32 {
+        self.format.context(access)
+    }
+
+    fn present(&self) -> u32 {
+        self.format.present()
+    }
+
+    fn is_of(&self, context: u32, vmid: Vmid) -> bool {
+        self.format.is_of(context, vmid)
+    }
+
+    fn uses(&self, context: u32, tables: u64) -> bool {
+        self.format.uses(context, tables)
+    }
+
+    #[inline]
+    fn permits(&self, permissions: Self::Permissions, access: Access) -> Result<(), Cause> {
+        permissions.map_or(Ok(()), |permissions| self.format.permits(permissions, access))
+    }
+
+    fn map(
+        &mut self,
+        guest: Guest,
+        bus: &mut (impl Bus + ?Sized),
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Result<Mapping<Self::Permissions>, Fault> {
+        let guest = self.seen(guest);
+        match self.format.route(guest.access) {
+            Ok(Route::Tables { access, asid }) => {
+                probe.on(Event::SecondStage(guest.told(0)));
+                let visible = self.scopes.visible(asid, Context::HOST);
+                let hit = self.resolve(access, Query { access, visible }, bus, probe);
+                probe.on(Event::SecondStageEnd);
+                let hit = hit.map_err(|fault| self.refused(fault, guest, &self.trail))?;
+                Ok(granted(hit.mapping))
+            }
+            Ok(Route::Identity { access, .. }) => Ok(unchanged(access.addr)),
+            Err(cause) => Err(Fault::new(guest.access, cause).with_guest(guest.told(0))),
+        }
+    }
+
+    fn peek(
+        &self,
+        guest: Guest,
+        bus: &(impl Bus + ?Sized),
+    ) -> Result<Mapping<Self::Permissions>, Fault> {
+        let guest = self.seen(guest);
+        let refuse = |cause| Fault::new(guest.access, cause).with_guest(guest.told(0));
+        match self.format.route(guest.access).map_err(refuse)? {
+            Route::Tables { access, .. } => {
+                let root = self.format.root(access).map_err(refuse)?;
+                let mut trail = Trail::default();
+                let mut walk = Walk::new(access, root);
+                let mut tables = PeekOnBus { second: &(), bus, access };
+                drive(&mut walk, &self.format, &mut trail, &mut tables)
+                    .map(|mapping| mapping.with(Some(mapping.permissions)))
+                    .map_err(|refusal| self.refused(refusal.of(access), guest, &trail))
+            }
+            Route::Identity { access, .. } => Ok(unchanged(access.addr)),
+        }
+    }
+
+    fn registers(&self) -> &[RegisterInfo] {
+        H::REGISTERS
+    }
+
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        self.format.read_register(id)
+    }
+
+    fn write_register(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        bus: &mut (impl Bus + ?Sized),
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        let mut read = |addr, width| bus.read(addr, width);
+        self.format.write_register(id, value, &mut read)
+    }
+
+    fn forget(&mut self, tables: Option<u64>, addr: Option<PhysAddr>) {
+        let addr = addr.map(|addr| VirtAddr::new(addr.raw()));
+        let asid = tables.map(|tables| self.format.space_of(tables));
+        self.forget_here(match (asid, addr) {
+            (Some(None), _) => return,
+            (None, None) => Invalidate::All,
+            (None, Some(addr)) => Invalidate::Page(addr),
+            (Some(Some(asid)), None) => Invalidate::Asid(asid),
+            (Some(Some(asid)), Some(addr)) => Invalidate::PageInAsid { addr, asid },
+        });
+    }
+}
+
+impl<H: SecondStageFormat> Paging<H> {
+    /// The access as the second stage takes it.
+    fn seen(&self, guest: Guest) -> Guest {
+        let Access { kind, .. } = guest.access;
+        let kind = if guest.walk { self.format.walk_kind(kind) } else { kind };
+        Guest { access: Access { kind, ..guest.access }, ..guest }
+    }
+
+    /// The fault with the access that met it, and with the rights that the entries it met leave.
+    fn refused(&self, fault: Fault, guest: Guest, trail: &Trail<H::Permissions>) -> Fault {
+        let decoded = fault.entry.and_then(|FaultEntry { level, raw, .. }| {
+            Some(self.format.decode(raw?, level, guest.access, trail.inherited(level)))
+        });
+        let rights = match decoded {
+            Some(Entry::Leaf(mapping)) => self.format.rights(mapping.permissions),
+            _ => 0,
+        };
+        fault.with_guest(guest.told(rights))
+    }
+}
+
+/// What the second stage's own TLB holds, as the first stage sees it.
+fn granted<P: Copy>(mapping: Cached<Both<P, ()>>) -> Mapping<Option<P>> {
+    mapping.with(Some(mapping.permissions.rights.first))
+}
