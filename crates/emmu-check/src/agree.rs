@@ -17,8 +17,8 @@
 //! * Runs of entries that map one contiguous range (AArch64 Contiguous bit, RISC-V Svnapot): the model takes every
 //!   entry for itself, the unit the run for one. Software has to see to it that they say the same (Arm ARM D8.7.1;
 //!   "Svnapot"), and where they do not, what comes of it is left open. So a span may reach to the end of a run, and
-//!   [`Setting::Warm`] is only for cases whose runs are whole. Of a whole run hardware may set the flags in any one
-//!   entry, and a cached run needs none: what is written then is not compared.
+//!   [`Setting::Warm`] is only for cases whose runs are whole and protected alike. Of a whole run hardware may set the
+//!   flags in any one entry, and a cached run needs none: what is written then is not compared.
 //! * Past the last address ([`Architecture::leaves_address_space`]) and in larger pages under PMP
 //!   ([`Architecture::has_memory_protection`]) an access that leaves its 4 KiB page may be one or several.
 //! * A fault past the first page of such an access: flags that its lower pieces set may stay set. They do, in both.

@@ -178,17 +178,18 @@ impl<'a, A: Architecture> Trial<'a, A> {
         if let Some(run) = run {
             let leaf = events.iter().rev().find_map(read).map(|entry| entry.addr);
             let whole = leaf.is_some_and(|leaf| is_whole(run, leaf, &self.initial));
-            self.whole_runs &= whole && self.has_room(access, run);
+            self.whole_runs &= whole && self.allows_all(access, run);
         }
     }
 
-    /// Whether the address space has both ends of the run.
-    fn has_room(&self, access: Access, run: Run) -> bool {
-        let bits = run.page_bits + run.bits;
-        let first = access.addr.align_down(bits);
-        let last = first.wrapping_add((1 << bits) - 1);
-        let is_mapped = |addr| self.registers.translate(access.at(addr, 1), &self.initial).is_ok();
-        is_mapped(first) && is_mapped(last)
+    /// Whether the access could be made in every page of the run: the address space has them all, and memory
+    /// protection lets each entry be read and its flags be set.
+    fn allows_all(&self, access: Access, run: Run) -> bool {
+        let first = access.addr.align_down(run.page_bits + run.bits);
+        (0..1 << run.bits).all(|number: u64| {
+            let page = access.at(first.wrapping_add(number << run.page_bits), 1);
+            self.registers.translate(page, &self.initial).is_ok()
+        })
     }
 }
 
