@@ -3,12 +3,13 @@
 //! Models: a few segment registers in hardware (Arpaci-Dusseau, "Operating Systems: Three Easy Pieces",
 //! ch. 16, "Segmentation"). The segment is named by the top bits of the address, or follows from what the
 //! access is for: see [`Selection`]. Segments grow up from their base or down from it, and allow reading,
-//! writing and executing, each or not: see [`Segment`]. Programs are translated; the operating system runs
-//! in physical memory, as in the book, so supervisor and machine accesses go where they say.
+//! writing and executing, each or not: see [`Segment`]. Thousands of segments, described by a table in memory, as
+//! in Multics: see [`SegmentTable`]. Programs are translated; the operating system runs in physical memory, as in
+//! the book, so supervisor and machine accesses go where they say.
 //!
-//! Does not model: segment tables in memory, and x86's segment registers.
+//! Does not model: segments that are paged, used and modified bits of descriptors, and x86's segment registers.
 //!
-//! Which type you want: [`Segmentation`].
+//! Which type you want: [`Segmentation`], or [`SegmentTable`] if there are more segments than registers.
 //!
 //! The book's example of a stack: 16 bytes of address space, base 18, bounds 5, growing down.
 //!
@@ -33,12 +34,16 @@
 
 extern crate alloc;
 
+mod refusal;
 mod register;
 mod segment;
 mod selection;
+mod table;
 mod unit;
 
+pub use refusal::Refusal;
 pub use register::{base_register, bounds_register, flags_register};
 pub use segment::{Segment, SegmentFlags};
-pub use selection::{CODE, DATA, GeometryError, MAX_SEGMENTS, STACK, Selection};
+pub use selection::{CODE, DATA, GeometryError, MAX_SEGMENTS, Parts, STACK, Selection};
+pub use table::{DESCRIPTOR_BYTES, Descriptor, SegmentTable};
 pub use unit::Segmentation;

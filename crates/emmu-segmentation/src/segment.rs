@@ -1,5 +1,6 @@
 //! One segment: where it is, how large, in which direction it grows and what it allows.
 
+use crate::Refusal;
 use emmu_core::{AccessKind, PhysAddr};
 
 bitflags::bitflags! {
@@ -36,46 +37,60 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Where the byte at `offset` is, and how many are there from it on. `last` is the largest offset that
-    /// a segment can have here.
+    /// Where the byte at `offset` is, and how many are there from it on, if this kind of access may have them.
+    /// `last` is the largest offset that a segment can have here.
+    ///
+    /// # Errors
+    /// [`Refusal`]: first of the bounds, then of the permissions.
     #[inline]
-    pub(crate) fn locate(&self, offset: u64, last: u64) -> Option<(PhysAddr, u64)> {
-        if self.flags.contains(SegmentFlags::GROWS_DOWN) {
-            self.locate_down(last.checked_sub(offset)?)
+    pub fn place(
+        &self,
+        offset: u64,
+        last: u64,
+        kind: AccessKind,
+    ) -> Result<(PhysAddr, u64), Refusal> {
+        let found = if self.flags.contains(SegmentFlags::GROWS_DOWN) {
+            self.locate_down(last.saturating_sub(offset))?
         } else {
-            self.locate_up(offset)
+            self.locate_up(offset)?
+        };
+        match needed(kind).difference(self.flags) {
+            missing if missing.is_empty() => Ok(found),
+            missing => Err(Refusal::Forbidden { missing }),
         }
     }
 
     /// Grows up: the offset must be below the bounds, and is added to the base.
     #[inline]
-    fn locate_up(&self, offset: u64) -> Option<(PhysAddr, u64)> {
-        let left = self.bounds.checked_sub(offset)?;
-        let addr = self.base.checked_add(offset)?;
-        let span = left.min((u64::MAX - addr).saturating_add(1));
-        (span > 0).then_some((PhysAddr::new(addr), span))
+    fn locate_up(&self, offset: u64) -> Result<(PhysAddr, u64), Refusal> {
+        if offset >= self.bounds {
+            return Err(Refusal::PastBounds { by: offset - self.bounds });
+        }
+        let addr = self.base.checked_add(offset).ok_or(Refusal::NoPlace)?;
+        let left = self.bounds - offset;
+        Ok((PhysAddr::new(addr), left.min((u64::MAX - addr).saturating_add(1))))
     }
 
     /// Grows down: the book's negative offset is the offset less the maximum size, −1 for the last byte.
     /// Its magnitude must be at most the bounds, and is taken from the base. `above` is the magnitude less
     /// one, which has room in 64 bits even where a segment can have 2^64 bytes.
     #[inline]
-    fn locate_down(&self, above: u64) -> Option<(PhysAddr, u64)> {
+    fn locate_down(&self, above: u64) -> Result<(PhysAddr, u64), Refusal> {
         if above >= self.bounds {
-            return None;
+            return Err(Refusal::PastBounds { by: (above - self.bounds).saturating_add(1) });
         }
-        let addr = self.base.checked_sub(above + 1)?;
-        Some((PhysAddr::new(addr), above + 1))
+        let addr = self.base.checked_sub(above + 1).ok_or(Refusal::NoPlace)?;
+        Ok((PhysAddr::new(addr), above + 1))
     }
+}
 
-    /// Whether the flags allow this kind of access.
-    #[inline]
-    pub(crate) fn permits(&self, kind: AccessKind) -> bool {
-        self.flags.contains(match kind {
-            AccessKind::Fetch => SegmentFlags::EXECUTE,
-            AccessKind::Load => SegmentFlags::READ,
-            AccessKind::Store => SegmentFlags::WRITE,
-            AccessKind::Amo => SegmentFlags::READ.union(SegmentFlags::WRITE),
-        })
+/// The permissions that a kind of access needs.
+#[inline]
+const fn needed(kind: AccessKind) -> SegmentFlags {
+    match kind {
+        AccessKind::Fetch => SegmentFlags::EXECUTE,
+        AccessKind::Load => SegmentFlags::READ,
+        AccessKind::Store => SegmentFlags::WRITE,
+        AccessKind::Amo => SegmentFlags::READ.union(SegmentFlags::WRITE),
     }
 }

@@ -1,6 +1,7 @@
 //! Which segment an access is made to.
 
-use emmu_core::{Access, AccessFlags, AccessKind, Cause, low_mask};
+use crate::Refusal;
+use emmu_core::{Access, AccessFlags, AccessKind, low_mask};
 use thiserror::Error;
 
 /// The most segments that a unit can have.
@@ -17,7 +18,7 @@ pub const STACK: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Selection {
     /// By the top bits of the address; the rest is the offset. A selector without a segment faults with
-    /// [`Cause::NoSegment`].
+    /// [`Cause::NoSegment`](emmu_core::Cause::NoSegment).
     Explicit {
         /// How many bits of the address are the selector; 0 for a single segment.
         selector_bits: u32,
@@ -45,6 +46,15 @@ impl Selection {
     }
 }
 
+/// What an address says, once it is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parts {
+    /// The number of the segment.
+    pub selector: u64,
+    /// The place in it.
+    pub offset: u64,
+}
+
 /// Why a unit of this shape cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum GeometryError {
@@ -63,6 +73,12 @@ pub enum GeometryError {
         selector_bits: u32,
         /// The width of addresses.
         address_bits: u32,
+    },
+    /// A segment could be larger than a descriptor can say.
+    #[error("offsets of {offset_bits} bits; a descriptor in memory can bound 55 at most")]
+    OffsetBits {
+        /// What the selector leaves of the address.
+        offset_bits: u32,
     },
     /// There are no segments, or more than selectors or registers.
     #[error("{segments} segments; expected 1 to {most}")]
@@ -83,19 +99,37 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     pub(crate) fn new(address_bits: u32, selection: Selection) -> Result<Self, GeometryError> {
-        let (segments, selector_bits) = (selection.segments(), selection.selector_bits());
+        let geometry = Self::cut(address_bits, selection)?;
+        let segments = selection.segments();
+        let most = match selection {
+            Selection::Explicit { selector_bits, .. } => {
+                1u32 << selector_bits.min(MAX_SEGMENTS.ilog2())
+            }
+            Selection::Implicit => segments,
+        };
+        if !(1..=most).contains(&segments) {
+            return Err(GeometryError::Segments { segments, most });
+        }
+        Ok(geometry)
+    }
+
+    /// For segments of which a register says how many there are.
+    pub(crate) fn of_table(address_bits: u32, selector_bits: u32) -> Result<Self, GeometryError> {
+        let selection = Selection::Explicit { selector_bits, segments: 0 };
+        let geometry = Self::cut(address_bits, selection)?;
+        match geometry.offset_bits() {
+            ..=55 => Ok(geometry),
+            offset_bits => Err(GeometryError::OffsetBits { offset_bits }),
+        }
+    }
+
+    fn cut(address_bits: u32, selection: Selection) -> Result<Self, GeometryError> {
+        let selector_bits = selection.selector_bits();
         if !(1..=64).contains(&address_bits) {
             return Err(GeometryError::AddressBits { address_bits });
         }
         if selector_bits >= address_bits && selector_bits > 0 {
             return Err(GeometryError::SelectorBits { selector_bits, address_bits });
-        }
-        let most = match selection {
-            Selection::Explicit { .. } => 1u32 << selector_bits.min(MAX_SEGMENTS.ilog2()),
-            Selection::Implicit => segments,
-        };
-        if !(1..=most).contains(&segments) {
-            return Err(GeometryError::Segments { segments, most });
         }
         Ok(Self { address_bits, selection })
     }
@@ -107,24 +141,24 @@ impl Geometry {
     }
 
     #[inline]
-    fn offset_bits(self) -> u32 {
+    pub(crate) fn offset_bits(self) -> u32 {
         self.address_bits - self.selection.selector_bits()
     }
 
-    /// The segment that the access is made to, and the offset in it.
+    /// Cuts the address of an access.
     #[inline]
-    pub(crate) fn select(self, access: Access) -> Result<(u64, u64), Cause> {
+    pub(crate) fn select(self, access: Access) -> Result<Parts, Refusal> {
         let addr = access.addr;
         if addr.raw() > low_mask(self.address_bits) {
-            return Err(Cause::NonCanonical);
+            return Err(Refusal::TooWide { address_bits: self.address_bits });
         }
-        let segment = match self.selection {
+        let selector = match self.selection {
             Selection::Explicit { selector_bits, .. } => {
                 addr.bits(self.offset_bits(), selector_bits)
             }
             Selection::Implicit => implied(access).into(),
         };
-        Ok((segment, addr.offset(self.offset_bits())))
+        Ok(Parts { selector, offset: addr.offset(self.offset_bits()) })
     }
 
     /// Whether the kind of an access and its address say all that selection asks for.

@@ -2,20 +2,19 @@
 
 use crate::register::{self, Field};
 use crate::selection::Geometry;
-use crate::{GeometryError, Segment, SegmentFlags, Selection};
+use crate::{GeometryError, Parts, Refusal, Segment, SegmentFlags, Selection};
 use alloc::vec;
 use alloc::vec::Vec;
 use emmu_core::{
-    Access, Cause, Fault, Invalidate, PhysAddr, Privilege, RAM_PAGE_BITS, RegisterError,
-    RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit, low_mask,
+    Access, Fault, Invalidate, PhysAddr, Privilege, RAM_PAGE_BITS, RegisterError, RegisterId,
+    RegisterInfo, Registers, Ticket, Translation, TranslationUnit, VirtAddr, low_mask,
 };
 
 /// Segment registers and what the hardware does with them.
 ///
-/// An access is checked in this order, and faults with the first cause that applies: the address is wider
-/// than the address space ([`Cause::NonCanonical`]); its selector has no segment ([`Cause::NoSegment`]); it
-/// is not within the segment, or has no physical address ([`Cause::Bounds`]); the segment does not allow it
-/// ([`Cause::Permission`]).
+/// An access is checked in this order, and faults with the first [`Refusal`] that applies: the address is wider
+/// than the address space; its selector has no segment; it is not within the segment, or has no physical
+/// address; the segment does not allow it.
 ///
 /// A translation spans to the end of its segment: what follows belongs to another one, even if that
 /// happens to be its neighbour in physical memory too.
@@ -67,23 +66,48 @@ impl Segmentation {
         &self.segments
     }
 
+    /// The largest offset that a segment can have.
+    #[must_use]
+    pub fn last_offset(&self) -> u64 {
+        self.geometry.last_offset()
+    }
+
+    /// The first step of translating a program's access: which segment it is made to, and where in it.
+    ///
+    /// # Errors
+    /// [`Refusal::TooWide`] or [`Refusal::NoSegment`].
+    #[inline]
+    pub fn select(&self, access: Access) -> Result<(Parts, Segment), Refusal> {
+        let parts = self.geometry.select(access)?;
+        let segments = self.segments.len() as u64;
+        let refusal = Refusal::NoSegment { selector: parts.selector, segments };
+        Ok((parts, *self.segment(parts.selector).ok_or(refusal)?))
+    }
+
+    /// Where the first byte of a program's access is, and how many are there from it on: what a translation
+    /// says, and if there is none, why.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] that applies.
+    #[inline]
+    pub fn place(&self, access: Access) -> Result<(PhysAddr, u64), Refusal> {
+        let (parts, segment) = self.select(access)?;
+        segment.place(parts.offset, self.geometry.last_offset(), access.kind)
+    }
+
     #[inline]
     fn answer(&self, access: Access) -> Result<Translation, Fault> {
-        let (addr, span) = self.locate(access).map_err(|cause| Fault::new(access, cause))?;
+        let (addr, span) =
+            self.locate(access).map_err(|refusal| Fault::new(access, refusal.cause()))?;
         Ok(Translation { ticket: self.ticket(access), ..Translation::new(addr, span) })
     }
 
-    /// Where the first byte of the access is, and how many are there from it on.
     #[inline]
-    fn locate(&self, access: Access) -> Result<(PhysAddr, u64), Cause> {
-        if access.privilege != Privilege::User {
-            let addr = access.addr.raw();
-            return Ok((PhysAddr::new(addr), (u64::MAX - addr).saturating_add(1)));
+    fn locate(&self, access: Access) -> Result<(PhysAddr, u64), Refusal> {
+        match access.privilege {
+            Privilege::User => self.place(access),
+            Privilege::Supervisor | Privilege::Machine => Ok(untranslated(access.addr)),
         }
-        let (number, offset) = self.geometry.select(access)?;
-        let segment = self.segment(number).ok_or(Cause::NoSegment)?;
-        let found = segment.locate(offset, self.geometry.last_offset()).ok_or(Cause::Bounds)?;
-        if segment.permits(access.kind) { Ok(found) } else { Err(Cause::Permission) }
     }
 
     #[inline]
@@ -117,6 +141,12 @@ impl Segmentation {
         self.epoch = self.epoch.wrapping_add(1);
         Ok(())
     }
+}
+
+/// Where the operating system's own accesses go; of 2^64 bytes from address 0 on, one less is told.
+#[inline]
+pub(crate) fn untranslated(addr: VirtAddr) -> (PhysAddr, u64) {
+    (PhysAddr::new(addr.raw()), (u64::MAX - addr.raw()).saturating_add(1))
 }
 
 /// No segment can have more bytes than it has offsets.
