@@ -9,6 +9,10 @@
 //! now and then absent, damaged in one bit, or noise. The accesses go to those addresses, near them, and
 //! past the edges of the address space. No access leaves its 4 KiB page.
 //!
+//! Cases of two stages have tables for both: first those of the guest, in guest-physical memory, then those
+//! of the second stage, along the addresses of the guest's entries and of the pages that they map. The guest's words
+//! stand where the second stage maps them to: now and then nowhere, twice, or among the second stage's own.
+//!
 //! ```
 //! use emmu_oracle::generate::Case;
 //! use emmu_oracle::riscv;
@@ -19,6 +23,7 @@
 
 mod aarch64;
 mod entropy;
+mod nested;
 mod riscv;
 mod tables;
 mod x86;

@@ -2,14 +2,16 @@
 //!
 //! Models: one access with an empty TLB, straight from the manuals: [RISC-V](riscv) Bare and Sv32 to Sv57
 //! with PMP, [x86] 32-bit, PAE, 4-level and 5-level paging, [AArch64](aarch64) stage 1. What the access
-//! answers, which exception it raises, and which accessed and dirty bits it sets.
+//! answers, which exception it raises, and which accessed and dirty bits it sets. Two stages for guests: RISC-V
+//! with the [hypervisor extension](riscv::hypervisor); each is the model of one stage, composed with itself.
 //!
-//! Does not model: TLBs, walk caches, time, a second stage, or what stands at the physical address. It
+//! Does not model: TLBs, walk caches, time, or what stands at the physical address. It
 //! shares no decoding, no walk and no arithmetic with the translation units that it judges; only the plain
 //! types of emmu-core are common.
 //!
 //! You want
 //! * [`Reference::translate`] on the registers of your architecture, to ask for one answer;
+//! * [`TwoStage::nested`] on those of a machine with two stages, to ask for the entries that were read, too;
 //! * [`generate::Case`], to compare your MMU with a model on random cases, in property tests and fuzzers;
 //! * [`vectors`], to run files of known answers on any MMU.
 //!
@@ -39,7 +41,9 @@ mod bus;
 pub mod generate;
 pub mod reference;
 pub mod riscv;
+pub mod two_stage;
 pub mod vectors;
 pub mod x86;
 
 pub use reference::{Hole, Memory, Outcome, Reference, Write};
+pub use two_stage::TwoStage;

@@ -10,9 +10,10 @@
 //! Sv32                            31     PPN (22 bits)     10  (the same ten bits)
 //! ```
 //!
-//! Not modelled: the hypervisor extension, Smepmp, shadow stacks, pointer masking, physical memory
+//! Two stages are in [`hypervisor`]. Not modelled: Smepmp, shadow stacks, pointer masking, physical memory
 //! attributes other than a hole in the address map.
 
+pub mod hypervisor;
 mod pmp;
 mod process;
 
@@ -136,7 +137,7 @@ impl Reference for Registers {
         let fault = |exception| Fault { exception, tval: self.truncate(access.addr.raw()) };
         let privilege = self.effective_privilege(access);
         let outcome = match self.scheme(privilege) {
-            None => self.bare(access),
+            None => self.without_paging(access),
             Some(scheme) => self.translation_process(scheme, access, privilege, memory),
         };
         let outcome = outcome.map_err(fault)?;
@@ -157,14 +158,29 @@ struct Scheme {
     vpn_bits: u32,
     /// PTESIZE in bytes.
     pte_size: u8,
+    /// Whether incoming addresses have 2 more bits, and the root is four times as large: "Sv32x4" and so on.
+    widened: bool,
 }
 
-const SV32: Scheme = Scheme { levels: 2, vpn_bits: 10, pte_size: 4 };
-const SV39: Scheme = Scheme { levels: 3, vpn_bits: 9, pte_size: 8 };
-const SV48: Scheme = Scheme { levels: 4, vpn_bits: 9, pte_size: 8 };
-const SV57: Scheme = Scheme { levels: 5, vpn_bits: 9, pte_size: 8 };
+const SV32: Scheme = Scheme { levels: 2, vpn_bits: 10, pte_size: 4, widened: false };
+const SV39: Scheme = Scheme { levels: 3, vpn_bits: 9, pte_size: 8, widened: false };
+const SV48: Scheme = Scheme { levels: 4, vpn_bits: 9, pte_size: 8, widened: false };
+const SV57: Scheme = Scheme { levels: 5, vpn_bits: 9, pte_size: 8, widened: false };
+
+impl Scheme {
+    /// The scheme of guest-physical addresses that is a variation of this one.
+    fn widened(self) -> Self {
+        Self { widened: true, ..self }
+    }
+}
 
 impl Registers {
+    /// Bare, with nothing else switched on either.
+    #[must_use]
+    pub fn bare(xlen: Xlen) -> Self {
+        Self { xlen, satp: 0, mstatus: 0, menvcfg: 0, svnapot: false, pmp: Vec::new() }
+    }
+
     /// 3.1.6.3: with MPRV set, loads and stores are translated and protected as though the current privilege
     /// mode were MPP; instruction fetches are unaffected.
     fn effective_privilege(&self, access: Access) -> Privilege {
@@ -202,7 +218,7 @@ impl Registers {
     }
 
     /// Bare: the address is physical already. Beyond the physical address space there is nothing to access.
-    fn bare(&self, access: Access) -> Result<Outcome, Exception> {
+    fn without_paging(&self, access: Access) -> Result<Outcome, Exception> {
         let pa = self.truncate(access.addr.raw());
         if pa >= 1 << 56 {
             return Err(Exception::access_fault(access.kind));

@@ -1,5 +1,7 @@
 //! RISC-V cases.
 
+mod hypervisor;
+
 use super::entropy::Dice;
 use super::tables::{self, Entries, Mood, Shape, Tables};
 use super::{Case, Entropy, Generate};
@@ -24,7 +26,13 @@ impl Generate for Registers {
         let mut registers = registers(dice, &scheme, root);
 
         let adue = registers.menvcfg >> 61 & 1 == 1;
-        let leaves = Leaves { xlen: scheme.xlen, mood, adue, frames: &frames };
+        let leaves = Leaves {
+            xlen: scheme.xlen,
+            mood,
+            adue,
+            out_bits: pa_bits(scheme.xlen),
+            frames: &frames,
+        };
         let mut words = Tables::new(mood);
         for target in &targets {
             words.paint(dice, &scheme.shape, &leaves, (root, &frames), *target);
@@ -91,6 +99,8 @@ struct Leaves<'a> {
     mood: Mood,
     /// Whether hardware sets A and D; where it does not, most pages have them set.
     adue: bool,
+    /// Bits of an address that a leaf gives.
+    out_bits: u32,
     frames: &'a [u64],
 }
 
@@ -125,20 +135,24 @@ impl Entries for Leaves<'_> {
         with_napot(dice, level, leaf) | pbmt | dice.maybe(2, 1 << (54 + dice.below(7)))
     }
 
-    /// Sixteen entries that are all alike.
     fn run(&self, word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
-        let napot = word >> 63 == 1 && word >> 10 & 0xf == 0b1000;
-        if level > 0 || !napot {
-            return Vec::new();
-        }
-        (0..16).map(|number| (addr / 128 * 128 + 8 * number, word)).collect()
+        napot_run(word, addr, level)
     }
+}
+
+/// Sixteen entries that are all alike.
+fn napot_run(word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
+    let napot = word >> 63 == 1 && word >> 10 & 0xf == 0b1000;
+    if level > 0 || !napot {
+        return Vec::new();
+    }
+    (0..16).map(|number| (addr / 128 * 128 + 8 * number, word)).collect()
 }
 
 impl Leaves<'_> {
     /// A PPN, aligned to 2^`low` in most cases: any, or one of the tables' own.
     fn page(&self, dice: &Dice<'_>, low: u32) -> u64 {
-        let mask = (1 << (pa_bits(self.xlen) - 12)) - 1;
+        let mask = (1 << (self.out_bits - 12)) - 1;
         let table = dice.pick_from(self.frames).unwrap_or(0) >> 12;
         let ppn = dice.pick([dice.word() & mask, dice.below(64) & mask, table]);
         if dice.chance(10) { ppn } else { ppn >> low << low }

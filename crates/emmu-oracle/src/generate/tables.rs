@@ -23,6 +23,12 @@ impl Mood {
         Self { damage, generous: dice.chance(65), user: dice.chance(50) }
     }
 
+    /// For two stages, where one access needs many entries to be good.
+    pub(super) fn of_two_stages(dice: &Dice<'_>) -> Self {
+        let damage = dice.pick([0, 0, 0, 3]);
+        Self { damage, generous: dice.chance(85), user: dice.chance(50) }
+    }
+
     /// User mode, or not, as is usual in this case or, more rarely, as is not.
     pub(super) fn user(&self, dice: &Dice<'_>) -> bool {
         self.user != dice.chance(if self.generous { 10 } else { 40 })
@@ -76,6 +82,8 @@ impl Shape {
 /// The words of the tables made so far.
 pub(super) struct Tables {
     mood: Mood,
+    /// How many of 100 entries that a path meets are made anew.
+    renewed: u64,
     words: BTreeMap<u64, u64>,
     /// The entries that point to a table, and which one.
     pointers: BTreeMap<u64, u64>,
@@ -83,7 +91,12 @@ pub(super) struct Tables {
 
 impl Tables {
     pub(super) fn new(mood: Mood) -> Self {
-        Self { mood, words: BTreeMap::new(), pointers: BTreeMap::new() }
+        Self { mood, renewed: 15, words: BTreeMap::new(), pointers: BTreeMap::new() }
+    }
+
+    /// Tables of which most paths stay whole.
+    pub(super) fn steady(mood: Mood) -> Self {
+        Self { renewed: 1, ..Self::new(mood) }
     }
 
     /// Makes entries from the table at `root` down to the page of `va`, in tables that stand in `frames`.
@@ -102,7 +115,7 @@ impl Tables {
             let index = va >> shift & ((1 << bits) - 1);
             let addr = table + index * u64::from(shape.entry_size);
             // Mostly, paths that come together stay together.
-            if !self.words.contains_key(&addr) || dice.chance(15) {
+            if !self.words.contains_key(&addr) || dice.chance(self.renewed) {
                 self.paint_entry(dice, entries, frames, (addr, level));
             }
             match self.pointers.get(&addr) {
@@ -164,7 +177,15 @@ impl Tables {
 
 /// Two to six frames for tables, of 2^`frame_bits` bytes each, below 2^`pa_bits`.
 pub(super) fn frames(dice: &Dice<'_>, frame_bits: u32, pa_bits: u32) -> Vec<u64> {
-    let count = 2 + dice.below(5);
+    frames_of(dice, 2 + dice.below(5), frame_bits, pa_bits)
+}
+
+/// So many frames for tables that few of them serve twice.
+pub(super) fn many_frames(dice: &Dice<'_>, frame_bits: u32, pa_bits: u32) -> Vec<u64> {
+    frames_of(dice, 12 + dice.below(9), frame_bits, pa_bits)
+}
+
+fn frames_of(dice: &Dice<'_>, count: u64, frame_bits: u32, pa_bits: u32) -> Vec<u64> {
     let last = (1 << (pa_bits - frame_bits)) - 1;
     (0..count)
         .map(|number| {

@@ -2,7 +2,7 @@
 
 use super::{Exception, Registers, Scheme, Xlen};
 use crate::reference::{Memory, Outcome, Write};
-use emmu_core::{Access, AccessKind, PhysAddr, Privilege};
+use emmu_core::{Access, AccessFlags, AccessKind, PhysAddr, Privilege};
 
 /// PAGESIZE, in every scheme.
 const PAGESIZE: u64 = 4096;
@@ -56,9 +56,11 @@ impl Pte {
     }
 }
 
-/// `va.vpn[i]`.
+/// `va.vpn[i]`, which in the root of a widened scheme has 2 bits more.
 fn vpn(va: u64, i: u32, scheme: Scheme) -> u64 {
-    va >> (12 + i * scheme.vpn_bits) & ((1 << scheme.vpn_bits) - 1)
+    let wide = scheme.widened && i == scheme.levels - 1;
+    let bits = scheme.vpn_bits + if wide { 2 } else { 0 };
+    va >> (12 + i * scheme.vpn_bits) & ((1 << bits) - 1)
 }
 
 impl Registers {
@@ -71,17 +73,12 @@ impl Registers {
         memory: &dyn Memory,
     ) -> Result<Outcome, Exception> {
         let page_fault = Exception::page_fault(access.kind);
-        let va = self.truncate(access.addr.raw());
-
-        // "Sv39", "Sv48", "Sv57": bits 63 to VALEN must equal bit VALEN-1, or else a page fault occurs.
-        if self.xlen == Xlen::Rv64 && !canonical(va, scheme) {
-            return Err(page_fault);
-        }
+        let Some(va) = self.incoming(scheme, access.addr.raw()) else { return Err(page_fault) };
 
         let pte = self.find_leaf(scheme, va, access.kind, memory)?;
 
         // Step 5. Is the access allowed by R, W, X and U, the privilege mode, SUM and MXR?
-        if !self.permits(pte, access.kind, privilege) {
+        if !self.permits(pte, access, privilege) {
             return Err(page_fault);
         }
 
@@ -100,6 +97,18 @@ impl Registers {
         let offset = va & ((1 << page_bits) - 1);
         let base = (pte.ppn() * PAGESIZE) & !((1 << page_bits) - 1);
         Ok(Outcome { pa: PhysAddr::new(base | offset), page_bits, writes })
+    }
+
+    /// The address as the scheme cuts it up, or `None` if it has not the form that the scheme wants.
+    fn incoming(&self, scheme: Scheme, addr: u64) -> Option<u64> {
+        if scheme.widened {
+            // "Sv39x4", "Sv48x4", "Sv57x4": bits 63 to 2 + VALEN must all be zeros. (Sv32x4: there are no others.)
+            let bits = 12 + scheme.levels * scheme.vpn_bits + 2;
+            return (addr >> bits == 0).then_some(addr);
+        }
+        // "Sv39", "Sv48", "Sv57": bits 63 to VALEN must equal bit VALEN-1, or else a page fault occurs.
+        let va = self.truncate(addr);
+        (self.xlen == Xlen::Rv32 || canonical(va, scheme)).then_some(va)
     }
 
     /// Steps 1 to 4: down to the leaf.
@@ -192,7 +201,8 @@ impl Registers {
     }
 
     /// Step 5, with the meaning of U, SUM and MXR from 3.1.6.3 and "Sv32".
-    fn permits(&self, pte: Pte, kind: AccessKind, privilege: Privilege) -> bool {
+    fn permits(&self, pte: Pte, access: Access, privilege: Privilege) -> bool {
+        let kind = access.kind;
         let sum = self.mstatus >> 18 & 1 == 1;
         let mxr = self.mstatus >> 19 & 1 == 1;
         let mode_ok = match privilege {
@@ -200,7 +210,9 @@ impl Registers {
             // Irrespective of SUM, the supervisor may not execute code on pages with U = 1.
             _ => !pte.u() || (sum && kind != AccessKind::Fetch),
         };
-        let readable = pte.r() || (mxr && pte.x());
+        // HLVX: "execute permission takes the place of read permission".
+        let hlvx = access.flags.contains(AccessFlags::EXECUTABLE);
+        let readable = if hlvx { pte.x() } else { pte.r() || (mxr && pte.x()) };
         let kind_ok = match kind {
             AccessKind::Fetch => pte.x(),
             AccessKind::Load => readable,

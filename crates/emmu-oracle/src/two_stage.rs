@@ -1,0 +1,263 @@
+//! What the models of two stages share: the question, and host memory as both stages see it.
+//!
+//! A model of two stages is the naive model of one, composed with itself. The first stage reads its tables through
+//! [`GuestTables`], which asks the second stage where each guest-physical word stands. Both stages work on one
+//! [`Scratch`], so that each sees at once what the other has changed; the memory below changes only when the
+//! caller makes the writes of an access that was allowed.
+
+use crate::reference::{Hole, Memory, Outcome, Reference, Write};
+use core::cell::RefCell;
+use emmu_core::PhysAddr;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The stage whose tables an entry is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// From virtual addresses, or for accesses that only one stage translates: RISC-V VS-stage, x86 paging,
+    /// AArch64 stage 1.
+    First,
+    /// From guest-physical addresses: RISC-V G-stage, x86 EPT, AArch64 stage 2.
+    Second,
+}
+
+/// A table entry that a translation read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Read {
+    /// Whose entry it is.
+    pub stage: Stage,
+    /// Where it stands in host memory.
+    pub addr: PhysAddr,
+    /// Its size in bytes: 4 or 8.
+    pub size: u8,
+    /// What it held.
+    pub raw: u64,
+}
+
+/// What an access does on its way through two stages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nested<F> {
+    /// What comes of it. The page is the smaller one of both stages'.
+    pub answer: Result<Outcome, F>,
+    /// The entries that were read, in order; of an access that faults, those before the fault.
+    pub reads: Vec<Read>,
+    /// Whether some word is an entry of both stages and one of them changes it. What comes of it depends then on
+    /// when hardware sets its flags, which manuals leave open.
+    pub entangled: bool,
+}
+
+/// A model of two stages.
+pub trait TwoStage: Reference {
+    /// Like [`Reference::translate`], with more to tell.
+    fn nested(
+        &self,
+        access: emmu_core::Access,
+        memory: &dyn Memory,
+    ) -> Nested<<Self as Reference>::Fault>;
+}
+
+/// Host memory during one translation: what the translation has changed reads back changed, and all is noted.
+pub(crate) struct Scratch<'a> {
+    memory: &'a dyn Memory,
+    /// The 4-byte words that were changed.
+    words: RefCell<BTreeMap<u64, u32>>,
+    reads: RefCell<Vec<Read>>,
+    writes: RefCell<Vec<(Stage, Write)>>,
+}
+
+impl<'a> Scratch<'a> {
+    pub(crate) fn new(memory: &'a dyn Memory) -> Self {
+        Self {
+            memory,
+            words: RefCell::default(),
+            reads: RefCell::default(),
+            writes: RefCell::default(),
+        }
+    }
+
+    /// Reads an entry of 4 or 8 bytes of this stage.
+    pub(crate) fn read(&self, stage: Stage, addr: PhysAddr, size: u8) -> Result<u64, Hole> {
+        let raw = self.word(addr, size)?;
+        self.reads.borrow_mut().push(Read { stage, addr, size, raw });
+        Ok(raw)
+    }
+
+    /// What stands there now.
+    fn word(&self, addr: PhysAddr, size: u8) -> Result<u64, Hole> {
+        let low = u64::from(self.word32(addr)?);
+        if size == 4 {
+            return Ok(low);
+        }
+        Ok(u64::from(self.word32(addr.wrapping_add(4))?) << 32 | low)
+    }
+
+    fn word32(&self, addr: PhysAddr) -> Result<u32, Hole> {
+        let below = self.memory.read32(addr)?;
+        Ok(self.words.borrow().get(&addr.raw()).copied().unwrap_or(below))
+    }
+
+    /// Makes the changes of one stage.
+    pub(crate) fn apply(&self, stage: Stage, writes: &[Write]) {
+        for write in writes {
+            let [a, b, c, d, e, f, g, h] = write.value.to_le_bytes();
+            let mut words = self.words.borrow_mut();
+            words.insert(write.addr.raw(), u32::from_le_bytes([a, b, c, d]));
+            if write.size == 8 {
+                words.insert(write.addr.raw() + 4, u32::from_le_bytes([e, f, g, h]));
+            }
+            self.writes.borrow_mut().push((stage, *write));
+        }
+    }
+
+    /// The tables of one stage, as a model of one stage reads them.
+    pub(crate) fn tables(&self, stage: Stage) -> Tables<'_> {
+        Tables { scratch: self, stage }
+    }
+
+    /// Sums up: the answer gets what was changed.
+    pub(crate) fn sum_up<F>(self, answer: Result<Outcome, F>) -> Nested<F> {
+        let entangled = self.is_entangled();
+        let answer = answer.map(|outcome| Outcome { writes: self.changes(), ..outcome });
+        Nested { answer, reads: self.reads.into_inner(), entangled }
+    }
+
+    /// What was changed, in order of address, each entry once and as it is in the end.
+    fn changes(&self) -> Vec<Write> {
+        let entries: BTreeSet<(PhysAddr, u8)> =
+            self.writes.borrow().iter().map(|(_, write)| (write.addr, write.size)).collect();
+        let last = |(addr, size)| {
+            let value = self.word(addr, size).ok()?;
+            Some(Write { addr, size, value })
+        };
+        entries.into_iter().filter_map(last).collect()
+    }
+
+    fn is_entangled(&self) -> bool {
+        let reads = self.reads.borrow();
+        self.writes.borrow().iter().any(|(stage, write)| {
+            let changed = (write.addr.raw(), write.size);
+            reads
+                .iter()
+                .any(|read| read.stage != *stage && overlap(changed, (read.addr.raw(), read.size)))
+        })
+    }
+}
+
+/// Whether two entries, each an address and a size, have a byte in common.
+fn overlap((a, a_size): (u64, u8), (b, b_size): (u64, u8)) -> bool {
+    a < b + u64::from(b_size) && b < a + u64::from(a_size)
+}
+
+/// The tables of one stage in host memory.
+pub(crate) struct Tables<'a> {
+    scratch: &'a Scratch<'a>,
+    stage: Stage,
+}
+
+impl Memory for Tables<'_> {
+    fn read32(&self, addr: PhysAddr) -> Result<u32, Hole> {
+        self.scratch.read(self.stage, addr, 4).map(low_half)
+    }
+
+    fn read64(&self, addr: PhysAddr) -> Result<u64, Hole> {
+        self.scratch.read(self.stage, addr, 8)
+    }
+}
+
+/// Tells where a guest-physical word of 4 or 8 bytes that the walk reads stands in host memory, or why it cannot be read.
+type ToHost<'a, F> = &'a dyn Fn(PhysAddr, u8) -> Result<PhysAddr, F>;
+
+/// The tables of the first stage in guest-physical memory. To the model of one stage each failure is a hole; what
+/// it was is kept.
+pub(crate) struct GuestTables<'a, F> {
+    scratch: &'a Scratch<'a>,
+    to_host: ToHost<'a, F>,
+    hole: &'a dyn Fn(PhysAddr) -> F,
+    read: RefCell<Vec<GuestRead>>,
+    fault: RefCell<Option<F>>,
+}
+
+/// An entry of the first stage that was read.
+#[derive(Clone, Copy)]
+pub(crate) struct GuestRead {
+    /// Guest-physical.
+    pub(crate) addr: PhysAddr,
+    pub(crate) raw: u64,
+}
+
+impl<'a, F> GuestTables<'a, F> {
+    /// `to_host` translates and checks reads; `hole` is the fault of a host address that nothing answers at.
+    pub(crate) fn new(
+        scratch: &'a Scratch<'a>,
+        to_host: ToHost<'a, F>,
+        hole: &'a dyn Fn(PhysAddr) -> F,
+    ) -> Self {
+        Self { scratch, to_host, hole, read: RefCell::default(), fault: RefCell::new(None) }
+    }
+
+    /// The fault of the read that failed, if one did.
+    pub(crate) fn fault(&self) -> Option<F> {
+        self.fault.take()
+    }
+
+    /// What the first stage changes in the entries that it read, in the order in which it read them.
+    pub(crate) fn in_order(&self, writes: &[Write]) -> Vec<GuestWrite> {
+        let mut ordered: Vec<GuestWrite> = Vec::new();
+        for GuestRead { addr, raw } in self.read.borrow().iter() {
+            let write = writes.iter().find(|write| write.addr == *addr);
+            if let Some(write) = write.filter(|write| ordered.iter().all(|o| o.write != **write)) {
+                ordered.push(GuestWrite { write: *write, before: *raw });
+            }
+        }
+        ordered
+    }
+
+    fn read(&self, addr: PhysAddr, size: u8) -> Result<u64, Hole> {
+        let raw = (self.to_host)(addr, size).and_then(|host| {
+            self.scratch.read(Stage::First, host, size).map_err(|Hole| (self.hole)(host))
+        });
+        match raw {
+            Ok(raw) => {
+                self.read.borrow_mut().push(GuestRead { addr, raw });
+                Ok(raw)
+            }
+            Err(fault) => {
+                self.fault.replace(Some(fault));
+                Err(Hole)
+            }
+        }
+    }
+}
+
+impl<F> Memory for GuestTables<'_, F> {
+    fn read32(&self, addr: PhysAddr) -> Result<u32, Hole> {
+        self.read(addr, 4).map(low_half)
+    }
+
+    fn read64(&self, addr: PhysAddr) -> Result<u64, Hole> {
+        self.read(addr, 8)
+    }
+}
+
+/// A change of an entry of the first stage, at its guest-physical address.
+#[derive(Clone, Copy)]
+pub(crate) struct GuestWrite {
+    pub(crate) write: Write,
+    /// What was read there.
+    before: u64,
+}
+
+impl GuestWrite {
+    /// Makes the change at the host address of the entry: the bits that change, and no others, should the second
+    /// stage have changed some meanwhile.
+    pub(crate) fn apply_at(&self, host: PhysAddr, scratch: &Scratch<'_>) {
+        let Write { size, value, .. } = self.write;
+        let Ok(now) = scratch.word(host, size) else { return };
+        let value = (now | value & !self.before) & !(self.before & !value);
+        scratch.apply(Stage::First, &[Write { addr: host, size, value }]);
+    }
+}
+
+fn low_half(word: u64) -> u32 {
+    let [a, b, c, d, ..] = word.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}

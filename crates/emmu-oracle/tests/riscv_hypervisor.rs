@@ -1,0 +1,615 @@
+//! The rules of the hypervisor extension, worked out by hand, and what generated cases of two stages reach.
+
+use emmu_core::{Access, AccessFlags, PhysAddr, Privilege, VirtAddr};
+use emmu_oracle::generate::Case;
+use emmu_oracle::reference::SparseMemory;
+use emmu_oracle::riscv::hypervisor::{Exception, Fault, Registers};
+use emmu_oracle::riscv::{self, PmpEntry, Xlen};
+use emmu_oracle::two_stage::{Nested, Stage};
+use emmu_oracle::{Outcome, Reference, TwoStage, Write};
+use quickcheck::quickcheck;
+use std::collections::BTreeSet;
+
+const V: u64 = 1;
+const R: u64 = 1 << 1;
+const W: u64 = 1 << 2;
+const X: u64 = 1 << 3;
+const U: u64 = 1 << 4;
+const G: u64 = 1 << 5;
+const A: u64 = 1 << 6;
+const D: u64 = 1 << 7;
+const RWX: u64 = V | R | W | X;
+/// What a G-stage page has that allows everything.
+const OPEN: u64 = RWX | U | A | D;
+
+const SUM: u64 = 1 << 18;
+const MXR: u64 = 1 << 19;
+const ADUE: u64 = 1 << 61;
+const PBMTE: u64 = 1 << 62;
+
+/// Guest-physical page `n` stands in host memory at this address.
+fn host(gpa: u64) -> u64 {
+    0x10_0000 + gpa
+}
+
+/// Where the guest's page at virtual address 0 is, guest-physical.
+const DATA: u64 = 0xf000;
+/// Where the leaf that maps it is, guest-physical: the last of the guest's tables, which stand at 0x1000 and so on.
+fn guest_leaf(levels: u64) -> u64 {
+    0x1000 * levels
+}
+
+/// A machine of two stages, both with pages of 4 KiB: virtual 0 is guest-physical `DATA`, and the lowest
+/// guest-physical 2 MiB (64 KiB of them mapped) are host memory from 0x10_0000 on.
+#[derive(Clone)]
+struct Machine {
+    hart: Registers,
+    memory: SparseMemory,
+    levels: u64,
+}
+
+impl Machine {
+    fn new(xlen: Xlen, mode: u64, levels: u64) -> Self {
+        let mode = if xlen == Xlen::Rv32 { mode << 31 } else { mode << 60 };
+        let hs = riscv::Registers::bare(xlen);
+        let hart = Registers { hgatp: mode | 4, vsatp: mode | 1, ..Registers::new(hs) };
+        let mut machine = Self { hart, memory: SparseMemory::default(), levels };
+        // G-stage: a root at 0x4000, the next tables at 0x8000 and so on.
+        let g_table = |number: u64| if number == 0 { 0x4000 } else { 0x7000 + 0x1000 * number };
+        for number in 0..levels - 1 {
+            machine.put(g_table(number), pte(g_table(number + 1), V));
+        }
+        for page in 0..16 {
+            let size = machine.pte_size();
+            machine.put(g_table(levels - 1) + size * page, pte(host(0x1000 * page), OPEN));
+        }
+        for level in 1..levels {
+            machine.put(host(0x1000 * level), pte(0x1000 * (level + 1), V));
+        }
+        machine.put(host(guest_leaf(levels)), pte(DATA, RWX | A | D));
+        machine
+    }
+
+    fn sv39() -> Self {
+        Self::new(Xlen::Rv64, 8, 3)
+    }
+
+    fn pte_size(&self) -> u64 {
+        if self.hart.hs.xlen == Xlen::Rv32 { 4 } else { 8 }
+    }
+
+    fn put(&mut self, addr: u64, pte: u64) {
+        let size = if self.hart.hs.xlen == Xlen::Rv32 { 4 } else { 8 };
+        self.memory.apply(Write { addr: PhysAddr::new(addr), size, value: pte });
+    }
+
+    /// With this entry for the guest's page at virtual address 0.
+    fn guest_pte(mut self, pte: u64) -> Self {
+        self.put(host(guest_leaf(self.levels)), pte);
+        self
+    }
+
+    /// With this entry for a guest-physical page.
+    fn g_pte(mut self, gpa: u64, pte: u64) -> Self {
+        self.put(self.g_leaf(gpa), pte);
+        self
+    }
+
+    /// Where G-stage's entry for a guest-physical page is.
+    fn g_leaf(&self, gpa: u64) -> u64 {
+        0x7000 + 0x1000 * (self.levels - 1) + (gpa >> 12) * self.pte_size()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Registers)) -> Self {
+        change(&mut self.hart);
+        self
+    }
+
+    fn nested(&self, access: Access) -> Nested<Fault> {
+        self.hart.nested(access, &self.memory)
+    }
+
+    fn ask(&self, access: Access) -> Result<Outcome, Fault> {
+        self.nested(access).answer
+    }
+
+    fn pa(&self, access: Access) -> Result<u64, Exception> {
+        self.ask(access).map(|outcome| outcome.pa.raw()).map_err(|fault| fault.exception)
+    }
+
+    fn writes(&self, access: Access) -> Vec<(u64, u64)> {
+        let writes = self.ask(access).expect("allowed").writes;
+        writes.iter().map(|write| (write.addr.raw(), write.value)).collect()
+    }
+}
+
+fn pte(addr: u64, flags: u64) -> u64 {
+    addr >> 12 << 10 | flags
+}
+
+fn load(va: u64) -> Access {
+    Access::load(VirtAddr::new(va), 4).with_flags(AccessFlags::GUEST)
+}
+
+fn store(va: u64) -> Access {
+    Access::store(VirtAddr::new(va), 4).with_flags(AccessFlags::GUEST)
+}
+
+fn fetch(va: u64) -> Access {
+    Access::fetch(VirtAddr::new(va), 4).with_flags(AccessFlags::GUEST)
+}
+
+fn hlvx(va: u64) -> Access {
+    load(va).with_flags(AccessFlags::GUEST | AccessFlags::EXECUTABLE)
+}
+
+/// A guest-page fault of the access itself.
+fn guest_page_fault(exception: Exception, va: u64, gpa: u64) -> Fault {
+    Fault { exception, tval: va, gva: true, tval2: gpa >> 2, tinst: 0 }
+}
+
+#[test]
+fn references_are_as_many_as_both_stages_multiply_to() {
+    let references = |xlen, mode, levels| {
+        let nested = Machine::new(xlen, mode, levels).nested(load(0x123));
+        assert_eq!(nested.answer.map(|outcome| outcome.pa.raw()), Ok(host(DATA) + 0x123));
+        nested.reads.len()
+    };
+    assert_eq!(references(Xlen::Rv32, 1, 2), 8);
+    assert_eq!(references(Xlen::Rv64, 8, 3), 15);
+    assert_eq!(references(Xlen::Rv64, 9, 4), 24);
+    assert_eq!(references(Xlen::Rv64, 10, 5), 35);
+}
+
+#[test]
+fn each_guest_entry_is_read_after_the_g_stage_entries_that_lead_to_it() {
+    let machine = Machine::sv39();
+    let reads = machine.nested(load(0)).reads;
+    let places: Vec<_> = reads.iter().map(|read| (read.stage, read.addr.raw())).collect();
+    let (g, vs) = (Stage::Second, Stage::First);
+    let one = |gpa: u64| [(g, 0x4000), (g, 0x8000), (g, 0x9000 + (gpa >> 12) * 8)];
+    let mut expected = Vec::new();
+    for gpa in [0x1000, 0x2000, 0x3000] {
+        expected.extend(one(gpa));
+        expected.push((vs, host(gpa)));
+    }
+    expected.extend(one(DATA));
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn with_v_0_only_the_usual_registers_count() {
+    let machine = Machine::sv39();
+    let access = load(0x123).with_flags(AccessFlags::empty());
+    assert_eq!(machine.pa(access), Ok(0x123));
+    assert!(machine.nested(access).reads.is_empty());
+}
+
+#[test]
+fn a_fault_with_v_0_has_no_guest_virtual_address() {
+    let machine = Machine::sv39().with(|hart| hart.hs.satp = 8 << 60 | 0x30);
+    let access = load(0x123).with_flags(AccessFlags::empty());
+    let exception = Exception::LoadPageFault;
+    let fault = Fault { exception, tval: 0x123, gva: false, tval2: 0, tinst: 0 };
+    assert_eq!(machine.ask(access), Err(fault));
+}
+
+#[test]
+fn either_stage_can_be_bare() {
+    let vs_bare = Machine::sv39().with(|hart| hart.vsatp = 0);
+    assert_eq!(vs_bare.pa(load(0x5123)), Ok(host(0x5123)));
+    assert_eq!(vs_bare.nested(load(0x5123)).reads.len(), 3);
+    let both_bare = vs_bare.with(|hart| hart.hgatp = 0);
+    assert_eq!(both_bare.pa(load(0x5123)), Ok(0x5123));
+    // G-stage Bare: a gigapage in a root that is in host memory at 0x10_1000.
+    let mut g_bare = Machine::sv39().with(|hart| (hart.hgatp, hart.vsatp) = (0, 8 << 60 | 0x101));
+    g_bare.put(host(0x1000), pte(0x4000_0000, RWX | A | D));
+    assert_eq!(g_bare.pa(load(0x123)), Ok(0x4000_0123));
+    assert_eq!(g_bare.nested(load(0x123)).reads.len(), 1);
+}
+
+#[test]
+fn beyond_physical_addresses_both_bare_is_an_access_fault() {
+    let machine = Machine::sv39().with(|hart| (hart.vsatp, hart.hgatp) = (0, 0));
+    assert_eq!(machine.pa(store((1 << 56) - 4)), Ok((1 << 56) - 4));
+    assert_eq!(machine.pa(store(1 << 56)), Err(Exception::StoreAccessFault));
+}
+
+#[test]
+fn guest_physical_addresses_have_two_bits_more_than_virtual_ones() {
+    for (mode, bits) in [(8, 41), (9, 50), (10, 59)] {
+        let hgatp = mode << 60 | 4;
+        let mut machine = Machine::sv39().with(|hart| (hart.vsatp, hart.hgatp) = (0, hgatp));
+        // The last entry of a root of 16 KiB, and a leaf of the largest size.
+        machine.put(0x4000 + 0x3ff8, pte(0, OPEN));
+        let last = (1_u64 << bits) - 4;
+        assert_eq!(machine.pa(load(last)), Ok(last & ((1 << (bits - 11)) - 1)), "{bits} bits");
+        let beyond = guest_page_fault(Exception::LoadGuestPageFault, 1 << bits, 1 << bits);
+        assert_eq!(machine.ask(load(1 << bits)), Err(beyond), "{bits} bits");
+        assert!(machine.nested(load(1 << bits)).reads.is_empty());
+    }
+}
+
+#[test]
+fn a_guest_page_beyond_g_stage_is_a_guest_page_fault() {
+    let machine = Machine::sv39().guest_pte(pte(1 << 41, RWX | A | D));
+    let fault = guest_page_fault(Exception::StoreGuestPageFault, 0x8, 1 << 41 | 8);
+    assert_eq!(machine.ask(store(8)), Err(fault));
+}
+
+#[test]
+fn rv32_has_guest_physical_addresses_of_34_bits() {
+    let mut machine = Machine::new(Xlen::Rv32, 1, 2).guest_pte(pte(0x3_ffff_f000, RWX | A | D));
+    // Entry 0xfff of the root of 16 KiB: a superpage of 4 MiB.
+    machine.put(0x4000 + 4 * 0xfff, pte(0x40_0000, OPEN));
+    assert_eq!(machine.pa(load(0x123)), Ok(0x40_0000 + 0x3f_f123));
+}
+
+#[test]
+fn the_root_of_g_stage_is_aligned_to_16_kib() {
+    let machine = Machine::sv39().with(|hart| hart.hgatp |= 3);
+    assert_eq!(machine.pa(load(0x123)), Ok(host(DATA) + 0x123));
+}
+
+#[test]
+fn every_access_is_a_user_access_for_g_stage() {
+    let table = Machine::sv39().g_pte(0x2000, pte(host(0x2000), OPEN & !U));
+    assert_eq!(table.pa(load(0)), Err(Exception::LoadGuestPageFault));
+    let page = Machine::sv39().g_pte(DATA, pte(host(DATA), OPEN & !U));
+    let privileged = page.with(|hart| (hart.vsstatus, hart.hs.mstatus) = (SUM, SUM));
+    assert_eq!(privileged.pa(load(0)), Err(Exception::LoadGuestPageFault));
+}
+
+#[test]
+fn a_guest_page_fault_tells_both_addresses_and_the_original_type() {
+    let machine = Machine::sv39().g_pte(DATA, 0);
+    let told = |exception, access| {
+        assert_eq!(machine.ask(access), Err(guest_page_fault(exception, 0x126, DATA + 0x126)));
+    };
+    told(Exception::LoadGuestPageFault, load(0x126));
+    told(Exception::StoreGuestPageFault, store(0x126));
+    told(
+        Exception::StoreGuestPageFault,
+        Access { kind: emmu_core::AccessKind::Amo, ..load(0x126) },
+    );
+    told(Exception::InstructionGuestPageFault, fetch(0x126));
+}
+
+#[test]
+fn a_table_that_g_stage_does_not_map_faults_with_its_own_address_and_a_pseudoinstruction() {
+    let fault = |machine: Machine, access| {
+        let machine = machine.g_pte(0x2000, 0);
+        machine.ask(access).expect_err("the table is not mapped")
+    };
+    let expected =
+        |exception, tinst| Fault { exception, tval: 0, gva: true, tval2: 0x2000 >> 2, tinst };
+    let (store_fault, fetch_fault) =
+        (Exception::StoreGuestPageFault, Exception::InstructionGuestPageFault);
+    assert_eq!(fault(Machine::sv39(), store(0)), expected(store_fault, 0x3000));
+    assert_eq!(fault(Machine::sv39(), fetch(0)), expected(fetch_fault, 0x3000));
+    assert_eq!(fault(Machine::new(Xlen::Rv32, 1, 2), store(0)), expected(store_fault, 0x2000));
+}
+
+#[test]
+fn reading_a_table_needs_read_permission_whatever_the_access() {
+    let executable = Machine::sv39().g_pte(0x2000, pte(host(0x2000), V | X | U | A | D));
+    assert_eq!(executable.pa(fetch(0)), Err(Exception::InstructionGuestPageFault));
+    let readable = Machine::sv39().g_pte(0x2000, pte(host(0x2000), V | R | U | A));
+    assert_eq!(readable.pa(store(0)), Ok(host(DATA)));
+}
+
+#[test]
+fn updating_a_table_needs_write_permission_and_is_a_write_pseudoinstruction() {
+    let updates = |hart: &mut Registers| (hart.hs.menvcfg, hart.henvcfg) = (ADUE, ADUE);
+    for (machine, tinst) in [(Machine::sv39(), 0x3020), (Machine::new(Xlen::Rv32, 1, 2), 0x2020)] {
+        let table = guest_leaf(machine.levels);
+        let clean = machine.with(updates).guest_pte(pte(DATA, RWX));
+        let sealed = clean.g_pte(table, pte(host(table), V | R | X | U | A | D));
+        let exception = Exception::LoadGuestPageFault;
+        let fault = Fault { exception, tval: 0, gva: true, tval2: table >> 2, tinst };
+        assert_eq!(sealed.ask(load(0)), Err(fault));
+    }
+}
+
+#[test]
+fn the_update_comes_before_the_page_that_g_stage_refuses() {
+    let updates = |hart: &mut Registers| (hart.hs.menvcfg, hart.henvcfg) = (ADUE, ADUE);
+    let machine = Machine::sv39().with(updates).guest_pte(pte(DATA, RWX)).g_pte(DATA, 0);
+    assert_eq!(machine.ask(load(0)).map_err(|fault| fault.tinst), Err(0));
+    let sealed = machine.g_pte(0x3000, pte(host(0x3000), V | R | U | A));
+    assert_eq!(sealed.ask(load(0)).map_err(|fault| fault.tinst), Err(0x3020));
+}
+
+#[test]
+fn a_store_sets_dirty_in_its_page_and_in_the_page_of_the_table_that_it_updates() {
+    let updates = |hart: &mut Registers| (hart.hs.menvcfg, hart.henvcfg) = (ADUE, ADUE);
+    let clean = OPEN & !(A | D);
+    let mut machine = Machine::sv39().with(updates).guest_pte(pte(DATA, RWX));
+    for gpa in [0x1000, 0x2000, 0x3000, DATA] {
+        machine = machine.g_pte(gpa, pte(host(gpa), clean));
+    }
+    let entry = |gpa, flags| (machine.g_leaf(gpa), pte(host(gpa), clean | flags));
+    assert_eq!(
+        machine.writes(store(0)),
+        [
+            entry(0x1000, A),
+            entry(0x2000, A),
+            entry(0x3000, A | D),
+            entry(DATA, A | D),
+            (host(0x3000), pte(DATA, RWX | A | D)),
+        ]
+    );
+    // A load updates bit A of the leaf: that too is a write to the table's page.
+    assert_eq!(machine.writes(load(0))[2..4], [entry(0x3000, A | D), entry(DATA, A)]);
+}
+
+#[test]
+fn each_stage_has_its_own_switch_for_updates() {
+    let vs_clean = Machine::sv39().guest_pte(pte(DATA, RWX));
+    let g_clean = Machine::sv39().g_pte(DATA, pte(host(DATA), OPEN & !A));
+    let outcome = |machine: &Machine, menvcfg, henvcfg| {
+        let set = |hart: &mut Registers| (hart.hs.menvcfg, hart.henvcfg) = (menvcfg, henvcfg);
+        machine.clone().with(set).pa(load(0))
+    };
+    assert_eq!(outcome(&vs_clean, ADUE, ADUE), Ok(host(DATA)));
+    assert_eq!(outcome(&vs_clean, ADUE, 0), Err(Exception::LoadPageFault));
+    // Where it is 0 in menvcfg, it is in henvcfg.
+    assert_eq!(outcome(&vs_clean, 0, ADUE), Err(Exception::LoadPageFault));
+    assert_eq!(outcome(&g_clean, ADUE, 0), Ok(host(DATA)));
+    assert_eq!(outcome(&g_clean, 0, 0), Err(Exception::LoadGuestPageFault));
+}
+
+#[test]
+fn memory_types_of_pages_are_switched_for_each_stage() {
+    let vs = Machine::sv39().guest_pte(pte(DATA, RWX | A | D) | 1 << 61);
+    let g = Machine::sv39().g_pte(DATA, pte(host(DATA), OPEN) | 1 << 61);
+    let outcome = |machine: &Machine, menvcfg, henvcfg| {
+        let set = |hart: &mut Registers| (hart.hs.menvcfg, hart.henvcfg) = (menvcfg, henvcfg);
+        machine.clone().with(set).pa(load(0))
+    };
+    assert_eq!(outcome(&vs, PBMTE, PBMTE), Ok(host(DATA)));
+    assert_eq!(outcome(&vs, PBMTE, 0), Err(Exception::LoadPageFault));
+    assert_eq!(outcome(&vs, 0, PBMTE), Err(Exception::LoadPageFault));
+    assert_eq!(outcome(&g, PBMTE, 0), Ok(host(DATA)));
+    assert_eq!(outcome(&g, 0, 0), Err(Exception::LoadGuestPageFault));
+}
+
+#[test]
+fn mxr_of_the_guest_is_for_its_stage_and_that_of_the_host_for_both() {
+    let execute_only = V | X | A | D;
+    let vs = Machine::sv39().guest_pte(pte(DATA, execute_only));
+    let g = Machine::sv39().g_pte(DATA, pte(host(DATA), execute_only | U));
+    let outcome = |machine: &Machine, host, guest| {
+        let set = |hart: &mut Registers| (hart.hs.mstatus, hart.vsstatus) = (host, guest);
+        machine.clone().with(set).pa(load(0))
+    };
+    assert_eq!(outcome(&vs, 0, 0), Err(Exception::LoadPageFault));
+    assert_eq!(outcome(&vs, 0, MXR), Ok(host(DATA)));
+    assert_eq!(outcome(&vs, MXR, 0), Ok(host(DATA)));
+    assert_eq!(outcome(&g, 0, MXR), Err(Exception::LoadGuestPageFault));
+    assert_eq!(outcome(&g, MXR, 0), Ok(host(DATA)));
+}
+
+#[test]
+fn mxr_does_not_help_to_read_tables() {
+    let machine = Machine::sv39().g_pte(0x2000, pte(host(0x2000), V | X | U | A | D));
+    let machine = machine.with(|hart| hart.hs.mstatus = MXR);
+    assert_eq!(machine.pa(load(0)), Err(Exception::LoadGuestPageFault));
+}
+
+#[test]
+fn sum_is_that_of_the_guest() {
+    let user = Machine::sv39().guest_pte(pte(DATA, RWX | U | A | D));
+    let outcome = |host, guest| {
+        let set = |hart: &mut Registers| (hart.hs.mstatus, hart.vsstatus) = (host, guest);
+        user.clone().with(set).pa(load(0))
+    };
+    assert_eq!(outcome(SUM, 0), Err(Exception::LoadPageFault));
+    assert_eq!(outcome(0, SUM), Ok(host(DATA)));
+    assert_eq!(user.pa(load(0).with_privilege(Privilege::User)), Ok(host(DATA)));
+}
+
+#[test]
+fn hlvx_needs_execution_at_both_stages_and_reading_at_none() {
+    let (execute, read) = (V | X | A | D, V | R | A | D);
+    let both =
+        Machine::sv39().guest_pte(pte(DATA, execute)).g_pte(DATA, pte(host(DATA), execute | U));
+    assert_eq!(both.pa(hlvx(0)), Ok(host(DATA)));
+    let vs = Machine::sv39().guest_pte(pte(DATA, read));
+    assert_eq!(vs.pa(hlvx(0)), Err(Exception::LoadPageFault));
+    let g = Machine::sv39().g_pte(DATA, pte(host(DATA), read | U));
+    assert_eq!(g.pa(hlvx(0)), Err(Exception::LoadGuestPageFault));
+    // It is a load for SUM.
+    let user = Machine::sv39().guest_pte(pte(DATA, execute | U));
+    assert_eq!(user.pa(hlvx(0)), Err(Exception::LoadPageFault));
+    assert_eq!(user.with(|hart| hart.vsstatus = SUM).pa(hlvx(0)), Ok(host(DATA)));
+}
+
+/// Everything but `size` bytes from `base` on, which have `cfg`.
+fn pmp(base: u64, size: u64, cfg: u8) -> Vec<PmpEntry> {
+    let napot = 3 << 3;
+    let region = PmpEntry { cfg: napot | cfg, addr: base >> 2 | ((size >> 3) - 1) };
+    vec![region, PmpEntry { cfg: napot | 7, addr: (1 << 54) - 1 }]
+}
+
+#[test]
+fn hlvx_needs_both_permissions_of_pmp() {
+    let outcome = |cfg| {
+        let pmp = pmp(host(DATA), 0x1000, cfg);
+        Machine::sv39().with(|hart| hart.hs.pmp = pmp).pa(hlvx(0))
+    };
+    assert_eq!(outcome(0b101), Ok(host(DATA)));
+    assert_eq!(outcome(0b100), Err(Exception::LoadAccessFault));
+    assert_eq!(outcome(0b001), Err(Exception::LoadAccessFault));
+}
+
+#[test]
+fn pmp_guards_the_tables_of_both_stages_and_the_page_at_host_addresses() {
+    for closed in [0x4000, 0x9000, host(0x2000), host(DATA)] {
+        let machine = Machine::sv39().with(|hart| hart.hs.pmp = pmp(closed, 0x1000, 0));
+        let exception = Exception::InstructionAccessFault;
+        let fault = Fault { exception, tval: 0x10, gva: true, tval2: 0, tinst: 0 };
+        assert_eq!(machine.ask(fetch(0x10)), Err(fault), "{closed:#x}");
+    }
+    // The guest-physical address is none that PMP knows.
+    let machine = Machine::sv39().with(|hart| hart.hs.pmp = pmp(DATA, 0x1000, 0));
+    assert_eq!(machine.pa(load(0)), Ok(host(DATA)));
+}
+
+#[test]
+fn a_table_of_either_stage_in_a_hole_is_an_access_fault() {
+    for hole in [0x8000, host(0x3000)] {
+        let mut machine = Machine::sv39();
+        machine.memory.punch(PhysAddr::new(hole));
+        assert_eq!(machine.pa(store(0)), Err(Exception::StoreAccessFault), "{hole:#x}");
+    }
+}
+
+#[test]
+fn mprv_with_mpv_makes_machine_modes_data_accesses_the_guests() {
+    let (mprv, mpv, mpp_s, mpp_m) = (1 << 17, 1 << 39, 1 << 11, 3 << 11);
+    let machine = Machine::sv39();
+    let outcome = |mstatus, access: Access| {
+        let access = access.with_flags(AccessFlags::empty()).with_privilege(Privilege::Machine);
+        machine.clone().with(|hart| hart.hs.mstatus = mstatus).pa(access)
+    };
+    assert_eq!(outcome(mprv | mpv | mpp_s, load(0)), Ok(host(DATA)));
+    assert_eq!(outcome(mprv | mpv, store(0)), Err(Exception::StorePageFault)); // VU-mode, and U = 0
+    assert_eq!(outcome(mprv | mpv | mpp_m, load(0)), Ok(0));
+    assert_eq!(outcome(mprv | mpp_s, load(0)), Ok(0));
+    assert_eq!(outcome(mpv | mpp_s, load(0)), Ok(0));
+    assert_eq!(outcome(mprv | mpv | mpp_s, fetch(0)), Ok(0));
+}
+
+#[test]
+fn hypervisor_loads_overrule_mprv() {
+    let mprv_as_user = Machine::sv39().with(|hart| hart.hs.mstatus = 1 << 17);
+    assert_eq!(mprv_as_user.pa(load(0)), Ok(host(DATA)));
+}
+
+#[test]
+fn the_page_is_the_smaller_one_of_both_stages() {
+    let napot = |machine: Machine| machine.with(|hart| hart.hs.svnapot = true);
+    let bits = |machine: &Machine| machine.ask(load(0)).map(|outcome| outcome.page_bits);
+    assert_eq!(bits(&Machine::sv39()), Ok(12));
+    // The guest has a gigapage, in one step from its root; the host 4 KiB pages.
+    let mut guest_large = Machine::sv39();
+    guest_large.put(host(0x1000), pte(0, RWX | A | D));
+    assert_eq!(bits(&guest_large), Ok(12));
+    // And the other way around.
+    let mut host_large = Machine::sv39();
+    host_large.put(0x8000, pte(0x10_0000 & !0x1f_ffff, OPEN));
+    let mut both_large = guest_large;
+    both_large.put(0x8000, pte(0, OPEN));
+    both_large.put(0x1000, pte(0, RWX | A | D));
+    assert_eq!(bits(&both_large), Ok(21));
+    // 64 KiB at both.
+    let range = Machine::sv39().guest_pte(1 << 63 | pte(0x8000, RWX | A | D));
+    let range = napot(range.g_pte(0x0, 1 << 63 | pte(host(0x8000), OPEN)));
+    assert_eq!((bits(&range), range.pa(load(0x123))), (Ok(16), Ok(host(0x123))));
+}
+
+#[test]
+fn g_stage_knows_contiguous_ranges_of_64_kib() {
+    let entry = 1 << 63 | pte(host(0x8000), OPEN);
+    let machine = Machine::sv39().g_pte(DATA, entry);
+    assert_eq!(machine.pa(load(0x123)), Err(Exception::LoadGuestPageFault));
+    let machine = machine.with(|hart| hart.hs.svnapot = true);
+    assert_eq!(machine.pa(load(0x123)), Ok(host(DATA) + 0x123));
+}
+
+#[test]
+fn the_bit_g_of_g_stage_means_nothing() {
+    let machine = Machine::sv39().g_pte(DATA, pte(host(DATA), OPEN | G));
+    assert_eq!(machine.pa(load(0)), Ok(host(DATA)));
+}
+
+#[test]
+fn a_page_fault_of_the_guest_is_no_guest_page_fault() {
+    let machine = Machine::sv39().guest_pte(0).g_pte(DATA, 0);
+    let exception = Exception::StorePageFault;
+    let fault = Fault { exception, tval: 4, gva: true, tval2: 0, tinst: 0 };
+    assert_eq!(machine.ask(store(4)), Err(fault));
+}
+
+#[test]
+fn an_entry_that_is_of_both_stages_is_told_of_if_one_of_them_changes_it() {
+    let updates = |hart: &mut Registers| (hart.hs.menvcfg, hart.henvcfg) = (ADUE, ADUE);
+    let plain = Machine::sv39().with(updates).guest_pte(pte(DATA, RWX));
+    assert!(!plain.nested(load(0)).entangled);
+    // The guest's last table is G-stage's. Its entry 3, which maps the table, is also the guest's for virtual 0x3000.
+    let shared = |flags| plain.clone().g_pte(0x3000, pte(0x9000, flags));
+    assert!(!shared(OPEN & !U).nested(load(0x3000)).entangled);
+    let user = load(0x3000).with_privilege(Privilege::User);
+    assert!(!shared(OPEN).nested(user).entangled);
+    assert!(shared(OPEN & !A).nested(user).entangled);
+}
+
+/// The mode of G-stage and outcome of everything that happens in the first cases.
+fn happenings() -> Vec<(u64, Registers, Nested<Fault>)> {
+    let mut happenings = Vec::new();
+    for seed in 0..6000 {
+        let case = Case::<Registers>::from_seed(seed);
+        let mut memory = case.memory();
+        for access in &case.accesses {
+            let nested = case.registers.nested(*access, &memory);
+            if let Ok(outcome) = &nested.answer {
+                memory.apply_all(&outcome.writes);
+            }
+            let shift = if case.registers.hs.xlen == Xlen::Rv32 { 31 } else { 60 };
+            happenings.push((case.registers.hgatp >> shift, case.registers.clone(), nested));
+        }
+    }
+    happenings
+}
+
+#[test]
+fn cases_reach_every_exception_page_size_and_pseudoinstruction() {
+    let happenings = happenings();
+    let faults = || happenings.iter().filter_map(|(.., nested)| nested.answer.as_ref().err());
+    let exceptions: BTreeSet<_> = faults().map(|fault| fault.exception).collect();
+    assert_eq!(exceptions, Exception::ALL.into());
+    let tinsts: BTreeSet<_> = faults().map(|fault| fault.tinst).collect();
+    assert_eq!(tinsts, [0, 0x2000, 0x2020, 0x3000, 0x3020].into());
+    let outcomes =
+        || happenings.iter().filter_map(|(mode, .., n)| Some((mode, n.answer.as_ref().ok()?)));
+    let sizes: BTreeSet<_> = outcomes().map(|(_, outcome)| outcome.page_bits).collect();
+    assert!(sizes.is_superset(&[12, 16, 21, 22, 30, 39, 64].into()), "{sizes:?}");
+    let modes: BTreeSet<_> = outcomes().map(|(mode, _)| *mode).collect();
+    assert_eq!(modes, [0, 1, 8, 9, 10].into());
+}
+
+#[test]
+fn a_good_part_of_the_cases_translates_in_two_paged_stages() {
+    let happenings = happenings();
+    let share = |wanted: &dyn Fn(&Nested<Fault>) -> bool| {
+        happenings.iter().filter(|(.., nested)| wanted(nested)).count() * 100 / happenings.len()
+    };
+    let both = |nested: &Nested<Fault>| {
+        let read = |stage| nested.reads.iter().any(|read| read.stage == stage);
+        nested.answer.is_ok() && read(Stage::First) && read(Stage::Second)
+    };
+    assert!(share(&both) >= 12, "{} %", share(&both));
+    let entangled = share(&|nested| nested.entangled);
+    assert!(entangled <= 3, "{entangled} %");
+    assert!(happenings.iter().any(|(.., nested)| nested.entangled));
+}
+
+quickcheck! {
+    fn an_access_repeats_without_writes(case: Case<Registers>) -> bool {
+        let mut memory = case.memory();
+        case.accesses.iter().all(|access| {
+            let nested = case.registers.nested(*access, &memory);
+            let Ok(first) = nested.answer else { return true };
+            memory.apply_all(&first.writes);
+            let second = case.registers.translate(*access, &memory);
+            nested.entangled || second.is_ok_and(|second| {
+                second.writes.is_empty() && (second.pa, second.page_bits) == (first.pa, first.page_bits)
+            })
+        })
+    }
+
+    fn any_bytes_make_a_case_and_the_same_bytes_the_same_case(bytes: Vec<u8>) -> bool {
+        Case::<Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
+    }
+}
