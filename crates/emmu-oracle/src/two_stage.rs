@@ -1,8 +1,8 @@
 //! What the models of two stages share: the question, and host memory as both stages see it.
 //!
 //! A model of two stages is the naive model of one, composed with itself. The first stage reads its tables through
-//! [`GuestTables`], which asks the second stage where each guest-physical word stands. Both stages work on one
-//! [`Scratch`], so that each sees at once what the other has changed; the memory below changes only when the
+//! an adapter that asks the second stage where each guest-physical word stands. Both stages work on one
+//! scratch copy, so that each sees at once what the other has changed; the memory below changes only when the
 //! caller makes the writes of an access that was allowed.
 
 use crate::reference::{Hole, Memory, Outcome, Reference, Write};
@@ -38,8 +38,14 @@ pub struct Read {
 pub struct Nested<F> {
     /// What comes of it. The page is the smaller one of both stages'.
     pub answer: Result<Outcome, F>,
+    /// Of an access that faults: what hardware may report as well, because the second stage refuses both the update
+    /// of flags in an entry of the first and the access itself, and manuals do not say which comes first.
+    pub other: Option<F>,
     /// The entries that were read, in order; of an access that faults, those before the fault.
     pub reads: Vec<Read>,
+    /// The entries that were changed, in order of address: the writes of the answer, or, of an access that faults,
+    /// those that hardware may have made before the fault and need not have.
+    pub changes: Vec<Write>,
     /// Whether some word is an entry of both stages and one of them changes it. What comes of it depends then on
     /// when hardware sets its flags, which manuals leave open.
     pub entangled: bool,
@@ -53,6 +59,29 @@ pub trait TwoStage: Reference {
         access: emmu_core::Access,
         memory: &dyn Memory,
     ) -> Nested<<Self as Reference>::Fault>;
+}
+
+/// Why an access was refused, and what hardware may say instead.
+pub(crate) struct Refusal<F> {
+    fault: F,
+    other: Option<F>,
+}
+
+impl<F> From<F> for Refusal<F> {
+    fn from(fault: F) -> Self {
+        Self { fault, other: None }
+    }
+}
+
+/// The updates of the first stage's entries, and then the access: the first one that is refused is reported.
+pub(crate) fn in_turn<F>(
+    updates: Result<(), F>,
+    access: Result<Outcome, F>,
+) -> Result<Outcome, Refusal<F>> {
+    match (updates, access) {
+        (Ok(()), access) => Ok(access?),
+        (Err(fault), access) => Err(Refusal { fault, other: access.err() }),
+    }
 }
 
 /// Host memory during one translation: what the translation has changed reads back changed, and all is noted.
@@ -114,10 +143,13 @@ impl<'a> Scratch<'a> {
     }
 
     /// Sums up: the answer gets what was changed.
-    pub(crate) fn sum_up<F>(self, answer: Result<Outcome, F>) -> Nested<F> {
-        let entangled = self.is_entangled();
-        let answer = answer.map(|outcome| Outcome { writes: self.changes(), ..outcome });
-        Nested { answer, reads: self.reads.into_inner(), entangled }
+    pub(crate) fn sum_up<F>(self, found: Result<Outcome, Refusal<F>>) -> Nested<F> {
+        let (entangled, changes) = (self.is_entangled(), self.changes());
+        let (answer, other) = match found {
+            Ok(outcome) => (Ok(Outcome { writes: changes.clone(), ..outcome }), None),
+            Err(Refusal { fault, other }) => (Err(fault), other),
+        };
+        Nested { answer, other, reads: self.reads.into_inner(), changes, entangled }
     }
 
     /// What was changed, in order of address, each entry once and as it is in the end.

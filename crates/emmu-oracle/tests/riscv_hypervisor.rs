@@ -312,12 +312,25 @@ fn updating_a_table_needs_write_permission_and_is_a_write_pseudoinstruction() {
 }
 
 #[test]
-fn the_update_comes_before_the_page_that_g_stage_refuses() {
+fn the_update_comes_before_the_page_that_g_stage_refuses_too() {
     let updates = |hart: &mut Registers| (hart.hs.menvcfg, hart.henvcfg) = (ADUE, ADUE);
     let machine = Machine::sv39().with(updates).guest_pte(pte(DATA, RWX)).g_pte(DATA, 0);
-    assert_eq!(machine.ask(load(0)).map_err(|fault| fault.tinst), Err(0));
-    let sealed = machine.g_pte(0x3000, pte(host(0x3000), V | R | U | A));
-    assert_eq!(sealed.ask(load(0)).map_err(|fault| fault.tinst), Err(0x3020));
+    let page = guest_page_fault(Exception::LoadGuestPageFault, 0, DATA);
+    assert_eq!(machine.ask(load(0)), Err(page));
+    let sealed = machine.g_pte(0x3000, pte(host(0x3000), V | R | U | A)).nested(load(0));
+    let table = Fault { tval2: 0x3000 >> 2, tinst: 0x3020, ..page };
+    assert_eq!((sealed.answer, sealed.other), (Err(table), Some(page)));
+}
+
+#[test]
+fn a_fault_tells_what_hardware_may_have_set_before_it() {
+    let updates = |hart: &mut Registers| (hart.hs.menvcfg, hart.henvcfg) = (ADUE, ADUE);
+    let clean = pte(host(0x1000), OPEN & !(A | D));
+    let machine = Machine::sv39().with(updates).g_pte(0x1000, clean).g_pte(0x2000, 0);
+    let nested = machine.nested(load(0));
+    assert!(nested.answer.is_err());
+    let leaf = PhysAddr::new(machine.g_leaf(0x1000));
+    assert_eq!(nested.changes, [Write { addr: leaf, size: 8, value: clean | A }]);
 }
 
 #[test]

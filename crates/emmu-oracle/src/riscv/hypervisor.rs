@@ -17,7 +17,7 @@ mod guest;
 
 use super::{Exception as OneStage, Xlen};
 use crate::reference::{Memory, Outcome, Reference};
-use crate::two_stage::{Nested, Scratch, Stage, TwoStage};
+use crate::two_stage::{Nested, Refusal, Scratch, Stage, TwoStage};
 use core::fmt;
 use emmu_core::{Access, AccessFlags, AccessKind, PhysAddr, Privilege, VirtAddr};
 use guest::Guest;
@@ -203,7 +203,7 @@ impl TwoStage for Registers {
         let scratch = Scratch::new(memory);
         let answer = match self.guest_privilege(access) {
             Some(privilege) => Guest::new(self, access, privilege, &scratch).translate(),
-            None => self.translate_for_host(access, &scratch),
+            None => self.translate_for_host(access, &scratch).map_err(Refusal::from),
         };
         scratch.sum_up(answer)
     }

@@ -3,7 +3,7 @@
 use super::{Fault, Implicit, Registers, guest_page_fault};
 use crate::reference::{Outcome, Reference};
 use crate::riscv::Exception as OneStage;
-use crate::two_stage::{GuestTables, GuestWrite, Scratch, Stage};
+use crate::two_stage::{GuestTables, GuestWrite, Refusal, Scratch, Stage, in_turn};
 use emmu_core::{Access, AccessFlags, AccessKind, PhysAddr, Privilege, VirtAddr};
 
 pub(super) struct Guest<'a> {
@@ -25,8 +25,15 @@ impl<'a> Guest<'a> {
 
     /// "The original virtual address is converted in the first stage by VS-level address translation into a guest
     /// physical address. The guest physical address is then converted in the second stage."
-    pub(super) fn translate(&self) -> Result<Outcome, Fault> {
-        let first = self.vs_stage()?;
+    pub(super) fn translate(&self) -> Result<Outcome, Refusal<Fault>> {
+        let (first, updates) = self.vs_stage()?;
+        // The last step of VS-stage, before G-stage gets the address that it found.
+        let updates = updates.iter().try_for_each(|write| self.update(write));
+        in_turn(updates, self.access(&first))
+    }
+
+    /// G-stage and PMP for what VS-stage found.
+    fn access(&self, first: &Outcome) -> Result<Outcome, Fault> {
         let second = self.g_stage(first.pa, None)?;
         self.check_protection(second.pa)?;
         let page_bits = first.page_bits.min(second.page_bits);
@@ -38,12 +45,12 @@ impl<'a> Guest<'a> {
         self.g_stage(gpa, None).ok().map(|outcome| outcome.pa)
     }
 
-    /// VS-stage, with the update of the leaf that ends it.
-    fn vs_stage(&self) -> Result<Outcome, Fault> {
+    /// VS-stage: what it finds, and the update of the leaf that is due.
+    fn vs_stage(&self) -> Result<(Outcome, Vec<GuestWrite>), Fault> {
         let vs = self.registers.vs_level();
         if vs.scheme(self.access.privilege).is_none() {
             let gpa = PhysAddr::new(self.tval());
-            return Ok(Outcome { pa: gpa, page_bits: 64, writes: Vec::new() });
+            return Ok((Outcome { pa: gpa, page_bits: 64, writes: Vec::new() }, Vec::new()));
         }
         let to_host = |addr, size| self.implicit(addr, size, Implicit::Read);
         let hole = |_| self.access_fault();
@@ -51,8 +58,8 @@ impl<'a> Guest<'a> {
         let outcome = vs
             .translate(self.access, &tables)
             .map_err(|fault| tables.fault().unwrap_or_else(|| self.fault(fault.exception)))?;
-        tables.in_order(&outcome.writes).iter().try_for_each(|write| self.update(write))?;
-        Ok(outcome)
+        let updates = tables.in_order(&outcome.writes);
+        Ok((outcome, updates))
     }
 
     /// Sets A and D in a VS-level entry.
