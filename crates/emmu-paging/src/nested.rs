@@ -11,8 +11,9 @@ use crate::{
 };
 use core::fmt;
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Asid, Bus, Cause, Event, Fault, FaultEntry, GuestAccess,
-    Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, VirtAddr, Vmid, Width,
+    Access, AccessFlags, AccessKind, Asid, Attributes, Bus, Cause, Event, Fault, FaultEntry,
+    GuestAccess, Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, VirtAddr,
+    Vmid, Width,
 };
 
 /// A format of second-stage tables: guest-physical addresses take the place of virtual ones.
@@ -42,6 +43,13 @@ pub trait SecondStageFormat: Format {
 
     /// The rights that a leaf's permissions come to: bit 0 read, bit 1 write, bit 2 execute.
     fn rights(&self, permissions: Self::Permissions) -> u8;
+
+    /// How memory is to be treated of which both stages say something.
+    #[inline]
+    fn attributes(&self, first: Attributes, second: Attributes) -> Attributes {
+        let _ = second;
+        first
+    }
 }
 
 /// A guest-physical access: its address is guest-physical.
@@ -56,7 +64,7 @@ impl Guest {
     #[inline]
     pub(crate) fn walk(entry: EntryAddr, kind: AccessKind, walker: Access) -> Self {
         let addr = VirtAddr::new(entry.addr.raw());
-        let flags = walker.flags & AccessFlags::GUEST;
+        let flags = walker.flags & AccessFlags::GUEST | AccessFlags::IMPLICIT;
         let access = Access { kind, flags, ..walker.at(addr, entry.width as u32) };
         Self { access, walk: true }
     }
@@ -64,7 +72,7 @@ impl Guest {
     /// A word that the guest's write of a register loads (x86: the PDPTEs of PAE paging).
     pub(crate) fn register_load(addr: PhysAddr, width: Width) -> Self {
         let access = Access::load(VirtAddr::new(addr.raw()), width as u32);
-        Self { access: access.with_flags(AccessFlags::GUEST), walk: true }
+        Self { access: access.with_flags(AccessFlags::GUEST | AccessFlags::IMPLICIT), walk: true }
     }
 
     /// The access itself.
@@ -119,6 +127,9 @@ pub trait SecondStage: private::Sealed {
     ) -> Result<Mapping<Self::Permissions>, Fault>;
 
     #[doc(hidden)]
+    fn attributes(&self, first: Attributes, second: Attributes) -> Attributes;
+
+    #[doc(hidden)]
     fn registers(&self) -> &[RegisterInfo];
 
     #[doc(hidden)]
@@ -152,11 +163,12 @@ pub(crate) struct Both<A, B> {
 /// One translation out of those of both stages: the smaller page of the two, writable without a visit to the
 /// tables if it is so at both.
 #[inline]
-pub(crate) fn compose<A: Copy, B: Copy>(
+pub(crate) fn compose<A: Copy, S: SecondStage>(
+    stage: &S,
     first: Mapping<A>,
-    second: Mapping<B>,
+    second: Mapping<S::Permissions>,
     addr: VirtAddr,
-) -> Cached<Both<A, B>> {
+) -> Cached<Both<A, S::Permissions>> {
     let guest = VirtAddr::new(first.phys(addr).raw());
     let bits = first.bits.min(second.bits);
     let rights = Both { first: first.permissions, second: second.permissions };
@@ -166,7 +178,7 @@ pub(crate) fn compose<A: Copy, B: Copy>(
         permissions: Of { rights, leaf: first.bits },
         dirty: first.dirty && second.dirty,
         global: first.global,
-        attributes: first.attributes,
+        attributes: stage.attributes(first.attributes, second.attributes),
     }
 }
 
@@ -210,6 +222,11 @@ impl SecondStage for () {
 
     fn peek(&self, guest: Guest, _: &(impl Bus + ?Sized)) -> Result<Mapping<()>, Fault> {
         Ok(unchanged(guest.access.addr))
+    }
+
+    #[inline(always)]
+    fn attributes(&self, first: Attributes, _: Attributes) -> Attributes {
+        first
     }
 
     fn registers(&self) -> &[RegisterInfo] {
@@ -308,6 +325,11 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
             }
             Route::Identity { access, .. } => Ok(unchanged(access.addr)),
         }
+    }
+
+    #[inline]
+    fn attributes(&self, first: Attributes, second: Attributes) -> Attributes {
+        self.format.attributes(first, second)
     }
 
     fn registers(&self) -> &[RegisterInfo] {

@@ -175,7 +175,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         let mapping = drive(walk, &self.format, &mut self.trail, &mut tables)?;
         let beyond = tables.beyond(&mapping)?;
         self.walk_caches.fill(walk, &self.trail, &self.format, visible, &self.scopes);
-        Ok(compose(mapping, beyond, access.addr))
+        Ok(compose(&self.second, mapping, beyond, access.addr))
     }
 
     #[inline]
@@ -322,7 +322,7 @@ where
                     .map_err(|refusal| refusal.of(access))?;
                 let guest = Guest::data(effective, mapping.phys(effective.addr));
                 let beyond = self.second.peek(guest, bus).map_err(of_second)?;
-                let mapping = compose(mapping, beyond, effective.addr);
+                let mapping = compose(&self.second, mapping, beyond, effective.addr);
                 self.found(access, effective, Hit { mapping, first: None })
             }
             Route::Identity { access: effective, .. } if self.second.context(effective) != 0 => {

@@ -12,9 +12,12 @@ mod exception;
 mod half;
 mod registers;
 mod rights;
+mod stage2;
 
 pub use exception::{AArch64Exception, FaultStatus};
 pub use registers::{MAIR_EL1, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1};
+
+pub use stage2::{AArch64Guest, HCR_EL2, S2Permissions, Stage2, VTCR_EL2, VTTBR_EL2};
 
 use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;

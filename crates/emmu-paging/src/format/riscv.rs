@@ -12,10 +12,14 @@
 //! ```
 
 mod exception;
+mod gstage;
+mod hypervisor;
 mod pmp;
 mod registers;
 
 pub use exception::RiscVException;
+pub use gstage::{GStage, HGATP};
+pub use hypervisor::{HENVCFG, MSTATUS_MPV, RiscVH, RiscVHart, VSATP, VSSTATUS};
 pub use pmp::{PMP_ENTRIES, PmpConfig};
 pub use registers::{
     EnvConfig, Extensions, MENVCFG, MSTATUS, PMPADDR0, PMPCFG0, SATP, SSTATUS, Status,
@@ -26,8 +30,8 @@ use pmp::Pmp;
 use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
-    Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, Width, bit_range,
+    Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, Width, bit_range,
 };
 
 bitflags! {
@@ -240,6 +244,20 @@ impl RiscV {
         Ok(Route::Identity { access, bits })
     }
 
+    #[inline]
+    fn is_bare(&self) -> bool {
+        self.derived.mode == Mode::Bare
+    }
+
+    #[inline]
+    fn through_tables(&self, access: Access) -> Result<Route, Cause> {
+        // spec: riscv-sign
+        if !self.derived.extent.has(access.addr) {
+            return Err(Cause::NonCanonical);
+        }
+        Ok(Route::Tables { access, asid: self.derived.asid })
+    }
+
     /// Brings what is derived in line with the registers.
     fn derive(&mut self) {
         let mode = self.mode_of(self.satp).unwrap_or(Mode::Bare);
@@ -326,14 +344,10 @@ impl Format for RiscV {
     fn route(&self, access: Access) -> Result<Route, Cause> {
         let access = access.with_privilege(self.effective_privilege(access));
         // spec: riscv-bare
-        if access.privilege == Privilege::Machine || self.derived.mode == Mode::Bare {
+        if access.privilege == Privilege::Machine || self.is_bare() {
             return self.physical(access);
         }
-        // spec: riscv-sign
-        if !self.derived.extent.has(access.addr) {
-            return Err(Cause::NonCanonical);
-        }
-        Ok(Route::Tables { access, asid: self.derived.asid })
+        self.through_tables(access)
     }
 
     /// Steps 1 and 2: a is satp.PPN × PAGESIZE, i is LEVELS − 1.
@@ -402,6 +416,8 @@ impl Format for RiscV {
         // spec: riscv-8
         let needed = match access.kind {
             AccessKind::Fetch => Permissions::X,
+            // HLVX: the right to execute takes the place of the right to read.
+            AccessKind::Load if access.flags.contains(AccessFlags::EXECUTABLE) => Permissions::X,
             AccessKind::Load => Permissions::R,
             AccessKind::Store => Permissions::W,
             AccessKind::Amo => Permissions::R | Permissions::W,

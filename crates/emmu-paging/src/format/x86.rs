@@ -9,10 +9,12 @@
 //! ```
 //! Bit 7 of an entry at level 0, and bit 12 of a larger page, is PAT. M is MAXPHYADDR.
 
+mod ept;
 mod exception;
 mod registers;
 mod rights;
 
+pub use ept::{EPTP, Ept, EptEntry, EptRights, ExitQualification, VPID, VmExit, X86Guest};
 pub use exception::{PageFaultCode, X86Exception};
 pub use registers::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, PKRU, RFLAGS, RFLAGS_AC};
 

@@ -2,7 +2,7 @@
 
 use super::AArch64;
 use core::fmt;
-use emmu_core::{Access, AccessKind, Cause, Fault, Privilege, VirtAddr};
+use emmu_core::{AccessKind, Cause, Fault, Privilege, VirtAddr};
 
 /// An Instruction or Data Abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,10 +11,13 @@ pub struct AArch64Exception {
     pub status: FaultStatus,
     /// Arm's level: 0 is the topmost that there can be, 3 the last.
     pub level: u8,
-    /// ESR_EL1 of an abort taken to EL1, without the syndrome of the instruction.
+    /// ESR_EL1 or, of an abort by stage 2, ESR_EL2, without the syndrome of the instruction.
     pub esr: u64,
-    /// FAR_EL1: the address as issued, tag included.
+    /// FAR_EL1 or FAR_EL2: the address as issued, tag included.
     pub far: VirtAddr,
+    /// HPFAR_EL2 of an abort by stage 2, which is taken to EL2: bits 51:12 of the intermediate physical address, at
+    /// bit 4. `None` of an abort taken to EL1.
+    pub hpfar: Option<u64>,
 }
 
 /// The kinds of fault that a status code (IFSC, DFSC) tells of.
@@ -90,35 +93,45 @@ impl AArch64 {
         // spec: arm-cause
         let level = fault.entry.map_or(0, |entry| 3_u8.saturating_sub(entry.level));
         let status = FaultStatus::of(fault.cause, fault.entry.is_some());
-        // spec: arm-fault-code
-        let esr = class(fault.access) << 26
+        // spec: arm-fault-code, arm-s2-syndrome
+        let esr = class(fault) << 26
             | INSTRUCTION_LENGTH
+            | on_walk(fault) << 7
             | write_not_read(fault) << 6
             | status.code(level);
-        AArch64Exception { status, level, esr, far: fault.addr }
+        let hpfar = fault.guest.map(|guest| guest.addr.bits(12, 40) << 4);
+        AArch64Exception { status, level, esr, far: fault.addr, hpfar }
     }
 }
 
 /// ESR_EL1.IL, set for every abort of a 32-bit instruction.
 const INSTRUCTION_LENGTH: u64 = 1 << 25;
 
-/// ESR_EL1.EC: Instruction or Data Abort, from EL0 or from EL1.
-const fn class(access: Access) -> u64 {
-    match (access.kind, access.privilege) {
-        (AccessKind::Fetch, Privilege::User) => 0x20,
-        (AccessKind::Fetch, _) => 0x21,
-        (_, Privilege::User) => 0x24,
-        (..) => 0x25,
+/// EC: Instruction or Data Abort, from a lower level, as EL0 is to EL1 and both are to EL2, or from the same.
+const fn class(fault: &Fault) -> u64 {
+    let lower = fault.guest.is_some() || matches!(fault.access.privilege, Privilege::User);
+    match (fault.access.kind, lower) {
+        (AccessKind::Fetch, true) => 0x20,
+        (AccessKind::Fetch, false) => 0x21,
+        (_, true) => 0x24,
+        (_, false) => 0x25,
     }
 }
 
-/// WnR: an atomic access reports a write only if a read would not have faulted.
+/// S1PTW: stage 2 has refused what stage 1's walk did.
+fn on_walk(fault: &Fault) -> u64 {
+    fault.guest.is_some_and(|guest| guest.walk).into()
+}
+
+/// WnR: an atomic access reports a write only if a read would not have faulted. A walk writes where it sets flags.
 fn write_not_read(fault: &Fault) -> u64 {
     // spec: arm-wnr
-    let write = match fault.access.kind {
-        AccessKind::Store => true,
-        AccessKind::Amo => fault.cause == Cause::ReadOnly,
-        AccessKind::Fetch | AccessKind::Load => false,
+    let write = match (fault.guest, fault.access.kind) {
+        (_, AccessKind::Fetch) => false,
+        (Some(guest), _) if guest.walk => guest.kind.writes(),
+        (_, AccessKind::Store) => true,
+        (_, AccessKind::Amo) => fault.cause == Cause::ReadOnly,
+        (_, AccessKind::Load) => false,
     };
     write.into()
 }

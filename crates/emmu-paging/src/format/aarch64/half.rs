@@ -23,12 +23,12 @@ impl Granule {
     }
 
     /// A table fills one granule with 8-byte descriptors.
-    const fn stride(self) -> u8 {
+    pub(super) const fn stride(self) -> u8 {
         self.page_bits() - 3
     }
 
     /// The largest TxSZ, with FEAT_TTST.
-    const fn max_txsz(self) -> u8 {
+    pub(super) const fn max_txsz(self) -> u8 {
         match self {
             Self::K4 | Self::K16 => 48,
             Self::K64 => 47,
@@ -45,7 +45,7 @@ impl Granule {
     }
 
     /// Log2 of the descriptors that a contiguous run has (D8.7.1, "The Contiguous bit").
-    const fn contiguous_bits(self, level: u8) -> u8 {
+    pub(super) const fn contiguous_bits(self, level: u8) -> u8 {
         // spec: arm-contiguous
         match (self, level) {
             (Self::K4, _) => 4,
@@ -65,13 +65,18 @@ impl Tcr {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "no field has more than six bits")]
-    const fn field(self, high: u32, low: u32) -> u8 {
+    pub(super) const fn field(self, high: u32, low: u32) -> u8 {
         (self.0 >> low & low_mask(high - low + 1)) as u8
     }
 
-    /// Log2 of the physical address space: IPS, at most the 48 bits that are implemented.
+    /// Log2 of the address space of stage 1's output: IPS.
     pub(super) const fn output_bits(self) -> u32 {
-        match self.field(34, 32) {
+        self.physical_bits(34, 32)
+    }
+
+    /// Log2 of the physical address space that a field says, at most the 48 bits that are implemented.
+    pub(super) const fn physical_bits(self, high: u32, low: u32) -> u32 {
+        match self.field(high, low) {
             0 => 32,
             1 => 36,
             2 => 40,
@@ -81,13 +86,18 @@ impl Tcr {
         }
     }
 
+    /// TG0, of TCR_EL1 and of VTCR_EL2.
+    pub(super) const fn lower_granule(self) -> Granule {
+        match self.field(15, 14) {
+            0b01 => Granule::K64,
+            0b10 => Granule::K16,
+            _ => Granule::K4,
+        }
+    }
+
     const fn lower(self) -> Control {
         Control {
-            granule: match self.field(15, 14) {
-                0b01 => Granule::K64,
-                0b10 => Granule::K16,
-                _ => Granule::K4,
-            },
+            granule: self.lower_granule(),
             txsz: self.field(5, 0),
             walk_disabled: self.bit(7),
             ignores_top_byte: self.bit(37),
@@ -241,7 +251,7 @@ impl Tables {
 }
 
 /// TTBRn_EL1.BADDR, aligned to the size of the first table.
-const fn first_table(ttbr: u64, shape: &Shape, level: u8) -> PhysAddr {
+pub(super) const fn first_table(ttbr: u64, shape: &Shape, level: u8) -> PhysAddr {
     // spec: arm-start
     let index_bits = shape.table_bits(level) - shape.page_bits(level);
     PhysAddr::new(ttbr & bit_range(47, 0)).align_down(index_bits as u32 + 3)

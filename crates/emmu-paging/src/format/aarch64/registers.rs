@@ -31,6 +31,11 @@ const fn system(op1: u32, crn: u32, crm: u32, op2: u32) -> RegisterId {
     RegisterId(3 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2)
 }
 
+/// The number of a system register of EL2.
+pub(super) const fn system_el2(crn: u32, crm: u32, op2: u32) -> RegisterId {
+    system(4, crn, crm, op2)
+}
+
 const fn register(id: RegisterId, name: &'static str, about: &'static str) -> RegisterInfo {
     RegisterInfo { id, name, privilege: Privilege::Supervisor, about }
 }

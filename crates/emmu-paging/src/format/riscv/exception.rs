@@ -21,16 +21,27 @@ impl RiscV {
             (false, AccessKind::Load) => 13,
             (false, AccessKind::Store | AccessKind::Amo) => 15,
         };
-        RiscVException { cause, tval: fault.addr }
+        RiscVException { cause, tval: fault.addr, htval: 0, tinst: 0 }
     }
 }
 
 /// An exception as a hart reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RiscVException {
-    /// `scause` without the interrupt bit: 1, 5 or 7 access fault, 12, 13 or 15 page fault, of a fetch, a
-    /// load, or a store and AMO.
+    /// `scause` without the interrupt bit: 1, 5 or 7 access fault, 12, 13 or 15 page fault, 20, 21 or 23
+    /// guest-page fault, of a fetch, a load, or a store and AMO.
     pub cause: u64,
     /// `stval`: the faulting virtual address.
     pub tval: VirtAddr,
+    /// `htval` and `mtval2`: the faulting guest-physical address shifted right by two, or 0.
+    pub htval: u64,
+    /// `htinst` and `mtinst`: the pseudoinstruction of a walk's access that raised a guest-page fault, or 0, which
+    /// is allowed for all others.
+    pub tinst: u64,
+}
+
+impl RiscVException {
+    pub(super) const fn is_page_fault(&self) -> bool {
+        matches!(self.cause, 12 | 13 | 15)
+    }
 }

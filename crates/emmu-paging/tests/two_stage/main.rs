@@ -1,0 +1,5 @@
+//! Two stages: how many references a walk makes, which faults there are, and what is forgotten.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod counts;
+mod tables;
