@@ -46,7 +46,9 @@ impl Architecture for Registers {
         match error {
             RegisterError::Reserved { .. } => Some(Raised::GeneralProtection),
             RegisterError::Bus { error, .. } => Some(Raised::BusError { entry: error.addr() }),
-            RegisterError::Unknown { .. } | RegisterError::NotModelled { .. } => None,
+            RegisterError::Unknown { .. }
+            | RegisterError::NotModelled { .. }
+            | RegisterError::Fault(_) => None,
         }
     }
 

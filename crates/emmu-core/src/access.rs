@@ -91,6 +91,14 @@ bitflags::bitflags! {
         const GUEST = 1 << 2;
         /// A load that needs the right to execute instead of the right to read (RISC-V HLVX).
         const EXECUTABLE = 1 << 3;
+        /// Made through the code segment though it is data (x86: the CS prefix).
+        const CS = 1 << 4;
+        /// Made through the extra segment (x86: the ES prefix, string destinations).
+        const ES = 1 << 5;
+        /// Made through segment FS (x86: the FS prefix).
+        const FS = 1 << 6;
+        /// Made through segment GS (x86: the GS prefix).
+        const GS = 1 << 7;
     }
 }
 

@@ -125,10 +125,27 @@ where
         probe: &mut P,
     ) -> Result<(), RegisterError> {
         if self.is_of_first(id) {
-            self.first.write_register(id, value, bus, probe)
+            self.first.write_register_before(id, value, &mut self.second, bus, probe)
         } else {
             self.second.write_register(id, value, bus, probe)
         }
+    }
+
+    /// A chain of three is a unit in front of a chain, and not a chain in front of a unit: there, a write that
+    /// reads memory would have to be translated by two units that are not one.
+    fn write_register_before(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        behind: &mut dyn TranslationUnit<M, P>,
+        bus: &mut M,
+        probe: &mut P,
+    ) -> Result<(), RegisterError> {
+        if self.is_of_first(id) {
+            let what = "registers of a chain in front of another unit";
+            return Err(RegisterError::NotModelled { name: "chain", value, what });
+        }
+        self.second.write_register_before(id, value, behind, bus, probe)
     }
 
     /// Both forget: a scope names addresses and address spaces, and the chain cannot tell whose.

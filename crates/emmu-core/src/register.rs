@@ -1,6 +1,6 @@
 //! Registers of a translation unit, by name and by the number that the architecture gives them.
 
-use crate::{BusError, Privilege};
+use crate::{BusError, Fault, Privilege};
 use core::fmt;
 use thiserror::Error;
 
@@ -71,4 +71,8 @@ pub enum RegisterError {
         /// What the bus said.
         error: BusError,
     },
+    /// The write makes the unit read memory at addresses that are translated (x86 reads a descriptor at a
+    /// linear address), and that access of its own was refused.
+    #[error("{0}")]
+    Fault(Fault),
 }

@@ -100,6 +100,23 @@ pub trait TranslationUnit<B: ?Sized, P: ?Sized>: Registers {
         probe: &mut P,
     ) -> Result<(), RegisterError>;
 
+    /// Writes a register of a unit in front of another: what the write reads of memory stands at addresses
+    /// that the unit `behind` translates. Only units whose register writes read memory implement it.
+    ///
+    /// # Errors
+    /// As [`Self::write_register`].
+    fn write_register_before(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        behind: &mut dyn TranslationUnit<B, P>,
+        bus: &mut B,
+        probe: &mut P,
+    ) -> Result<(), RegisterError> {
+        let _ = behind;
+        self.write_register(id, value, bus, probe)
+    }
+
     /// Forgets cached translations.
     fn invalidate(&mut self, scope: Invalidate);
 
@@ -145,6 +162,16 @@ macro_rules! forward_unit {
                 probe: &mut P,
             ) -> Result<(), RegisterError> {
                 (**self).write_register(id, value, bus, probe)
+            }
+            fn write_register_before(
+                &mut self,
+                id: RegisterId,
+                value: u64,
+                behind: &mut dyn TranslationUnit<B, P>,
+                bus: &mut B,
+                probe: &mut P,
+            ) -> Result<(), RegisterError> {
+                (**self).write_register_before(id, value, behind, bus, probe)
             }
             fn invalidate(&mut self, scope: Invalidate) {
                 (**self).invalidate(scope);

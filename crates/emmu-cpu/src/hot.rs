@@ -21,7 +21,9 @@ const IN_PAGE: u64 = (1 << RAM_PAGE_BITS) - 1;
 ///
 /// | 11:7 | 6 | 5:2 | 1:0 |
 /// |---|---|---|---|
-/// | generation, never 0 | closed | access flags | privilege |
+/// | generation, never 0 | closed | access flags, of which the first four | privilege |
+///
+/// Accesses with other flags, which name an x86 segment, are not remembered: their key is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u64);
 
@@ -29,7 +31,12 @@ const FLAGS_SHIFT: u32 = 2;
 const CLOSED: u64 = 1 << 6;
 const GENERATION_SHIFT: u32 = 7;
 const GENERATIONS: u64 = 1 << (RAM_PAGE_BITS - GENERATION_SHIFT);
-const _: () = assert!(AccessFlags::all().bits() < 1 << 4, "access flags outgrow their place");
+/// The flags that have a place in a key.
+const KEYED: AccessFlags = AccessFlags::STACK
+    .union(AccessFlags::IMPLICIT)
+    .union(AccessFlags::GUEST)
+    .union(AccessFlags::EXECUTABLE);
+const _: () = assert!(KEYED.bits() < 1 << 4, "access flags outgrow their place");
 
 impl Key {
     /// No entry has this key's `CLOSED` bit, so every lookup misses. The CPU locks the table so while
@@ -45,7 +52,9 @@ impl Key {
 }
 
 fn mode_bits(privilege: Privilege, flags: AccessFlags) -> u64 {
-    privilege as u64 | u64::from(flags.bits()) << FLAGS_SHIFT
+    let keyed = u64::from(flags.intersection(KEYED).bits()) << FLAGS_SHIFT;
+    let closed = if KEYED.contains(flags) { 0 } else { CLOSED };
+    privilege as u64 | keyed | closed
 }
 
 /// One page. 32 bytes, so that two share a cache line and none straddles one.
@@ -147,6 +156,9 @@ impl HotTable {
     /// Remembers that `ticket` served `access`, whose page is `page` on the bus and starts at `offset` in
     /// its RAM.
     pub(crate) fn fill(&mut self, access: Access, ticket: Ticket, page: PhysAddr, offset: usize) {
+        if !KEYED.contains(access.flags) {
+            return;
+        }
         let at = index(access);
         let key = self.key(access.privilege).of(access);
         self.entries[at] = Entry { tag: tag(access.addr, key), offset, ticket };
@@ -226,6 +238,15 @@ mod tests {
         assert!(table.find(table.key(Privilege::Supervisor), access).is_none());
         assert!(table.find(key.of(access.with_flags(AccessFlags::STACK)), access).is_none());
         assert!(table.find(key.of(access), access).is_some());
+    }
+
+    #[test]
+    fn an_access_through_a_named_segment_is_not_remembered() {
+        let (mut table, key) = table();
+        let access = user_load(0x7000, 1).with_flags(AccessFlags::FS);
+        table.fill(access, TICKET, PhysAddr::new(0x9000), 0x2000);
+        assert!(table.find(key.of(access), access).is_none());
+        assert!(table.find(key, user_load(0x7000, 1)).is_none());
     }
 
     #[test]

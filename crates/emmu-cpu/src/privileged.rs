@@ -36,7 +36,7 @@ where
     /// # Errors
     /// [`Stop`]; the register is unchanged then. [`Exception::IllegalInstruction`] if there is no such
     /// register, or the privilege is missing; [`Exception::RegisterRefused`] if the manual says that the
-    /// value faults; [`Stop::NotModelled`] if emmu does not know what it does.
+    /// value faults; [`Exception::Fault`] if the write makes the unit read memory, and that is refused; [`Stop::NotModelled`] if emmu does not know what it does.
     pub fn write_register(&mut self, id: RegisterId, value: u64) -> Result<(), Stop> {
         self.permit_register(id, Operation::WriteRegister(id))?;
         self.unit
@@ -163,6 +163,7 @@ where
         match error {
             RegisterError::NotModelled { .. } => Stop::NotModelled(error),
             RegisterError::Unknown { id } => self.raise(Illegal::NoRegister(id).into()),
+            RegisterError::Fault(fault) => self.refuse(fault.access, fault),
             RegisterError::Reserved { .. } | RegisterError::Bus { .. } => {
                 self.raise(Exception::RegisterRefused(error))
             }

@@ -5,11 +5,13 @@
 //! access is for: see [`Selection`]. Segments grow up from their base or down from it, and allow reading,
 //! writing and executing, each or not: see [`Segment`]. Thousands of segments, described by a table in memory, as
 //! in Multics: see [`SegmentTable`]. Programs are translated; the operating system runs in physical memory, as in
-//! the book, so supervisor and machine accesses go where they say.
+//! the book, so supervisor and machine accesses go where they say. And x86's segment registers, descriptors and
+//! exceptions: see [`x86`].
 //!
-//! Does not model: segments that are paged, used and modified bits of descriptors, and x86's segment registers.
+//! Does not model: segments that are paged, used and modified bits of descriptors.
 //!
-//! Which type you want: [`Segmentation`], or [`SegmentTable`] if there are more segments than registers.
+//! Which type you want: [`Segmentation`], [`SegmentTable`] if there are more segments than registers, or
+//! [`x86::X86Segments`] in front of x86 paging.
 //!
 //! The book's example of a stack: 16 bytes of address space, base 18, bounds 5, growing down.
 //!
@@ -40,6 +42,7 @@ mod segment;
 mod selection;
 mod table;
 mod unit;
+pub mod x86;
 
 pub use refusal::Refusal;
 pub use register::{base_register, bounds_register, flags_register};
