@@ -41,7 +41,8 @@ pub struct Nested<F> {
     /// Of an access that faults: what hardware may report as well, because the second stage refuses both the update
     /// of flags in an entry of the first and the access itself, and manuals do not say which comes first.
     pub other: Option<F>,
-    /// The entries that were read, in order; of an access that faults, those before the fault.
+    /// The entries that were read, in order; of an access that faults, those before the fault. Nothing is cached, so an
+    /// update of an entry of the first stage asks the second stage once more where that stands.
     pub reads: Vec<Read>,
     /// The entries that were changed, in order of address: the writes of the answer, or, of an access that faults,
     /// those that hardware may have made before the fault and need not have.
@@ -153,7 +154,7 @@ impl<'a> Scratch<'a> {
     }
 
     /// What was changed, in order of address, each entry once and as it is in the end.
-    fn changes(&self) -> Vec<Write> {
+    pub(crate) fn changes(&self) -> Vec<Write> {
         let entries: BTreeSet<(PhysAddr, u8)> =
             self.writes.borrow().iter().map(|(_, write)| (write.addr, write.size)).collect();
         let last = |(addr, size)| {

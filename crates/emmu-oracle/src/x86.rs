@@ -2,8 +2,10 @@
 //! (chapter 4 in revisions before 2024).
 //!
 //! Modelled are processors with PSE-36, PAT, 1-GByte pages and execute-disable. Not modelled: HLAT,
-//! supervisor protection keys, shadow stacks, linear-address masking, memory types, EPT.
+//! supervisor protection keys, shadow stacks, linear-address masking, memory types. What EPT makes of it for a guest is
+//! in [`ept`].
 
+pub mod ept;
 mod rights;
 mod walk;
 
@@ -70,6 +72,13 @@ pub enum Mode {
 }
 
 impl Registers {
+    /// Paging off, and all else 0, on a processor with physical addresses of so many bits.
+    #[must_use]
+    pub fn without_paging(maxphyaddr: u32) -> Self {
+        let (cr0, cr3, cr4, efer, pkru) = (0, 0, 0, 0, 0);
+        Self { cr0, cr3, cr4, efer, pkru, ac: false, maxphyaddr, pdptes: [0; 4] }
+    }
+
     /// Which paging mode is on.
     #[must_use]
     pub fn mode(&self) -> Mode {

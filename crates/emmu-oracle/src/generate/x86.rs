@@ -1,5 +1,7 @@
 //! x86 cases.
 
+mod ept;
+
 use super::entropy::Dice;
 use super::tables::{self, Entries, Mood, Shape, Tables};
 use super::{Case, Entropy, Generate};
@@ -173,6 +175,14 @@ impl Pages<'_> {
     }
 }
 
+/// The linear address whose translated bits these are.
+fn extended(dice: &Dice<'_>, mode: Mode, shape: &Shape, va: u64) -> u64 {
+    match mode {
+        Mode::Level4 | Mode::Level5 => tables::extend(dice, va, shape.va_bits()),
+        Mode::Off | Mode::Bits32 | Mode::Pae => va & 0xffff_ffff,
+    }
+}
+
 fn accesses(
     dice: &Dice<'_>,
     mood: Mood,
@@ -183,11 +193,7 @@ fn accesses(
     let mut accesses = Vec::new();
     for _ in 0..1 + dice.below(12) {
         let va = tables::address(dice, shape, targets);
-        let va = match mode {
-            Mode::Level4 | Mode::Level5 => tables::extend(dice, va, shape.va_bits()),
-            Mode::Off | Mode::Bits32 | Mode::Pae => va & 0xffff_ffff,
-        };
-        let access = tables::access(dice, mood, va);
+        let access = tables::access(dice, mood, extended(dice, mode, shape, va));
         let mut flags = AccessFlags::empty();
         // Fetches use no stack and are never implicit.
         let data = access.kind != AccessKind::Fetch;
