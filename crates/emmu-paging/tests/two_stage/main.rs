@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod counts;
+mod faults;
+mod forget;
 mod tables;

@@ -97,10 +97,22 @@ impl Stage {
         None
     }
 
+    /// Where the last entry for an address is, if there are tables for it.
+    pub(crate) fn find(mut self, memory: &mut Memory, addr: u64) -> Option<u64> {
+        self.entry(memory, addr, 0, false)
+    }
+
+    /// The same of a guest's tables, which name one another by guest-physical addresses.
+    pub(crate) fn find_guest(&mut self, memory: &mut Memory, addr: u64) -> Option<u64> {
+        let mut guest = Self { root: self.root - ABOVE, ..*self };
+        Some(guest.entry(memory, addr, 0, false)? + ABOVE)
+    }
+
+    /// The table that an entry points to.
     fn next_of(&self, raw: u64) -> u64 {
-        // What the encoding of address 0 does not have.
-        let shift = if (self.style.table)(0x1000) > 0x1000 { 0 } else { 2 };
-        (raw & !(self.style.table)(0)) << shift
+        let is_riscv = (self.style.table)(0x1000) < 0x1000;
+        let number = if is_riscv { raw >> 10 } else { raw >> 12 };
+        (number << 12) & 0xf_ffff_ffff_f000
     }
 
     /// Maps an address by an entry of this level.

@@ -1,0 +1,359 @@
+//! What each stage refuses, and how the architecture tells of it.
+
+use crate::tables::{
+    ABOVE, ARM_STAGE_2, GPA, GUEST_ROOT, HOST_ROOT, Machine, Plan, Stage, VA, aarch64, riscv, x86,
+};
+use emmu_core::{
+    Access, AccessFlags, AccessKind, Cause, Fault, Privilege, RegisterError, TranslationUnit,
+    VirtAddr,
+};
+use emmu_paging::{
+    PagingConfig, SecondStageFormat, X86,
+    format::{
+        Format,
+        riscv::{HENVCFG, MENVCFG, MSTATUS, RiscVException, RiscVH, SATP, VSATP, VSSTATUS},
+        x86::{CR0, CR3, CR4, EPTP, Ept, VmExit},
+    },
+};
+
+fn none() -> PagingConfig {
+    PagingConfig::default()
+}
+
+const SMALL: Plan = Plan::small(3, 3);
+const LONG: Plan = Plan::small(4, 4);
+
+/// Where the second stage's entry for a guest-physical page is.
+fn host_entry<F: Format, H: SecondStageFormat>(
+    machine: &mut Machine<F, H>,
+    levels: u32,
+    page: u64,
+) -> u64 {
+    let style = if levels == 3 { crate::tables::RISCV64 } else { crate::tables::EPT };
+    Stage::new(style, HOST_ROOT, levels).find(&mut machine.memory, page).unwrap()
+}
+
+/// The last table of the guest, in guest-physical memory, and the entry for the page in it.
+fn guest_leaf(levels: u64) -> u64 {
+    let tables_above = levels - 2;
+    GUEST_ROOT + 0x4000 + tables_above * 0x1000 + (VA >> 12 & 0x1ff) * 8
+}
+
+fn exception(fault: Result<u64, Fault>) -> RiscVException {
+    RiscVH::rv64().exception(&fault.unwrap_err())
+}
+
+fn exit(fault: Result<u64, Fault>) -> Option<VmExit> {
+    Ept::exit(&fault.unwrap_err())
+}
+
+#[test]
+fn data_absent_at_the_g_stage_is_a_guest_page_fault_of_its_own_type() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    let entry = host_entry(&mut machine, 3, GPA);
+    machine.set(entry, 0);
+    let expected = |cause| RiscVException {
+        cause,
+        tval: VirtAddr::new(VA + 8),
+        htval: (GPA + 8) >> 2,
+        tinst: 0,
+    };
+    assert_eq!(exception(machine.load(VA + 8)), expected(21));
+    assert_eq!(exception(machine.store(VA + 8)), expected(23));
+    let fetch =
+        machine.translate(Access::fetch(VirtAddr::new(VA + 8), 4).with_privilege(Privilege::User));
+    assert_eq!(exception(fetch.map(|found| found.addr.raw())), expected(20));
+}
+
+#[test]
+fn a_guest_table_absent_at_the_g_stage_names_the_entry_and_the_implicit_read() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    let leaf = guest_leaf(3);
+    let entry = host_entry(&mut machine, 3, leaf);
+    machine.set(entry, 0);
+    let found = exception(machine.store(VA));
+    let htval = leaf >> 2;
+    assert_eq!(found, RiscVException { cause: 23, tval: VirtAddr::new(VA), htval, tinst: 0x3000 });
+}
+
+#[test]
+fn a_guest_s_dirty_bit_needs_a_writable_table() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    machine.write(MENVCFG, 1 << 61);
+    machine.write(HENVCFG, 1 << 61);
+    let leaf = guest_leaf(3);
+    let clean = machine.get(leaf + ABOVE) & !0x80;
+    machine.set(leaf + ABOVE, clean);
+    let entry = host_entry(&mut machine, 3, leaf);
+    let writable = machine.get(entry);
+    machine.set(entry, writable & !4);
+    let found = exception(machine.store(VA));
+    assert_eq!((found.cause, found.htval, found.tinst), (23, leaf >> 2, 0x3020));
+    assert_eq!(machine.get(leaf + ABOVE), clean);
+    machine.set(entry, writable);
+    assert!(machine.store(VA).is_ok());
+    assert_eq!(machine.get(leaf + ABOVE), clean | 0x80);
+}
+
+#[test]
+fn what_the_g_stage_refuses_makes_no_guest_page_dirty() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    machine.write(MENVCFG, 1 << 61);
+    machine.write(HENVCFG, 1 << 61);
+    let leaf = guest_leaf(3) + ABOVE;
+    let clean = machine.get(leaf) & !0x80;
+    machine.set(leaf, clean);
+    let entry = host_entry(&mut machine, 3, GPA);
+    let writable = machine.get(entry);
+    machine.set(entry, writable & !4);
+    assert_eq!(exception(machine.store(VA)).cause, 23);
+    assert_eq!(machine.get(leaf), clean);
+}
+
+#[test]
+fn a_guest_has_hardware_flags_only_as_far_as_the_hart_has() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    machine.write(HENVCFG, 1 << 61);
+    let leaf = guest_leaf(3) + ABOVE;
+    let clean = machine.get(leaf) & !0x80;
+    machine.set(leaf, clean);
+    assert_eq!(exception(machine.store(VA)).cause, 15);
+    machine.write(MENVCFG, 1 << 61);
+    assert!(machine.store(VA).is_ok());
+}
+
+#[test]
+fn what_the_guest_s_own_tables_refuse_is_its_own_page_fault() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    machine.set(guest_leaf(3) + ABOVE, 0);
+    let found = exception(machine.load(VA));
+    assert_eq!(found, RiscVException { cause: 13, tval: VirtAddr::new(VA), htval: 0, tinst: 0 });
+}
+
+#[test]
+fn a_guest_physical_address_of_more_than_41_bits_is_a_guest_page_fault() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    machine.write(VSATP, 0);
+    let found = exception(machine.load(1 << 41));
+    assert_eq!((found.cause, found.htval), (21, 1 << 39));
+}
+
+#[test]
+fn the_g_stage_takes_every_access_for_one_of_user_mode() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    let entry = host_entry(&mut machine, 3, GPA);
+    let user = machine.get(entry);
+    machine.set(entry, user & !0x10);
+    assert_eq!(exception(machine.load(VA)).cause, 21);
+}
+
+#[test]
+fn mxr_of_the_hart_holds_at_both_stages_and_mxr_of_the_guest_at_one() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    let [guest, host] = [guest_leaf(3) + ABOVE, host_entry(&mut machine, 3, GPA)];
+    for entry in [guest, host] {
+        let all = machine.get(entry);
+        machine.set(entry, all & !6);
+    }
+    assert_eq!(exception(machine.load(VA)).cause, 13);
+    machine.write(VSSTATUS, 1 << 18 | 1 << 19);
+    assert_eq!(exception(machine.load(VA)).cause, 21);
+    machine.write(MSTATUS, 1 << 19);
+    assert!(machine.load(VA).is_ok());
+    machine.write(VSSTATUS, 1 << 18);
+    assert!(machine.load(VA).is_ok());
+}
+
+#[test]
+fn mxr_makes_no_executable_page_readable_for_a_guest_s_walk() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    let entry = host_entry(&mut machine, 3, guest_leaf(3));
+    let all = machine.get(entry);
+    machine.set(entry, all & !6);
+    machine.write(MSTATUS, 1 << 19);
+    assert_eq!(exception(machine.load(VA)).tinst, 0x3000);
+}
+
+#[test]
+fn hlvx_needs_the_right_to_execute_in_place_of_the_right_to_read() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    let hlvx = Access::load(VirtAddr::new(VA), 4).with_flags(AccessFlags::EXECUTABLE);
+    let [guest, host] = [guest_leaf(3) + ABOVE, host_entry(&mut machine, 3, GPA)];
+    for (entry, cause) in [(guest, Cause::Permission), (host, Cause::Permission)] {
+        let all = machine.get(entry);
+        machine.set(entry, all & !6);
+        assert!(machine.translate(hlvx).is_ok(), "execute-only");
+        machine.set(entry, all & !8);
+        assert_eq!(machine.translate(hlvx).unwrap_err().cause, cause, "not executable");
+        machine.set(entry, all);
+    }
+}
+
+#[test]
+fn the_hart_s_own_accesses_go_through_one_stage() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    machine.flags = AccessFlags::empty();
+    assert_eq!(machine.load(0x1234), Ok(0x1234));
+    machine.write(SATP, 8 << 60 | GUEST_ROOT >> 12);
+    machine.write(MSTATUS, 1 << 18);
+    assert_eq!(machine.load(VA), Ok(GPA));
+}
+
+#[test]
+fn mprv_with_mpv_makes_data_accesses_in_the_guest() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    machine.flags = AccessFlags::empty();
+    let load = Access::load(VirtAddr::new(VA), 8).with_privilege(Privilege::Machine);
+    let addr = |machine: &mut Machine<_, _>, access| -> u64 {
+        machine.translate(access).map(|found| found.addr.raw()).unwrap()
+    };
+    let (mprv, mpp_s, mpv) = (1 << 17, 1 << 11, 1 << 39);
+    machine.write(MSTATUS, mprv | mpp_s);
+    assert_eq!(addr(&mut machine, load), VA);
+    machine.write(MSTATUS, mprv | mpp_s | mpv);
+    assert_eq!(addr(&mut machine, load), GPA + ABOVE);
+    let fetch = Access { kind: AccessKind::Fetch, ..load };
+    assert_eq!(addr(&mut machine, fetch), VA);
+}
+
+#[test]
+fn an_ept_violation_tells_what_was_tried_and_what_would_have_been_allowed() {
+    let mut machine = x86(LONG, &none(), &none());
+    let entry = host_entry(&mut machine, 4, GPA);
+    let all = machine.get(entry);
+    let violation = |qualification| {
+        Some(VmExit::EptViolation {
+            qualification,
+            guest_linear: VirtAddr::new(VA),
+            guest_physical: emmu_core::PhysAddr::new(GPA),
+        })
+    };
+    // Bits 8 and 7: the translation of a linear address, which is valid.
+    machine.set(entry, 0);
+    assert_eq!(exit(machine.load(VA)), violation(0x181));
+    machine.set(entry, all & !2);
+    assert_eq!(exit(machine.store(VA)), violation(0x182 | 0b101 << 3));
+    machine.set(entry, all & !4);
+    let fetch = machine.translate(Access::fetch(VirtAddr::new(VA), 1));
+    assert_eq!(exit(fetch.map(|found| found.addr.raw())), violation(0x184 | 0b011 << 3));
+}
+
+#[test]
+fn with_flags_in_use_a_guest_s_walk_counts_as_a_write() {
+    let mut machine = x86(LONG, &none(), &none());
+    let leaf = guest_leaf(4);
+    let entry = host_entry(&mut machine, 4, leaf);
+    let all = machine.get(entry) & !0x300;
+    machine.set(entry, all & !2);
+    assert!(machine.load(VA).is_ok());
+    machine.write(EPTP, HOST_ROOT | 1 << 6 | 3 << 3 | 6);
+    let expected = VmExit::EptViolation {
+        qualification: 0x83 | 0b101 << 3,
+        guest_linear: VirtAddr::new(VA),
+        guest_physical: emmu_core::PhysAddr::new(leaf),
+    };
+    assert_eq!(exit(machine.load(VA)), Some(expected));
+    machine.set(entry, all);
+    assert!(machine.load(VA).is_ok());
+    assert_eq!(machine.get(entry), all | 0x300, "accessed and dirty");
+    let data = host_entry(&mut machine, 4, GPA);
+    assert_eq!(machine.get(data) & 0x300, 0x100, "accessed");
+}
+
+#[test]
+fn entries_that_mean_nothing_are_misconfigurations() {
+    let mut machine = x86(LONG, &none(), &none());
+    let entry = host_entry(&mut machine, 4, GPA);
+    let all = machine.get(entry);
+    let write_only = all & !1;
+    let memory_type_2 = all & !(7 << 3) | 2 << 3;
+    let too_wide = all | 1 << 46;
+    for raw in [write_only, memory_type_2, too_wide] {
+        machine.set(entry, raw);
+        let guest_physical = emmu_core::PhysAddr::new(GPA);
+        let expected = Some(VmExit::EptMisconfiguration { guest_physical });
+        assert_eq!(exit(machine.load(VA)), expected, "{raw:#x}");
+    }
+}
+
+#[test]
+fn a_guest_s_own_page_fault_is_no_exit() {
+    let mut machine = x86(LONG, &none(), &none());
+    machine.set(guest_leaf(4) + ABOVE, 0);
+    assert_eq!(exit(machine.load(VA)), None);
+}
+
+#[test]
+fn an_ept_pointer_that_vm_entry_refuses_is_refused() {
+    let mut machine = x86(LONG, &none(), &none());
+    // Memory type 1, three levels, a reserved bit, more bits than MAXPHYADDR.
+    for eptp in [3 << 3 | 1, 2 << 3 | 6, 3 << 3 | 6 | 1 << 9, 3 << 3 | 6 | 1 << 46] {
+        let written = machine.unit.write_register(EPTP, eptp, &mut machine.memory, &mut ());
+        assert!(matches!(written, Err(RegisterError::Reserved { name: "eptp", .. })), "{eptp:#x}");
+    }
+}
+
+#[test]
+fn the_pdptes_of_a_guest_are_loaded_through_ept() {
+    let mut pae = Machine {
+        unit: X86::new(46).guest(&none(), &none()).unwrap(),
+        memory: x86(LONG, &none(), &none()).memory,
+        flags: AccessFlags::empty(),
+    };
+    // The page holds the PDPTEs, and a page of the guest's old tables a directory with a page of 2 MiB.
+    let directory = GUEST_ROOT + 0x4000;
+    pae.set(GPA + ABOVE, directory | 1);
+    pae.set(directory + ABOVE, GPA >> 21 << 21 | 0x83);
+    pae.write(EPTP, HOST_ROOT | 3 << 3 | 6);
+    pae.write(CR4, 1 << 5);
+    pae.write(CR3, GPA);
+    pae.write(CR0, 1 << 31 | 1);
+    assert_eq!(pae.load(GPA & 0x1f_ffff), Ok(GPA + ABOVE));
+    let absent = pae.unit.write_register(CR3, 0x7000_0000, &mut pae.memory, &mut ());
+    assert!(matches!(absent, Err(RegisterError::Bus { name: "cr3", .. })), "{absent:?}");
+}
+
+#[test]
+fn stage_2_aborts_go_to_el2_with_the_intermediate_address() {
+    let mut machine = aarch64(LONG, &none(), &none());
+    let stage = Stage::new(ARM_STAGE_2, HOST_ROOT, 4);
+    let data = stage.find(&mut machine.memory, GPA).unwrap();
+    let all = machine.get(data);
+    machine.set(data, 0);
+    let fault = machine.store(VA + 8).unwrap_err();
+    let abort = machine.unit.format().exception(&fault);
+    // A Data Abort from a lower level, a write, a translation fault at level 3.
+    assert_eq!(abort.esr, 0x24 << 26 | 1 << 25 | 1 << 6 | 0b00_0111);
+    assert_eq!(abort.hpfar, Some(GPA >> 12 << 4));
+    machine.set(data, all);
+
+    let leaf = guest_leaf(4);
+    let table = stage.find(&mut machine.memory, leaf).unwrap();
+    machine.set(table, 0);
+    let fault = machine.store(VA + 8).unwrap_err();
+    let abort = machine.unit.format().exception(&fault);
+    // S1PTW, and not a write: the walk was reading.
+    assert_eq!(abort.esr, 0x24 << 26 | 1 << 25 | 1 << 7 | 0b00_0111);
+    assert_eq!(abort.hpfar, Some(leaf >> 12 << 4));
+}
+
+#[test]
+fn xn_of_stage_2_tells_el0_and_el1_apart() {
+    let mut machine = aarch64(LONG, &none(), &none());
+    let entry = Stage::new(ARM_STAGE_2, HOST_ROOT, 4).find(&mut machine.memory, GPA).unwrap();
+    let all = machine.get(entry);
+    // Stage 1: AP[2:1] = 11, so that both may execute.
+    let leaf = guest_leaf(4) + ABOVE;
+    let raw = machine.get(leaf);
+    machine.set(leaf, raw | 0xc0);
+    let fetch = Access::fetch(VirtAddr::new(VA), 4);
+    let mut executable = |xn: u64| {
+        machine.set(entry, all | xn << 53);
+        let el0 = machine.translate(fetch.with_privilege(Privilege::User)).is_ok();
+        (el0, machine.translate(fetch).is_ok())
+    };
+    assert_eq!(executable(0b00), (true, true));
+    assert_eq!(executable(0b01), (true, false));
+    assert_eq!(executable(0b10), (false, false));
+    assert_eq!(executable(0b11), (false, true));
+}
