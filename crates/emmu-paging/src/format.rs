@@ -48,6 +48,19 @@ impl Extent {
     }
 }
 
+/// Refuses a value with one of these bits, which change translation in ways that are not modelled: the number of each,
+/// and what it does.
+pub(crate) fn refuse_not_modelled(
+    name: &'static str,
+    value: u64,
+    bits: &[(u32, &'static str)],
+) -> Result<(), RegisterError> {
+    match bits.iter().find(|(bit, _)| value >> bit & 1 != 0) {
+        Some(&(_, what)) => Err(RegisterError::NotModelled { name, value, what }),
+        None => Ok(()),
+    }
+}
+
 /// What becomes of an access before any table is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {

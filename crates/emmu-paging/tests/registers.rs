@@ -7,10 +7,9 @@ use emmu_core::{
 };
 use emmu_memory::Memory;
 use emmu_paging::{
-    AArch64, Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, X86,
+    Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, X86,
     format::{
         Format,
-        aarch64::TCR_EL1,
         riscv::{MENVCFG, MSTATUS, SATP, SSTATUS},
         x86::{CR0, CR3, CR3_NO_FLUSH, CR4, EFER},
     },
@@ -119,14 +118,20 @@ fn cr3_has_no_more_bits_than_physical_addresses() {
     assert!(long_mode().refuses(CR3, 1 << 40));
 }
 
+// spec: x86-cr3
 #[test]
-fn what_is_not_modelled_is_said() {
-    for bit in [23, 24, 28] {
-        let refused = long_mode().write(CR4, PAE | 1 << bit).unwrap_err();
-        assert!(refused.to_string().contains("not modelled: CR4."), "{refused}");
-    }
-    let refused = Machine::new(AArch64::new()).write(TCR_EL1, 1 << 59).unwrap_err();
-    assert!(refused.to_string().contains("not modelled: TCR_EL1.DS"), "{refused}");
+fn thirty_two_bit_paging_ignores_the_upper_half_of_cr3() {
+    let mut machine = Machine::new(X86::new(40));
+    machine.write(CR3, 1 << 32 | 0x1000).unwrap();
+    machine.memory.write(PhysAddr::new(0x1004), Width::B4, 0x2003).unwrap();
+    machine.memory.write(PhysAddr::new(0x2000), Width::B4, 0x5003).unwrap();
+    machine.write(CR0, PG_PE).unwrap();
+    let found = machine.unit.translate(
+        Access::load(VirtAddr::new(0x40_0000), 4),
+        &mut machine.memory,
+        &mut (),
+    );
+    assert_eq!(found.map(|found| found.addr), Ok(PhysAddr::new(0x5000)));
 }
 
 // spec: x86-invalidate

@@ -86,7 +86,8 @@ bitflags! {
 /// The translation registers of a processing element at EL1.
 ///
 /// Has 48-bit addresses, 16-bit ASIDs, FEAT_HAFDBS, FEAT_PAN, FEAT_HPDS and FEAT_TTST; no FEAT_LPA2,
-/// FEAT_LVA, FEAT_E0PD or FEAT_PAN3.
+/// FEAT_LVA, FEAT_E0PD or FEAT_PAN3, whose bits are refused. A reserved granule is taken for 4 KiB. Alignment, tags of
+/// memory and branch targets are not checked: that is the CPU's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AArch64 {
     ttbr0: u64,

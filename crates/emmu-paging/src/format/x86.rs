@@ -261,6 +261,8 @@ impl X86 {
                 }
                 pdpte
             }
+            // Bits 63:32 of CR3 are ignored (table 5-3).
+            Mode::Bits32 => self.cr3 & bit_range(31, 0),
             _ => self.cr3,
         };
         Ok(PhysAddr::new(root & bit_range(51, 12)))

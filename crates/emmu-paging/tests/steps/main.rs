@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod aarch64;
+mod bits;
 mod machine;
 mod riscv;
 mod x86;

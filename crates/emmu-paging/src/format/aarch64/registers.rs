@@ -1,6 +1,7 @@
 //! The translation registers of EL1. Their numbers are `op0:op1:CRn:CRm:op2`, as in MRS and MSR.
 
 use super::{AArch64, half::Tcr};
+use crate::format::refuse_not_modelled;
 use emmu_core::{Invalidate, Privilege, RegisterError, RegisterId, RegisterInfo};
 
 /// SCTLR_EL1: of it M (MMU enable) and WXN matter here.
@@ -21,10 +22,22 @@ pub(super) const SCTLR_M: u64 = 1 << 0;
 /// SCTLR_EL1.WXN: what is writable is not executable.
 pub(super) const SCTLR_WXN: u64 = 1 << 19;
 const PAN_BIT: u64 = 1 << 22;
-/// SCTLR_EL1.EE: data accesses of EL1, and walks, are big-endian.
-const SCTLR_EE: u64 = 1 << 25;
-/// TCR_EL1.DS: 52-bit addresses with 4 and 16 KiB granules.
-const TCR_DS: u64 = 1 << 59;
+
+/// Bits of SCTLR_EL1 that change translation and are not modelled.
+const SCTLR_NOT_MODELLED: [(u32, &str); 2] =
+    [(25, "SCTLR_EL1.EE (big-endian tables)"), (57, "SCTLR_EL1.EPAN (FEAT_PAN3)")];
+
+/// Bits of TCR_EL1 that change translation and are not modelled. (NFDn concern loads that do not fault, TCMAn tag
+/// checks, HWUn what is implementation defined.)
+const TCR_NOT_MODELLED: [(u32, &str); 7] = [
+    (51, "TCR_EL1.TBID0 (tags that only data addresses have, FEAT_PAuth)"),
+    (52, "TCR_EL1.TBID1 (tags that only data addresses have, FEAT_PAuth)"),
+    (55, "TCR_EL1.E0PD0 (faults of the lower half at EL0, FEAT_E0PD)"),
+    (56, "TCR_EL1.E0PD1 (faults of the upper half at EL0, FEAT_E0PD)"),
+    (59, "TCR_EL1.DS (52-bit addresses, FEAT_LPA2)"),
+    (60, "TCR_EL1.MTX0 (extended memory tag checking, FEAT_MTE4)"),
+    (61, "TCR_EL1.MTX1 (extended memory tag checking, FEAT_MTE4)"),
+];
 
 /// The number of a system register with op0 = 3.
 const fn system(op1: u32, crn: u32, crm: u32, op2: u32) -> RegisterId {
@@ -69,18 +82,16 @@ impl AArch64 {
         value: u64,
     ) -> Result<Option<Invalidate>, RegisterError> {
         match id {
-            SCTLR_EL1 if value & SCTLR_EE != 0 => {
-                let what = "SCTLR_EL1.EE (big-endian tables)";
-                return Err(RegisterError::NotModelled { name: "sctlr_el1", value, what });
+            SCTLR_EL1 => {
+                refuse_not_modelled("sctlr_el1", value, &SCTLR_NOT_MODELLED)?;
+                self.sctlr = value;
             }
-            SCTLR_EL1 => self.sctlr = value,
             TTBR0_EL1 => self.ttbr0 = value,
             TTBR1_EL1 => self.ttbr1 = value,
-            TCR_EL1 if value & TCR_DS != 0 => {
-                let what = "TCR_EL1.DS (FEAT_LPA2, 52-bit addresses)";
-                return Err(RegisterError::NotModelled { name: "tcr_el1", value, what });
+            TCR_EL1 => {
+                refuse_not_modelled("tcr_el1", value, &TCR_NOT_MODELLED)?;
+                self.tcr = Tcr(value);
             }
-            TCR_EL1 => self.tcr = Tcr(value),
             MAIR_EL1 => self.mair = value,
             PAN => self.pan = value & PAN_BIT != 0,
             _ => return Err(RegisterError::Unknown { id }),

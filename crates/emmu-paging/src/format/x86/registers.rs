@@ -1,7 +1,7 @@
 //! The paging registers, and what a write of one entails.
 
 use super::{Mode, Pte, X86};
-use crate::format::ReadWord;
+use crate::format::{ReadWord, refuse_not_modelled};
 use bitflags::bitflags;
 use emmu_core::{
     Invalidate, PhysAddr, Privilege, RegisterError, RegisterId, RegisterInfo, Width, bit_range,
@@ -74,12 +74,23 @@ bitflags! {
     }
 }
 
+/// Bits of CR3 that change translation and are not modelled.
+const CR3_NOT_MODELLED: [(u32, &str); 2] =
+    [(61, "CR3.LAM_U57 (linear-address masking)"), (62, "CR3.LAM_U48 (linear-address masking)")];
+
 /// Bits of CR4 that change translation and are not modelled. Bits that have nothing to do with it are ignored.
-const NOT_MODELLED: [(u32, &str); 3] = [
+const CR4_NOT_MODELLED: [(u32, &str); 4] = [
     (23, "CR4.CET (shadow-stack pages)"),
     (24, "CR4.PKS (protection keys for supervisor pages)"),
+    (27, "CR4.LASS (linear-address-space separation)"),
     (28, "CR4.LAM_SUP (linear-address masking)"),
 ];
+
+/// Bits of CR4 that no processor has (SDM Vol. 3A, 2.5).
+const CR4_RESERVED: u64 = bit_range(63, 33) | bit_range(31, 29) | 1 << 26 | 1 << 15;
+
+/// Bits of IA32_EFER that are reserved (SDM Vol. 4, table 2-2). Bit 0 is SCE, which changes no translation.
+const EFER_RESERVED: u64 = bit_range(63, 12) | 1 << 9 | bit_range(7, 1);
 
 /// RFLAGS.AC: lifts SMAP for explicit accesses.
 pub const RFLAGS_AC: u64 = 1 << 18;
@@ -200,10 +211,14 @@ impl X86 {
         read: ReadWord<'_>,
     ) -> Result<Option<Invalidate>, RegisterError> {
         // spec: x86-registers, x86-invalidate
+        refuse_not_modelled("cr3", value, &CR3_NOT_MODELLED)?;
         let pcids = self.cr4.contains(Cr4::PCIDE);
         let root = if pcids { value & !CR3_NO_FLUSH } else { value };
-        let limit = if self.derived.mode.is_ia32e() { self.max_phys_bits } else { 32 };
-        if root & !low_mask(limit.into()) != 0 && self.derived.mode != Mode::Off {
+        let limit = match self.derived.mode {
+            Mode::Bits32 | Mode::Pae => 32,
+            Mode::Off | Mode::Level4 | Mode::Level5 => self.max_phys_bits,
+        };
+        if root & !low_mask(limit.into()) != 0 {
             let what = "bits above the physical-address width are reserved";
             return Err(RegisterError::Reserved { name: "cr3", value, what });
         }
@@ -225,10 +240,9 @@ impl X86 {
     ) -> Result<Option<Invalidate>, RegisterError> {
         // spec: x86-registers, x86-invalidate
         let refuse = |what| Err(RegisterError::Reserved { name: "cr4", value, what });
-        for (bit, what) in NOT_MODELLED {
-            if value >> bit & 1 != 0 {
-                return Err(RegisterError::NotModelled { name: "cr4", value, what });
-            }
+        refuse_not_modelled("cr4", value, &CR4_NOT_MODELLED)?;
+        if value & CR4_RESERVED != 0 {
+            return refuse("bits 63:33, 31:29, 26 and 15 are reserved");
         }
         let cr4 = Cr4::from_bits_truncate(value);
         let changed = self.cr4 ^ cr4;
@@ -256,11 +270,14 @@ impl X86 {
     /// WRMSR to IA32_EFER. LMA is not writable; LME cannot change while paging is on.
     fn write_efer(&mut self, value: u64) -> Result<Option<Invalidate>, RegisterError> {
         // spec: x86-registers
+        let refuse = |what| Err(RegisterError::Reserved { name: "efer", value, what });
+        if value & EFER_RESERVED != 0 {
+            return refuse("bits 63:12, 9 and 7:1 are reserved");
+        }
         let lma = self.efer & Efer::LMA;
         let efer = (Efer::from_bits_truncate(value) - Efer::LMA) | lma;
         if self.cr0.contains(Cr0::PG) && (self.efer ^ efer).contains(Efer::LME) {
-            let what = "LME cannot change while paging is on";
-            return Err(RegisterError::Reserved { name: "efer", value, what });
+            return refuse("LME cannot change while paging is on");
         }
         self.efer = efer;
         self.derive();
