@@ -212,7 +212,8 @@ fn load_hits(criterion: &mut Criterion) {
     group.bench_function("port, LRU, no accelerator", |bencher| {
         bencher.iter(|| loads(&mut cpu, black_box(&addresses)));
     });
-    if let Ok((unit, memory)) = usual_tlbs().map_err(Into::into).and_then(|tlbs| sv39(&tlbs, PAGES))
+    if let Ok((unit, memory)) =
+        usual_tlbs(12).map_err(Into::into).and_then(|tlbs| sv39(&tlbs, PAGES))
     {
         let mut cpu = Cpu::new(unit, memory);
         group.bench_function("port, Sv39", |b| b.iter(|| loads(&mut cpu, black_box(&addresses))));

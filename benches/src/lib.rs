@@ -1,82 +1,148 @@
 //! What the benches have in common: machines with their tables built.
 
-use emmu_core::{Bus, PhysAddr, Registers, TranslationUnit, Width, find_register};
+use emmu_core::{Bus, BusError, PhysAddr, Registers, TranslationUnit, Width, find_register};
 use emmu_memory::Memory;
+use emmu_paging::format::described::{Described, Description, DescriptionError};
 use emmu_paging::{
-    AArch64, Geometry, GeometryError, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable,
-    WalkCacheTable, X86, format::Format,
+    Geometry, GeometryError, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable,
+    WalkCacheTable, format::Format,
 };
 
-/// Where the first table is.
-const ROOT: u64 = 0x10_0000;
+/// Where the first table of most layouts is.
+pub const ROOT: u64 = 0x10_0000;
 /// Where the pages mapped start in physical memory.
 pub const PAGES: u64 = 0x1000_0000;
 
-/// How a format writes its entries.
+/// What a format's tables look like, and how it writes its entries.
 #[derive(Clone, Copy, Debug)]
-pub struct Encoding {
-    levels: u32,
-    table: fn(u64) -> u64,
+pub struct Layout {
+    entry: Width,
+    page_bits: u8,
+    /// Bits of the index at each level, the topmost first.
+    index_bits: &'static [u8],
+    root: u64,
+    /// The entry of a level that points to this table.
+    table: fn(usize, u64) -> u64,
+    /// The entry for this page.
     page: fn(u64) -> u64,
 }
 
-impl Encoding {
-    /// RISC-V with this many levels: pages are readable, writable and executable, accessed and dirty.
+impl Layout {
+    /// RISC-V: pages are readable, writable and executable, accessed and dirty.
     #[must_use]
-    pub fn riscv(levels: u32) -> Self {
-        Self { levels, table: |addr| addr >> 2 | 1, page: |addr| addr >> 2 | 0xcf }
+    pub const fn riscv(entry: Width, index_bits: &'static [u8]) -> Self {
+        Self::new(entry, 12, index_bits, |_, addr| addr >> 2 | 1, |addr| addr >> 2 | 0xcf)
     }
 
-    /// x86 with 64-bit entries.
+    /// x86: pages are writable, accessed and dirty.
     #[must_use]
-    pub fn x86(levels: u32) -> Self {
-        Self { levels, table: |addr| addr | 0x23, page: |addr| addr | 0x63 }
+    pub const fn x86(entry: Width, index_bits: &'static [u8]) -> Self {
+        Self::new(entry, 12, index_bits, |_, addr| addr | 0x23, |addr| addr | 0x63)
     }
 
-    /// AArch64 with a 4 KiB granule.
+    /// x86 with PAE, whose topmost entries have no rights.
     #[must_use]
-    pub fn aarch64(levels: u32) -> Self {
-        Self { levels, table: |addr| addr | 3, page: |addr| addr | 0x403 }
+    pub const fn pae() -> Self {
+        let table = |level, addr| addr | if level == 2 { 1 } else { 0x23 };
+        Self { table, ..Self::x86(Width::B8, &[2, 9, 9]) }
+    }
+
+    /// AArch64 with a granule of 2^`page_bits` bytes.
+    #[must_use]
+    pub const fn aarch64(page_bits: u8, index_bits: &'static [u8]) -> Self {
+        Self::new(Width::B8, page_bits, index_bits, |_, addr| addr | 3, |addr| addr | 0x403)
+    }
+
+    /// The textbook's linear table: entries of 4 bytes, bit 31 valid.
+    #[must_use]
+    pub const fn linear() -> Self {
+        Self::new(Width::B4, 12, &[10], |_, addr| addr, |addr| addr >> 12 | 1 << 31)
+    }
+
+    /// The textbook's two levels: entries of one byte, bit 7 valid, which reach 4 KiB of memory.
+    #[must_use]
+    pub const fn two_levels() -> Self {
+        let entry = |addr: u64| addr >> 5 & 0x7f | 0x80;
+        let levels = Self::new(Width::B1, 5, &[5, 5], |_, addr| addr >> 5 | 0x80, entry);
+        Self { root: 0x100, ..levels }
+    }
+
+    const fn new(
+        entry: Width,
+        page_bits: u8,
+        index_bits: &'static [u8],
+        table: fn(usize, u64) -> u64,
+        page: fn(u64) -> u64,
+    ) -> Self {
+        Self { entry, page_bits, index_bits, root: ROOT, table, page }
+    }
+
+    /// The page-table format of this layout, for one that is described.
+    ///
+    /// # Errors
+    /// None in fact: the descriptions are possible.
+    pub fn described(&self) -> Result<Described, DescriptionError> {
+        let valid = self.entry.bytes() * 8 - 1;
+        let valid = u8::try_from(valid).unwrap_or(u8::MAX);
+        let description = Description::new(self.entry, self.page_bits, self.index_bits);
+        Described::new(description.frame(0, valid).valid(valid))
+    }
+
+    /// Where the first table is.
+    #[must_use]
+    pub const fn root(&self) -> u64 {
+        self.root
+    }
+
+    /// Log2 of the size of a page.
+    #[must_use]
+    pub const fn page_bits(&self) -> u8 {
+        self.page_bits
+    }
+
+    /// Lays the tables out level by level: all of one level in a row.
+    fn map(&self, memory: &mut Memory, pages: u64) -> Result<(), BusError> {
+        let page_size = 1 << self.page_bits;
+        let mut below: u32 = self.index_bits.iter().map(|&bits| u32::from(bits)).sum();
+        let (mut table, width) = (self.root, self.entry.bytes());
+        let mut level = self.index_bits.len();
+        for bits in self.index_bits {
+            level -= 1;
+            below -= u32::from(*bits);
+            let entries = pages.div_ceil(1 << below);
+            let next_table = table + (entries * width).next_multiple_of(page_size);
+            for entry in 0..entries {
+                let raw = match level {
+                    0 => (self.page)(PAGES + entry * page_size),
+                    _ => (self.table)(level, next_table + entry * page_size),
+                };
+                memory.write(PhysAddr::new(table + entry * width), self.entry, raw)?;
+            }
+            table = next_table;
+        }
+        Ok(())
     }
 }
 
-/// A unit and its memory, with `pages` 4 KiB pages mapped from virtual address 0 to [`PAGES`] on.
+/// A unit and its memory, with `pages` pages mapped from virtual address 0 to [`PAGES`] on.
 ///
 /// # Errors
 /// Whatever the unit or memory refuses.
 pub fn machine<F: Format>(
     format: F,
     registers: &[(&str, u64)],
-    encoding: Encoding,
+    layout: &Layout,
     config: &PagingConfig,
     pages: u64,
 ) -> Result<(Paging<F>, Memory), Box<dyn std::error::Error>> {
     let mut memory = Memory::ram(1 << 40);
-    map(&mut memory, encoding, pages)?;
+    layout.map(&mut memory, pages)?;
     let mut unit = Paging::new(format, config)?;
     for (name, value) in registers {
         let register = find_register(unit.registers(), name).ok_or("no such register")?;
         unit.write_register(register.id, *value, &mut memory, &mut ())?;
     }
     Ok((unit, memory))
-}
-
-/// Lays the tables out level by level: all of one level in a row.
-fn map(memory: &mut Memory, encoding: Encoding, pages: u64) -> Result<(), emmu_core::BusError> {
-    let mut table = ROOT;
-    for level in (0..encoding.levels).rev() {
-        let entries = pages.div_ceil(1 << (9 * level));
-        let next_table = table + (entries * 8).next_multiple_of(0x1000);
-        for entry in 0..entries {
-            let raw = match level {
-                0 => (encoding.page)(PAGES + entry * 0x1000),
-                _ => (encoding.table)(next_table + entry * 0x1000),
-            };
-            memory.write(PhysAddr::new(table + entry * 8), Width::B8, raw)?;
-        }
-        table = next_table;
-    }
-    Ok(())
 }
 
 /// The page tables of [`machine`] for Sv39.
@@ -88,41 +154,20 @@ pub fn sv39(
     pages: u64,
 ) -> Result<(Paging<RiscV>, Memory), Box<dyn std::error::Error>> {
     let registers = [("satp", 8 << 60 | ROOT >> 12)];
-    machine(RiscV::rv64(), &registers, Encoding::riscv(3), config, pages)
+    machine(RiscV::rv64(), &registers, &Layout::riscv(Width::B8, &[9; 3]), config, pages)
 }
 
-/// The same for x86 with 4 levels.
-///
-/// # Errors
-/// As [`machine`].
-pub fn x86_4level(
-    config: &PagingConfig,
-    pages: u64,
-) -> Result<(Paging<X86>, Memory), Box<dyn std::error::Error>> {
-    let registers =
-        [("cr3", ROOT), ("cr4", 1 << 5), ("efer", 1 << 8), ("cr0", 1 << 31 | 1 << 16 | 1)];
-    machine(X86::new(52), &registers, Encoding::x86(4), config, pages)
-}
-
-/// The same for AArch64 with 4 KiB granules and 48-bit addresses.
-///
-/// # Errors
-/// As [`machine`].
-pub fn aarch64_4k(
-    config: &PagingConfig,
-    pages: u64,
-) -> Result<(Paging<AArch64>, Memory), Box<dyn std::error::Error>> {
-    let registers = [("ttbr0_el1", ROOT), ("tcr_el1", 5 << 32 | 16 << 16 | 16), ("sctlr_el1", 1)];
-    machine(AArch64::new(), &registers, Encoding::aarch64(4), config, pages)
-}
-
-/// TLBs of a usual size: L1 of 64 entries in 4 ways a side, L2 of 1536 in 12, all LRU.
+/// TLBs of a usual size for pages of 2^`page_bits` bytes: L1 of 64 entries in 4 ways a side, L2 of 1536 in 12, all
+/// LRU.
 ///
 /// # Errors
 /// None in fact: the shapes are possible.
-pub fn usual_tlbs() -> Result<PagingConfig, GeometryError> {
+pub fn usual_tlbs(page_bits: u8) -> Result<PagingConfig, GeometryError> {
     let table = |sets, ways| -> Result<_, GeometryError> {
-        Ok(TlbTable { geometry: Geometry::new(sets, ways, Policy::Lru)?, page_bits: vec![12] })
+        Ok(TlbTable {
+            geometry: Geometry::new(sets, ways, Policy::Lru)?,
+            page_bits: vec![page_bits],
+        })
     };
     let first = TlbLevel::Split { instruction: vec![table(16, 4)?], data: vec![table(16, 4)?] };
     let tlb = vec![first, TlbLevel::Unified(vec![table(128, 12)?])];
