@@ -65,6 +65,7 @@ const TABLE: &[Row] = &[
     Row { name: "emmu-segmentation", layer: Layer::Units,   reach: UNIT,             external: TINY },
     Row { name: "emmu-paging",       layer: Layer::Units,   reach: UNIT,             external: SMALL },
     Row { name: "emmu-cpu",          layer: Layer::Machine, reach: CORE_ONLY,        external: TINY },
+    Row { name: "emmu-heap",         layer: Layer::Machine, reach: CORE_ONLY,        external: TINY },
     Row { name: "emmu-os",           layer: Layer::Systems, reach: Reach::Lower,     external: SMALL },
     Row { name: "emmu-timing",       layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu-trace",        layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },

@@ -24,6 +24,7 @@
 mod aarch64;
 pub mod agree;
 mod architecture;
+mod heap;
 mod riscv;
 pub mod targets;
 mod textbook;

@@ -21,7 +21,7 @@ pub(crate) enum Command {
     Import(Import),
     /// List the machines, or show one.
     Machines(Machines),
-    /// Put emmu's translation units to vectors: files of cases with known answers.
+    /// Put emmu's translation units and memory managers to vectors: files of cases with known answers.
     Check(Check),
 }
 
@@ -86,10 +86,10 @@ pub(crate) struct Machines {
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Files of translation vectors or of textbook records (linear and multi-level paging, relocation,
-    /// segmentation), JSON Lines, plain or gzip.
+    /// segmentation; free lists and buddies), JSON Lines, plain or gzip.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Put emmu's naive reference models to them instead of the units.
+    /// Put emmu's naive reference models to them instead.
     #[arg(long)]
     pub(crate) reference: bool,
 }

@@ -3,7 +3,7 @@
 use crate::args::Check;
 use anyhow::Result;
 use emmu_check::Units;
-use emmu_oracle::vectors::{ReferenceModels, Report, Subject, VectorFile, textbook};
+use emmu_oracle::vectors::{ReferenceModels, Report, Subject, VectorFile, heap, textbook};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Check, out: &mut impl Write) -> Result<bool> {
 
 fn run_files(
     files: &[PathBuf],
-    subject: &mut (impl Subject + textbook::Subject),
+    subject: &mut (impl Subject + textbook::Subject + heap::Subject),
     out: &mut impl Write,
 ) -> Result<Report> {
     let mut total = Report::default();
@@ -33,7 +33,7 @@ fn run_files(
 
 fn run_file(
     file: &Path,
-    subject: &mut (impl Subject + textbook::Subject),
+    subject: &mut (impl Subject + textbook::Subject + heap::Subject),
     out: &mut impl Write,
 ) -> Result<Report> {
     let mut written = Ok(());

@@ -3,8 +3,8 @@
 //! A [`Vector`] is registers, page-table words and a sequence of operations, each with its expected answer
 //! and the table words that it changes. [`Reader`] reads them from a plain or gzip file, [`run`] performs
 //! them on a [`Subject`], which is anything that translates: a unit of emmu, a reference model
-//! ([`ReferenceModels`]), or an MMU of your own. Records of textbook machines are in [`textbook`];
-//! [`VectorFile`] reads and runs a file of either kind.
+//! ([`ReferenceModels`]), or an MMU of your own. Records of textbook machines are in [`textbook`],
+//! those of memory managers in [`heap`]; [`VectorFile`] reads and runs a file of any kind.
 //!
 //! ```
 //! use emmu_oracle::vectors::{Reader, ReferenceModels, run};
@@ -30,6 +30,7 @@ mod answer;
 mod field;
 mod file;
 mod format;
+pub mod heap;
 mod models;
 mod parse;
 mod read;

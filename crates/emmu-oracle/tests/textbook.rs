@@ -190,7 +190,8 @@ fn a_multilevel_record_is_whole() {
 
 #[test]
 fn other_textbook_files_are_refused_with_what_is_supported() {
-    let translating = "a machine that translates: linear, multilevel, relocation or segmentation";
+    let translating = "a machine that translates (linear, multilevel, relocation or segmentation) or a memory \
+                       manager (malloc, kr_nextfit, firstfit_embedded or buddy)";
     assert_eq!(
         complaint(RELOCATION, "\"relocation\"", "\"policy\""),
         format!("test.jsonl:1: sim: expected {translating}, found \"policy\"")

@@ -140,13 +140,13 @@ fn a_space_without_a_top_bit_is_skipped() {
 
 #[test]
 fn textbook_files_on_other_things_are_refused_with_what_is_supported() {
-    let (_folder, path) = file("buddy", r#"{"id": 0, "sim": "buddy", "start": 0, "ops": []}"#);
+    let (_folder, path) = file("policy", r#"{"id": 0, "sim": "policy", "frames": 3, "refs": []}"#);
     let path = path.to_str().unwrap();
     assert_eq!(
         refusal(&["check", path], b""),
         format!(
-            "{path}:1: sim: expected a machine that translates: linear, multilevel, relocation or \
-             segmentation, found \"buddy\""
+            "{path}:1: sim: expected a machine that translates (linear, multilevel, relocation or segmentation) \
+             or a memory manager (malloc, kr_nextfit, firstfit_embedded or buddy), found \"policy\""
         )
     );
 }

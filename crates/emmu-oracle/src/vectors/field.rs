@@ -108,6 +108,16 @@ impl<'a> Field<'a> {
         self.value.as_i64().ok_or_else(|| self.refuse("an integer"))
     }
 
+    /// A truth value.
+    pub(super) fn flag(&self) -> Result<bool, Problem> {
+        self.value.as_bool().ok_or_else(|| self.refuse("true or false"))
+    }
+
+    /// Whether it is `null`.
+    pub(super) fn is_null(&self) -> bool {
+        self.value.is_null()
+    }
+
     /// The problem that something else was expected here.
     pub(super) fn refuse(&self, expected: &str) -> Problem {
         let path = if self.path.is_empty() { "the line" } else { &self.path };

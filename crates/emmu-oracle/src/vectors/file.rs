@@ -1,18 +1,20 @@
-//! A file of either kind.
+//! A file of any kind.
 
 use super::read::Lines;
-use super::{Reader, Report, Subject, VectorError, run, textbook};
+use super::{Reader, Report, Subject, VectorError, heap, run, textbook};
 use core::fmt;
 use std::io::Read;
 use std::path::Path;
 
-/// A file of translation vectors or of textbook records: its first line tells which, by whether it has a
-/// `format`.
+/// A file of translation vectors, of textbook records or of memory managers' vectors: its first line tells which, by
+/// whether it has a `format`, and else by its `sim`.
 pub enum VectorFile<'a> {
     /// Translation vectors.
     Translation(Reader<'a>),
     /// Textbook records.
     Textbook(textbook::Reader<'a>),
+    /// Memory managers' vectors.
+    Heap(heap::Reader<'a>),
 }
 
 impl VectorFile<'static> {
@@ -35,9 +37,12 @@ impl<'a> VectorFile<'a> {
     }
 
     fn over(mut lines: Lines<'a>) -> Result<Self, VectorError> {
-        Ok(match lines.peek()?.is_none_or(|first| first.get("format").is_some()) {
-            true => Self::Translation(Reader::over(lines)),
-            false => Self::Textbook(textbook::Reader::over(lines)),
+        Ok(match lines.peek()? {
+            Some(first) if heap::is_of_a_heap(first) => Self::Heap(heap::Reader::over(lines)),
+            Some(first) if first.get("format").is_none() => {
+                Self::Textbook(textbook::Reader::over(lines))
+            }
+            _ => Self::Translation(Reader::over(lines)),
         })
     }
 
@@ -47,7 +52,7 @@ impl<'a> VectorFile<'a> {
     /// The [`VectorError`] of the first line that is not of the file's kind; the lines before it have run.
     pub fn run(
         self,
-        subject: &mut (impl Subject + textbook::Subject),
+        subject: &mut (impl Subject + textbook::Subject + heap::Subject),
         on_mismatch: &mut dyn FnMut(&dyn fmt::Display),
     ) -> Result<Report, VectorError> {
         match self {
@@ -55,6 +60,7 @@ impl<'a> VectorFile<'a> {
             Self::Textbook(records) => {
                 textbook::run(records, subject, &mut |found| on_mismatch(&found))
             }
+            Self::Heap(records) => heap::run(records, subject, &mut |found| on_mismatch(&found)),
         }
     }
 }

@@ -48,7 +48,8 @@ impl Kind {
         }
         Err(match sim {
             Some(sim) => sim.refuse(
-                "a machine that translates: linear, multilevel, relocation or segmentation",
+                "a machine that translates (linear, multilevel, relocation or segmentation) or a memory manager \
+                 (malloc, kr_nextfit, firstfit_embedded or buddy)",
             ),
             None => line.refuse(
                 "a translation vector (with format), or a textbook record of linear paging (with page and pt), \

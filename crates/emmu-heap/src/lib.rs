@@ -1,0 +1,66 @@
+//! Memory managers whose lists live in the emulated memory that they manage.
+//!
+//! Models: free lists with every [`Policy`], [`Order`], way to cut blocks and to grow ([`FreeList`]); the buddy system
+//! ([`Buddy`]). Each finds its data through a [`Bus`](emmu_core::Bus) and keeps none elsewhere, so anybody who can read memory can
+//! walk its lists, and anybody who can write it can damage them: what was overwritten, freed twice or never allocated
+//! is answered by a typed [`HeapError`], never by a hang or a panic.
+//!
+//! Does not model: the contents of what was handed out (nothing is zeroed), nor time; what is counted is the elements
+//! that were searched.
+//!
+//! Which type you want: [`FreeList`] for what C's `malloc` does, [`Buddy`] for page frames. All are a [`Heap`].
+//!
+//! The textbook's heap of 30 bytes, of which the middle is allocated; here a byte is 16, so that every free block holds
+//! its own size and next pointer:
+//!
+//! ```
+//! use emmu_core::PhysAddr;
+//! use emmu_heap::{Extent, FreeList, Fragmentation, Heap, HeapError, Layout, ListConfig, Request};
+//! use emmu_memory::Memory;
+//!
+//! let (control, heap) = (PhysAddr::ZERO, Extent::new(PhysAddr::new(0x1000), 30 * 16));
+//! let config = ListConfig { layout: Layout { header: 0, ..Layout::default() }, ..ListConfig::default() };
+//! let mut memory = Memory::ram(1 << 16);
+//! let mut list = FreeList::create(&mut memory, control, heap, config)?;
+//!
+//! let tens = [(); 3].map(|()| list.allocate(&mut memory, Request::new(10 * 16)).unwrap());
+//! list.release(&mut memory, tens[0].addr, Some(10 * 16))?;
+//! list.release(&mut memory, tens[2].addr, Some(10 * 16))?;
+//!
+//! // 20 are free, but no 11 in one piece.
+//! let torn = Fragmentation::of(&list.free_blocks(&mut memory)?);
+//! assert_eq!((torn.free, torn.largest, torn.external()), (20 * 16, 10 * 16, 0.5));
+//! let refused = list.allocate(&mut memory, Request::new(11 * 16));
+//! assert_eq!(refused, Err(HeapError::OutOfMemory { need: 11 * 16, searched: 2 }));
+//!
+//! // The middle makes one of all three.
+//! list.release(&mut memory, tens[1].addr, Some(10 * 16))?;
+//! assert_eq!(list.free_blocks(&mut memory)?, [heap]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod buddy;
+mod chain;
+mod error;
+mod growth;
+mod header;
+mod heap;
+mod layout;
+mod list;
+mod owned;
+mod policy;
+mod sealed;
+
+pub use buddy::{Buddy, BuddyConfig};
+pub use error::{ConfigError, Corruption, HeapError, InvalidFree};
+pub use growth::{Sbrk, UpTo};
+pub use heap::{Block, Extent, Fragmentation, Heap, Request, Stats};
+pub use layout::{End, Layout, Tail};
+pub use list::{FreeList, ListConfig};
+pub use policy::{Order, Policy};
+pub use sealed::{ADDRESS_LIMIT, Field};
