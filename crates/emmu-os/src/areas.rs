@@ -1,6 +1,7 @@
 //! Free areas of any size.
 
-use crate::{CpuPort, Kernel, MemoryUsage, OsError, OutOfMemory, PhysicalMemory};
+use crate::{CpuPort, Direction, Kernel, MemoryUsage, OsError, OutOfMemory, PhysicalMemory};
+use alloc::vec::Vec;
 use emmu_core::PhysAddr;
 
 /// Areas are made of this many bytes: a free one keeps its size and the address of the next in its first
@@ -128,6 +129,76 @@ impl AreaPool {
         Ok(())
     }
 
+    /// Enlarges an area to at least `size` bytes, if what it needs is free where it would grow.
+    pub(crate) fn extend<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        area: Area,
+        size: u64,
+        direction: Direction,
+    ) -> Result<Option<Area>, OsError> {
+        let Some(size) = size.checked_next_multiple_of(GRAIN) else { return Ok(None) };
+        let more = size.saturating_sub(area.size);
+        if more == 0 {
+            return Ok(Some(area));
+        }
+        let neighbour = self.find(kernel, |free| match direction {
+            Direction::Up => free.area.start == area.end(),
+            Direction::Down => free.area.end() == area.start,
+        })?;
+        let Some(found) = neighbour.filter(|found| found.area.size >= more) else {
+            return Ok(None);
+        };
+        self.free -= more;
+        match direction {
+            Direction::Up => {
+                let next = self.split(kernel, found, more)?;
+                self.link(kernel, found.before, next)?;
+                Ok(Some(Area { size, ..area }))
+            }
+            Direction::Down => {
+                let left = Area { size: found.area.size - more, ..found.area };
+                match left.size {
+                    0 => self.link(kernel, found.before, found.next)?,
+                    _ => write(kernel, left, found.next)?,
+                }
+                Ok(Some(Area { start: left.end(), size }))
+            }
+        }
+    }
+
+    /// Slides all areas that are taken to the start of the pool, in their order, and zeros what they leave:
+    /// one free area is left. Returns the bytes moved.
+    pub(crate) fn compact<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        mut taken: Vec<&mut Area>,
+    ) -> Result<u64, OsError> {
+        taken.sort_by_key(|area| area.start);
+        let (mut end, mut moved) = (self.start, 0);
+        let mut left = Vec::new();
+        for area in taken {
+            if area.start != end {
+                kernel.copy(area.start, end, area.size)?;
+                left.push(*area);
+                area.start = end;
+                moved += area.size;
+            }
+            end = area.end();
+        }
+        for area in left {
+            let from = area.start.max(end);
+            kernel.fill(from, area.end().raw().saturating_sub(from.raw()), &[])?;
+        }
+        self.first = None;
+        let size = self.start.raw() + self.total - end.raw();
+        if size > 0 {
+            write(kernel, Area { start: end, size }, None)?;
+            self.first = Some(end);
+        }
+        Ok(moved)
+    }
+
     /// The first free area that `wanted` agrees to.
     fn find<C: CpuPort>(
         &self,
@@ -198,99 +269,4 @@ fn raw(next: Option<PhysAddr>) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use emmu_base_bounds::BaseBounds;
-    use emmu_core::VirtAddr;
-    use emmu_cpu::Cpu;
-    use emmu_memory::Memory;
-    use quickcheck::quickcheck;
-    use std::vec;
-    use std::vec::Vec;
-
-    type Machine = Kernel<Cpu<BaseBounds, Memory>>;
-
-    /// What a pool of one frame has.
-    const GRAINS: usize = 256;
-    const POOL: PhysAddr = PhysAddr::new(0x1000);
-
-    fn machine() -> (Machine, AreaPool) {
-        let mut cpu = Cpu::new(BaseBounds::default(), Memory::ram(0x2000));
-        cpu.install_handler(VirtAddr::ZERO).unwrap();
-        let mut kernel = Kernel::new(cpu);
-        let memory = PhysicalMemory::new(PhysAddr::ZERO, 0x2000, 0x1000).unwrap();
-        let pool = AreaPool::new(&mut kernel, &memory).unwrap();
-        (kernel, pool)
-    }
-
-    /// First fit, by looking at every grain.
-    fn first_fit(taken: &[bool], grains: usize) -> Option<usize> {
-        (0..=taken.len().checked_sub(grains)?)
-            .find(|&at| taken[at..at + grains].iter().all(|&taken| !taken))
-    }
-
-    /// Takes an area of so many grains from pool and model, which must agree.
-    fn take(
-        kernel: &mut Machine,
-        pool: &mut AreaPool,
-        taken: &mut [bool],
-        grains: usize,
-    ) -> Option<Area> {
-        let found = pool.take(kernel, grains as u64 * GRAIN - 3);
-        match first_fit(taken, grains) {
-            None => {
-                assert!(matches!(found, Err(OsError::OutOfMemory(_))));
-                None
-            }
-            Some(at) => {
-                let area = found.unwrap();
-                assert_eq!(area.start, POOL.wrapping_add(at as u64 * GRAIN));
-                taken[at..at + grains].fill(true);
-                Some(area)
-            }
-        }
-    }
-
-    quickcheck! {
-        fn areas_are_where_a_search_of_every_grain_finds_them(choices: Vec<(bool, u8)>) -> bool {
-            let (mut kernel, mut pool) = machine();
-            let mut taken = vec![false; GRAINS];
-            let mut areas = Vec::new();
-            for (gives, number) in choices {
-                if gives && !areas.is_empty() {
-                    let area: Area = areas.swap_remove(usize::from(number) % areas.len());
-                    pool.give(&mut kernel, area).unwrap();
-                    let grains = |bytes: u64| usize::try_from(bytes / GRAIN).unwrap();
-                    let at = grains(area.start.raw() - POOL.raw());
-                    taken[at..at + grains(area.size)].fill(false);
-                } else {
-                    let grains = usize::from(number % 64) + 1;
-                    areas.extend(take(&mut kernel, &mut pool, &mut taken, grains));
-                }
-                let free = taken.iter().filter(|&&taken| !taken).count() as u64 * GRAIN;
-                assert_eq!(pool.usage().free, free);
-            }
-            areas.into_iter().for_each(|area| pool.give(&mut kernel, area).unwrap());
-            pool.take(&mut kernel, 4096).is_ok()
-        }
-    }
-
-    #[test]
-    fn a_size_that_wraps_is_out_of_memory() {
-        let (mut kernel, mut pool) = machine();
-        let refused = pool.take(&mut kernel, u64::MAX);
-        let area = OutOfMemory::Area { needed: u64::MAX, free: 4096, total: 4096 };
-        assert_eq!(refused, Err(OsError::OutOfMemory(area)));
-    }
-
-    #[test]
-    fn an_overwritten_size_or_link_is_reported_and_ends_the_search() {
-        for (offset, found) in [(0, 0), (0, 4097), (8, POOL.raw()), (8, POOL.raw() + 4096)] {
-            let (mut kernel, mut pool) = machine();
-            let addr = POOL.wrapping_add(offset);
-            kernel.store(addr, found).unwrap();
-            let refused = pool.take(&mut kernel, 8192);
-            assert_eq!(refused, Err(OsError::Damaged { addr, found }), "at {addr}");
-        }
-    }
-}
+mod tests;

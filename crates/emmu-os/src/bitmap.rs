@@ -34,6 +34,10 @@ impl Bitmap {
         self.count
     }
 
+    pub(crate) const fn taken(&self) -> u64 {
+        self.count - self.free
+    }
+
     /// Takes the first that is free, if one is.
     pub(crate) fn take<C: CpuPort>(
         &mut self,

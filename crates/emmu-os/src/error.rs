@@ -34,6 +34,9 @@ pub enum OsError {
     /// The machine has one process at a time, and there is one.
     #[error("the machine runs one process at a time, and one has all of the memory")]
     Occupied,
+    /// On this machine a process stays where it was loaded.
+    #[error("a process cannot be moved on this machine")]
+    Immovable,
     /// There is no such process, or no longer.
     #[error("no process has the number {0}")]
     NoProcess(Pid),
@@ -66,6 +69,20 @@ pub enum OutOfMemory {
     /// Every place on the disk is taken.
     #[error("all {slots} places for processes on the disk are taken")]
     Disk {
+        /// How many there are.
+        slots: u64,
+    },
+    /// Memory is given out in slots of one size, and this is no such slot's worth.
+    #[error("{needed:#x} bytes do not fit into a slot of {slot:#x}")]
+    Slot {
+        /// How many bytes are needed in one piece.
+        needed: u64,
+        /// Bytes of a slot.
+        slot: u64,
+    },
+    /// Every slot is taken.
+    #[error("all {slots} slots are taken")]
+    Slots {
         /// How many there are.
         slots: u64,
     },

@@ -123,6 +123,27 @@ impl<C: CpuPort> Kernel<C> {
         Ok(())
     }
 
+    /// Copies `len` bytes, which may overlap: in pieces of at most a frame, from the end that is not
+    /// overwritten before it is read.
+    ///
+    /// # Errors
+    /// [`Stop`] if the CPU refuses.
+    pub fn copy(&mut self, from: PhysAddr, to: PhysAddr, len: u64) -> Result<(), Stop> {
+        let pieces = len.div_ceil(FRAME);
+        (0..pieces).try_for_each(|piece| {
+            let upwards = if to <= from { piece } else { pieces - 1 - piece };
+            let done = upwards * FRAME;
+            self.copy_piece(from.wrapping_add(done), to.wrapping_add(done), (len - done).min(FRAME))
+        })
+    }
+
+    fn copy_piece(&mut self, from: PhysAddr, to: PhysAddr, len: u64) -> Result<(), Stop> {
+        let len = usize::try_from(len).map_or(FRAME_LEN, |len| len.min(FRAME_LEN));
+        let mut bytes = [0; FRAME_LEN];
+        self.load_bytes(from, &mut bytes[..len])?;
+        self.store_bytes(to, &bytes[..len])
+    }
+
     /// Fills at most a frame, and returns the content that is left.
     fn fill_within_frame<'a>(
         &mut self,
@@ -140,5 +161,34 @@ impl<C: CpuPort> Kernel<C> {
         bytes[..now.len()].copy_from_slice(now);
         self.store_bytes(addr, &bytes[..size])?;
         Ok(later)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emmu_base_bounds::Bare;
+    use emmu_cpu::Cpu;
+    use emmu_memory::Memory;
+    use quickcheck::quickcheck;
+    use std::vec;
+    use std::vec::Vec;
+
+    quickcheck! {
+        fn a_copy_that_overlaps_itself_is_whole(from: u16, to: u16, len: u16) -> bool {
+            let [from, to, len] = [from, to, len].map(|number| usize::from(number % 0x3000));
+            let mut cpu = Cpu::new(Bare, Memory::ram(0x6000));
+            cpu.install_handler(VirtAddr::ZERO).unwrap();
+            let mut kernel = Kernel::new(cpu);
+            let mut model: Vec<u8> =
+                (0..0x6000u32).map(|index| (index * index / 7).to_le_bytes()[0]).collect();
+            kernel.store_bytes(PhysAddr::ZERO, &model).unwrap();
+            let addr = |at| PhysAddr::new(at as u64);
+            kernel.copy(addr(from), addr(to), len as u64).unwrap();
+            model.copy_within(from..from + len, to);
+            let mut held = vec![0; 0x6000];
+            kernel.load_bytes(PhysAddr::ZERO, &mut held).unwrap();
+            held == model
+        }
     }
 }

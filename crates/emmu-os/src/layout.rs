@@ -40,9 +40,14 @@ impl Layout {
     /// The region that has this address.
     #[must_use]
     pub fn region_at(&self, addr: VirtAddr) -> Option<&Region> {
+        self.0.get(self.index_at(addr)?)
+    }
+
+    /// Its number.
+    pub(crate) fn index_at(&self, addr: VirtAddr) -> Option<usize> {
         let after = self.0.partition_point(|region| region.start() <= addr);
-        let region = self.0.get(after.checked_sub(1)?)?;
-        (addr < region.end()).then_some(region)
+        let index = after.checked_sub(1)?;
+        (addr < self.0.get(index)?.end()).then_some(index)
     }
 }
 
@@ -62,6 +67,18 @@ pub enum LayoutError {
         start: VirtAddr,
         /// Its bytes.
         len: u64,
+    },
+    /// There is no region to grow.
+    #[error("no region has the address {at}")]
+    NoRegion {
+        /// Where it should be.
+        at: VirtAddr,
+    },
+    /// A region begins with its image, so nothing can be put before it.
+    #[error("the region at {start} begins with its image, and does not grow down")]
+    ImageInTheWay {
+        /// Where it starts.
+        start: VirtAddr,
     },
     /// More initial bytes than the region has.
     #[error("the region at {start} has {len:#x} bytes, and its image {image:#x}")]

@@ -61,6 +61,7 @@ mod bitmap;
 mod disk;
 mod error;
 mod frames;
+mod grow;
 mod image;
 mod judge;
 mod kernel;
@@ -75,6 +76,7 @@ mod stats;
 pub mod toy;
 
 pub use error::{Exit, Kill, MemoryError, OsError, OutOfMemory};
+pub use grow::{Direction, Growth};
 pub use image::{Image, ImageError};
 pub use kernel::{FRAME, FRAME_BITS, Kernel};
 pub use layout::{Layout, LayoutError};

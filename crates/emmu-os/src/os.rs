@@ -1,5 +1,6 @@
 //! The operating system: it boots, and runs programs.
 
+mod memory;
 mod turn;
 
 use crate::process::Process;

@@ -1,5 +1,6 @@
 //! What a program is: a state machine that yields operations and receives results.
 
+use crate::Direction;
 use emmu_core::{RegisterId, VirtAddr};
 
 /// The most bytes that one operation moves: more than any reference of a trace. An operation of more is an
@@ -64,6 +65,15 @@ pub enum SystemCall {
     Yield,
     /// Ends the program, with a code.
     Exit(u64),
+    /// Asks for more memory: the reply is a [`Reply::Value`], 1 if there is more now and 0 if not.
+    Grow {
+        /// Any address in the region that is to grow.
+        at: VirtAddr,
+        /// How many bytes it is to have more.
+        by: u64,
+        /// Which way.
+        direction: Direction,
+    },
 }
 
 /// What came of an operation.
@@ -71,7 +81,7 @@ pub enum SystemCall {
 pub enum Reply<'a> {
     /// Nothing to tell: the program has just begun, or the operation reads nothing.
     Nothing,
-    /// What a fetch or load of 1, 2, 4 or 8 bytes read, extended with zeros.
+    /// What a fetch or load of 1, 2, 4 or 8 bytes read, extended with zeros; or what a system call answered.
     Value(u64),
     /// What a fetch or load of any other size read.
     Bytes(&'a [u8]),

@@ -8,7 +8,8 @@ pub(crate) mod segmented;
 pub(crate) mod whole;
 
 use crate::kernel::{FRAME, FRAME_BITS};
-use crate::{CpuPort, Kernel, Layout, MemoryError, OsError, Region};
+use crate::{CpuPort, Growth, Kernel, Layout, MemoryError, OsError, Region};
+use alloc::vec::Vec;
 use emmu_core::{PhysAddr, VirtAddr};
 
 /// Address spaces on one kind of machine: with page tables, segment registers, or base and bounds.
@@ -17,7 +18,7 @@ use emmu_core::{PhysAddr, VirtAddr};
 /// memory, and keeps nothing but the free list's head on this side of the CPU. All methods are called in
 /// supervisor mode.
 ///
-/// Later operations of the seam (protect, unmap, grow, fork) have their place beside [`map`](Self::map).
+/// Later operations of the seam (protect, unmap, fork) have their place beside [`map`](Self::map).
 pub trait AddressSpaces {
     /// One address space: what its process control block says of it, the values of the translation registers.
     type Space;
@@ -61,6 +62,49 @@ pub trait AddressSpaces {
         region: &Region,
         addr: VirtAddr,
     ) -> Result<Mapped, OsError>;
+
+    /// Makes room for a region that has grown, and returns how many bytes had to move to other places for it.
+    /// What a program had it has still, at the same addresses; what is new is zeros. If the space is the
+    /// CPU's, it is entered again afterwards.
+    ///
+    /// # Errors
+    /// [`OsError`] if there is no room; everything is as it was then.
+    fn grow<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut Self::Space,
+        growth: &Growth,
+    ) -> Result<u64, OsError>;
+
+    /// Moves a space to other places in physical memory, and returns how many bytes that were. If it is the
+    /// CPU's, it is entered again afterwards.
+    ///
+    /// # Errors
+    /// [`OsError::Immovable`] where that cannot be done, [`OsError::OutOfMemory`] if there is no other place;
+    /// everything is as it was then.
+    fn relocate<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut Self::Space,
+    ) -> Result<u64, OsError> {
+        let _ = (kernel, space);
+        Err(OsError::Immovable)
+    }
+
+    /// Moves all spaces there are, so that what is free is in one piece; returns how many bytes that were.
+    /// The one that the CPU has is entered again afterwards. The default does nothing, and is for memory
+    /// that is never in pieces that matter.
+    ///
+    /// # Errors
+    /// [`OsError::Immovable`] where that cannot be done; everything is as it was then.
+    fn compact<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        spaces: Vec<&mut Self::Space>,
+    ) -> Result<u64, OsError> {
+        let _ = (kernel, spaces);
+        Ok(0)
+    }
 
     /// Makes this the address space of the CPU's user mode.
     ///

@@ -21,4 +21,7 @@ pub struct OsStats {
     pub tables_made: u64,
     /// Faults whose page was there already.
     pub spurious: u64,
+    /// Bytes of programs that were copied to other places in memory, so that something could grow, or
+    /// what is free be in one piece.
+    pub bytes_moved: u64,
 }

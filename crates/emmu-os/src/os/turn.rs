@@ -143,7 +143,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         for repairs in 0.. {
             let Some(exception) = self.taken(stop) else { return Err(stop.into()) };
             let turn = match exception {
-                Exception::SystemCall(Privilege::User) => Some(self.system_call(pid, op)?),
+                Exception::SystemCall(Privilege::User) => return self.system_call(pid, op),
                 Exception::Fault(fault) if repairs < MOST_REPAIRS => self.repair(pid, fault)?,
                 Exception::Fault(fault) => Some(self.kill(pid, Kill::Unrepairable(fault))?),
                 other => Some(self.kill(pid, Kill::Exception(other))?),
@@ -168,22 +168,33 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         }
     }
 
-    fn system_call(&mut self, pid: Pid, op: Op) -> Result<Turn, OsError> {
+    fn system_call(&mut self, pid: Pid, op: Op) -> Result<ControlFlow<Turn, Played>, OsError> {
         self.stats.system_calls += 1;
-        match op {
+        Ok(match op {
             Op::Call(SystemCall::Exit(code)) => {
                 self.terminate(pid)?;
                 self.stats.exited += 1;
-                Ok(Turn::Ended(Exit::Code(code)))
+                ControlFlow::Break(Turn::Ended(Exit::Code(code)))
+            }
+            Op::Call(SystemCall::Grow { at, by, direction }) => {
+                let trap = self.kernel.cpu().trap().copied();
+                let origin = self.origin(pid)?;
+                let own = at.wrapping_add(origin.wrapping_neg());
+                let grown = refusable(self.grow(pid, own, by, direction))?;
+                if let Some(trap) = trap {
+                    self.kernel.cpu_mut().set_trap(trap)?;
+                }
+                self.kernel.cpu_mut().return_from_trap()?;
+                ControlFlow::Continue(Played::Value(grown.into()))
             }
             _ => {
                 let saved = self.kernel.cpu().trap().copied();
                 if let (Some(trap), Some(process)) = (saved, self.processes.get_mut(&pid)) {
                     process.trap = trap;
                 }
-                Ok(Turn::Yielded)
+                ControlFlow::Break(Turn::Yielded)
             }
-        }
+        })
     }
 
     /// Makes the access possible, or ends the process.
@@ -214,5 +225,14 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         self.terminate(pid)?;
         self.stats.killed += 1;
         Ok(Turn::Ended(Exit::Killed(reason)))
+    }
+}
+
+/// Whether it was done; what ends the kernel is passed on, and what a program is refused is not.
+fn refusable(done: Result<u64, OsError>) -> Result<bool, OsError> {
+    match done {
+        Ok(_) => Ok(true),
+        Err(error @ (OsError::Kernel(_) | OsError::Damaged { .. })) => Err(error),
+        Err(_) => Ok(false),
     }
 }

@@ -1,25 +1,40 @@
 //! Address spaces of base and bounds: one area of physical memory each.
 
+mod pool;
+
 use super::whole::{self, ContiguousSpace};
 use super::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};
-use crate::areas::AreaPool;
-use crate::{CpuPort, Kernel, Layout, OsError, Region};
+use crate::areas::{Area, AreaPool};
+use crate::{CpuPort, Growth, Kernel, Layout, OsError, Region};
+use alloc::vec::Vec;
 use emmu_base_bounds::{BaseBounds, Convention};
 use emmu_core::VirtAddr;
+use pool::{Pool, SlotPool};
 
 /// Address spaces for [`BaseBounds`]: a process has all addresses from 0 to the end of its highest region, in
 /// one piece, from its start on. The hardware knows of no rights, nor of the gaps between regions.
-#[derive(Clone, Debug, Default)]
+///
+/// A process that grows stays where it is if what follows is free, and moves elsewhere if not; the hardware
+/// relocates every access, so the program does not notice.
+#[derive(Clone, Debug)]
 pub struct Contiguous {
     convention: Convention,
-    pool: AreaPool,
+    pool: Pool,
 }
 
 impl Contiguous {
-    /// Address spaces for a unit whose bounds register means this.
+    /// Address spaces for a unit whose bounds register means this; each has as much memory as it needs, from a
+    /// free list.
     #[must_use]
     pub fn new(convention: Convention) -> Self {
-        Self { convention, pool: AreaPool::default() }
+        Self { convention, pool: Pool::Areas(AreaPool::default()) }
+    }
+
+    /// The same, but all memory is cut into slots of `size` bytes, one for each process, from a bitmap. At
+    /// least a byte.
+    #[must_use]
+    pub fn with_slots(convention: Convention, size: u64) -> Self {
+        Self { convention, pool: Pool::Slots(SlotPool::of_size(size)) }
     }
 
     const fn bounds(&self, space: &ContiguousSpace) -> u64 {
@@ -27,6 +42,28 @@ impl Contiguous {
             Convention::Size => space.size,
             Convention::End => space.area.start.raw() + space.size,
         }
+    }
+
+    /// Moves a process to a new area of `size` bytes, and returns how many it had.
+    fn move_to_new<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut ContiguousSpace,
+        size: u64,
+    ) -> Result<u64, OsError> {
+        let area = self.pool.take(kernel, size)?;
+        let old = Area { size: space.size, ..space.area };
+        whole::move_to(kernel, old, area.start)?;
+        self.pool.give(kernel, space.area)?;
+        space.area = area;
+        Ok(old.size)
+    }
+}
+
+/// By size, from a free list.
+impl Default for Contiguous {
+    fn default() -> Self {
+        Self::new(Convention::default())
     }
 }
 
@@ -48,7 +85,7 @@ impl AddressSpaces for Contiguous {
         memory: &PhysicalMemory,
     ) -> Result<(), OsError> {
         self.leave(kernel)?;
-        self.pool = AreaPool::new(kernel, memory)?;
+        self.pool = self.pool.boot(kernel, memory)?;
         Ok(())
     }
 
@@ -71,6 +108,48 @@ impl AddressSpaces for Contiguous {
         _: VirtAddr,
     ) -> Result<Mapped, OsError> {
         Ok(Mapped::Nothing)
+    }
+
+    /// Between regions there is room already.
+    fn grow<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut ContiguousSpace,
+        growth: &Growth,
+    ) -> Result<u64, OsError> {
+        let size = growth.layout().end().raw();
+        let moved = match self.pool.extend(kernel, space.area, size)? {
+            Some(area) => {
+                space.area = area;
+                0
+            }
+            None => self.move_to_new(kernel, space, size)?,
+        };
+        space.size = size;
+        whole::zero_added(kernel, space.area.start, growth)?;
+        Ok(moved)
+    }
+
+    fn relocate<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut ContiguousSpace,
+    ) -> Result<u64, OsError> {
+        self.move_to_new(kernel, space, space.size)
+    }
+
+    /// Slots are never too small for what slots are for.
+    fn compact<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        spaces: Vec<&mut ContiguousSpace>,
+    ) -> Result<u64, OsError> {
+        match &mut self.pool {
+            Pool::Areas(areas) => {
+                areas.compact(kernel, spaces.into_iter().map(|space| &mut space.area).collect())
+            }
+            Pool::Slots(_) => Ok(0),
+        }
     }
 
     fn enter<C: CpuPort>(

@@ -11,7 +11,7 @@ pub use x86::X86Tables;
 use super::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};
 use crate::frames::FramePool;
 use crate::kernel::{FRAME, FRAME_BITS, FRAME_LEN};
-use crate::{CpuPort, Kernel, Layout, LayoutError, MemoryError, OsError, Region, Rights};
+use crate::{CpuPort, Growth, Kernel, Layout, LayoutError, MemoryError, OsError, Region, Rights};
 use asids::Asids;
 use core::ops::RangeInclusive;
 use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr, low_mask};
@@ -289,6 +289,17 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         let made = if slot.missing() > 0 { Valid::Table } else { Valid::Page };
         self.format.made_valid(kernel.cpu_mut(), page, space.asid, made)?;
         Ok(Mapped::Page { tables: slot.missing() })
+    }
+
+    /// Nothing is mapped before it is used.
+    fn grow<C: CpuPort>(
+        &mut self,
+        _: &mut Kernel<C>,
+        _: &mut PagedSpace,
+        growth: &Growth,
+    ) -> Result<u64, OsError> {
+        self.check_layout(growth.layout())?;
+        Ok(0)
     }
 
     fn enter<C: CpuPort>(

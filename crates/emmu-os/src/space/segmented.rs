@@ -1,30 +1,52 @@
 //! Address spaces of segments: one area of physical memory for each region.
 
+mod memory;
+mod plan;
+mod shared;
+
 use super::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};
 use crate::areas::{Area, AreaPool};
-use crate::{CpuPort, Kernel, Layout, LayoutError, OsError, Region, Rights};
+use crate::{CpuPort, Growth, Kernel, Layout, OsError, Region};
 use alloc::vec;
 use alloc::vec::Vec;
-use emmu_core::{VirtAddr, low_mask};
-use emmu_segmentation::{
-    Segment, SegmentFlags, Segmentation, Selection, base_register, bounds_register, flags_register,
-};
+use emmu_core::VirtAddr;
+use emmu_segmentation::{Segment, Segmentation, base_register, bounds_register, flags_register};
+use plan::{Plan, Shape};
+use shared::SharedSegments;
 
 /// Address spaces for [`Segmentation`] with explicit selection: every region is a segment. One that starts
-/// where its segment's addresses start grows up; one that ends where they end grows down.
+/// where its segment's addresses start grows up; one that ends where they end grows down. Only regions have
+/// memory, not the gaps between them.
+///
+/// Of regions that cannot be written and hold the same bytes there is one copy, whichever processes have
+/// them. A segment that grows stays where it is if what it grows into is free, and moves elsewhere if not.
 #[derive(Clone, Debug)]
 pub struct Segmented {
-    address_bits: u32,
-    offset_bits: u32,
-    segments: u32,
+    shape: Shape,
     pool: AreaPool,
+    shared: SharedSegments,
 }
 
 /// What the segment registers get, and the memory behind.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SegmentedSpace {
     segments: Vec<Segment>,
-    areas: Vec<Area>,
+    /// One for each region, in the same order.
+    pieces: Vec<Piece>,
+}
+
+/// The memory of one region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    plan: Plan,
+    memory: Memory,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    Own(Area),
+    /// The number of a shared segment.
+    Shared(u64),
 }
 
 impl SegmentedSpace {
@@ -32,6 +54,12 @@ impl SegmentedSpace {
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    fn set(&mut self, plan: Plan, segment: Segment) {
+        if let Some(held) = self.segments.get_mut(plan.number) {
+            *held = segment;
+        }
     }
 }
 
@@ -41,114 +69,33 @@ impl Segmented {
     /// # Errors
     /// [`OsError::Unsupported`] if the segment of an access does not follow from its address.
     pub fn of(unit: &Segmentation) -> Result<Self, OsError> {
-        let Selection::Explicit { selector_bits, segments } = unit.selection() else {
-            return Err(OsError::Unsupported { what: "explicit selection of segments" });
-        };
-        let address_bits = unit.address_bits();
-        let offset_bits = address_bits.saturating_sub(selector_bits);
-        Ok(Self { address_bits, offset_bits, segments, pool: AreaPool::default() })
+        let (pool, shared) = (AreaPool::default(), SharedSegments::default());
+        Ok(Self { shape: Shape::of(unit)?, pool, shared })
     }
 
-    /// The number of the segment that `region` makes, and whether it grows down.
-    fn place(&self, region: &Region) -> Result<(usize, bool), LayoutError> {
-        let (start, len, end) = (region.start(), region.size(), region.end());
-        let limit = self.user_end();
-        let last = end.wrapping_add(u64::MAX);
-        if last.raw() > low_mask(self.address_bits) {
-            return Err(LayoutError::OutOfSpace { start, end, limit });
-        }
-        let number = last.block(self.offset_bits);
-        let up = start.offset(self.offset_bits) == 0;
-        let down = last.offset(self.offset_bits) == low_mask(self.offset_bits);
-        let one = number == start.block(self.offset_bits) && number < self.segments.into();
-        match usize::try_from(number) {
-            Ok(number) if one && (up || down) => Ok((number, !up)),
-            _ => {
-                let segment = low_mask(self.offset_bits).saturating_add(1);
-                Err(LayoutError::NoSegment { start, len, segment })
-            }
-        }
+    /// How many processes have the physical copy of this region of a space.
+    #[must_use]
+    pub fn users(&self, space: &SegmentedSpace, region: usize) -> u64 {
+        space.pieces.get(region).map_or(0, |piece| match piece.memory {
+            Memory::Own(_) => 1,
+            Memory::Shared(id) => self.shared.users(id),
+        })
     }
 
-    /// The segments of a layout, without memory yet.
-    fn plan(&self, layout: &Layout) -> Result<Vec<Plan>, LayoutError> {
-        let mut plans: Vec<Plan> = Vec::new();
-        for region in layout.regions() {
-            let (number, grows_down) = self.place(region)?;
-            if plans.last().is_some_and(|plan| plan.number == number) {
-                let (start, segment) = (region.start(), number as u64);
-                return Err(LayoutError::SegmentTaken { start, segment });
-            }
-            plans.push(Plan { number, grows_down });
-        }
-        Ok(plans)
-    }
-
-    /// An area for each region; none if one lacks.
-    fn take_areas<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        layout: &Layout,
-    ) -> Result<Vec<Area>, OsError> {
-        let mut areas = Vec::with_capacity(layout.regions().len());
-        for region in layout.regions() {
-            match self.pool.take(kernel, region.size()) {
-                Ok(area) => areas.push(area),
-                Err(refused) => {
-                    self.give_areas(kernel, areas)?;
-                    return Err(refused);
-                }
-            }
-        }
-        Ok(areas)
-    }
-
-    fn give_areas<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        areas: Vec<Area>,
-    ) -> Result<(), OsError> {
-        areas.into_iter().try_for_each(|area| self.pool.give(kernel, area))
-    }
-
+    /// Writes all segments' registers; those that `segments` has not are empty.
     fn write_registers<C: CpuPort>(
         &self,
         kernel: &mut Kernel<C>,
-        segments: impl IntoIterator<Item = Segment>,
+        segments: impl Iterator<Item = Segment>,
     ) -> Result<(), OsError> {
         let cpu = kernel.cpu_mut();
-        for (number, segment) in (0..self.segments).zip(segments) {
+        for (number, segment) in (0..self.shape.segments).zip(segments) {
             cpu.write_register(base_register(number), segment.base)?;
             cpu.write_register(bounds_register(number), segment.bounds)?;
             cpu.write_register(flags_register(number), segment.flags.bits())?;
         }
         Ok(())
     }
-}
-
-/// Which segment a region makes.
-#[derive(Clone, Copy)]
-struct Plan {
-    number: usize,
-    grows_down: bool,
-}
-
-impl Plan {
-    fn segment(self, region: &Region, area: Area) -> Segment {
-        let mut flags = flags(region.rights());
-        flags.set(SegmentFlags::GROWS_DOWN, self.grows_down);
-        let end = area.start.wrapping_add(region.size());
-        let base = if self.grows_down { end } else { area.start };
-        Segment { base: base.raw(), bounds: region.size(), flags }
-    }
-}
-
-fn flags(rights: Rights) -> SegmentFlags {
-    let mut flags = SegmentFlags::empty();
-    flags.set(SegmentFlags::READ, rights.contains(Rights::READ));
-    flags.set(SegmentFlags::WRITE, rights.contains(Rights::WRITE));
-    flags.set(SegmentFlags::EXECUTE, rights.contains(Rights::EXECUTE));
-    flags
 }
 
 impl AddressSpaces for Segmented {
@@ -160,7 +107,7 @@ impl AddressSpaces for Segmented {
     }
 
     fn user_end(&self) -> VirtAddr {
-        VirtAddr::new(low_mask(self.address_bits).saturating_add(1))
+        self.shape.user_end()
     }
 
     fn boot<C: CpuPort>(
@@ -178,16 +125,15 @@ impl AddressSpaces for Segmented {
         kernel: &mut Kernel<C>,
         layout: &Layout,
     ) -> Result<SegmentedSpace, OsError> {
-        let plans = self.plan(layout)?;
-        let areas = self.take_areas(kernel, layout)?;
-        let mut segments = vec![Segment::default(); self.segments as usize];
-        for ((plan, region), area) in plans.iter().zip(layout.regions()).zip(&areas) {
-            kernel.fill(area.start, region.size(), region.image())?;
-            if let Some(segment) = segments.get_mut(plan.number) {
-                *segment = plan.segment(region, *area);
-            }
+        let plans = self.shape.plan(layout)?;
+        let pieces = self.take_all(kernel, layout, &plans)?;
+        let segments = vec![Segment::default(); self.shape.segments as usize];
+        let mut space = SegmentedSpace { segments, pieces: Vec::new() };
+        for (piece, region) in pieces.iter().zip(layout.regions()) {
+            space.set(piece.plan, piece.plan.segment(region, self.area(piece)));
         }
-        Ok(SegmentedSpace { segments, areas })
+        space.pieces = pieces;
+        Ok(space)
     }
 
     fn map<C: CpuPort>(
@@ -198,6 +144,51 @@ impl AddressSpaces for Segmented {
         _: VirtAddr,
     ) -> Result<Mapped, OsError> {
         Ok(Mapped::Nothing)
+    }
+
+    fn grow<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut SegmentedSpace,
+        growth: &Growth,
+    ) -> Result<u64, OsError> {
+        self.shape.plan(growth.layout())?;
+        let index = growth.index();
+        let (Some(piece), Some(region)) =
+            (space.pieces.get(index).copied(), growth.layout().regions().get(index))
+        else {
+            return Ok(0);
+        };
+        let (piece, moved) = self.enlarge(kernel, piece, region, growth)?;
+        space.set(piece.plan, piece.plan.segment(region, self.area(&piece)));
+        space.pieces[index] = piece;
+        Ok(moved)
+    }
+
+    fn relocate<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut SegmentedSpace,
+    ) -> Result<u64, OsError> {
+        let moved = self.move_own(kernel, &mut space.pieces)?;
+        self.rebase(space);
+        Ok(moved)
+    }
+
+    fn compact<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        mut spaces: Vec<&mut SegmentedSpace>,
+    ) -> Result<u64, OsError> {
+        let pieces = spaces.iter_mut().flat_map(|space| &mut space.pieces);
+        let own = pieces.filter_map(|piece| match &mut piece.memory {
+            Memory::Own(area) => Some(area),
+            Memory::Shared(_) => None,
+        });
+        let areas = own.chain(self.shared.areas_mut()).collect();
+        let moved = self.pool.compact(kernel, areas)?;
+        spaces.into_iter().for_each(|space| self.rebase(space));
+        Ok(moved)
     }
 
     fn enter<C: CpuPort>(
@@ -218,7 +209,7 @@ impl AddressSpaces for Segmented {
         kernel: &mut Kernel<C>,
         space: SegmentedSpace,
     ) -> Result<(), OsError> {
-        self.give_areas(kernel, space.areas)
+        self.give_all(kernel, &space.pieces)
     }
 
     fn usage(&self) -> MemoryUsage {

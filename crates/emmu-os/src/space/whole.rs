@@ -1,7 +1,7 @@
 //! Programs in one piece: all addresses from 0 to the end of the last region lie together.
 
 use crate::areas::Area;
-use crate::{CpuPort, Kernel, Layout, LayoutError, OsError, Region};
+use crate::{CpuPort, Growth, Kernel, Layout, LayoutError, OsError, Region};
 use emmu_core::PhysAddr;
 use emmu_cpu::Stop;
 
@@ -40,6 +40,25 @@ pub(super) fn write<C: CpuPort>(
         done = region.end().raw();
     }
     Ok(())
+}
+
+/// Copies what is in `from` to the start of `to`, which is no part of it, and zeros what was left.
+pub(super) fn move_to<C: CpuPort>(
+    kernel: &mut Kernel<C>,
+    from: Area,
+    to: PhysAddr,
+) -> Result<(), Stop> {
+    kernel.copy(from.start, to, from.size)?;
+    kernel.fill(from.start, from.size, &[])
+}
+
+/// Zeros the bytes that are new, of a program whose byte 0 is at `start`.
+pub(super) fn zero_added<C: CpuPort>(
+    kernel: &mut Kernel<C>,
+    start: PhysAddr,
+    growth: &Growth,
+) -> Result<(), Stop> {
+    kernel.fill(start.wrapping_add(growth.start().raw()), growth.added(), &[])
 }
 
 /// Whether every absolute reference has room for what it becomes when the program's byte 0 is at `origin`.

@@ -2,10 +2,12 @@
 
 use super::{Resident, load};
 use crate::areas::AreaPool;
-use crate::space::whole::{ContiguousSpace, check_references};
+use crate::space::whole::{ContiguousSpace, check_references, zero_added};
 use crate::{
-    AddressSpaces, CpuPort, Kernel, Layout, Mapped, MemoryUsage, OsError, PhysicalMemory, Region,
+    AddressSpaces, CpuPort, Direction, Growth, Kernel, Layout, Mapped, MemoryUsage, OsError,
+    PhysicalMemory, Region,
 };
+use alloc::vec::Vec;
 use emmu_core::VirtAddr;
 
 /// Static relocation (Arpaci-Dusseau, "Operating Systems: Three Easy Pieces", 15.4, "Software-based
@@ -70,6 +72,29 @@ impl AddressSpaces for StaticRelocation {
         _: VirtAddr,
     ) -> Result<Mapped, OsError> {
         Ok(Mapped::Nothing)
+    }
+
+    /// Only where it lies.
+    fn grow<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut ContiguousSpace,
+        growth: &Growth,
+    ) -> Result<u64, OsError> {
+        let size = growth.layout().end().raw();
+        let area = self.pool.extend(kernel, space.area, size, Direction::Up)?;
+        space.area = area.ok_or(OsError::Immovable)?;
+        space.size = size;
+        zero_added(kernel, space.base(), growth)?;
+        Ok(0)
+    }
+
+    fn compact<C: CpuPort>(
+        &mut self,
+        _: &mut Kernel<C>,
+        _: Vec<&mut ContiguousSpace>,
+    ) -> Result<u64, OsError> {
+        Err(OsError::Immovable)
     }
 
     /// Nothing: it is there.

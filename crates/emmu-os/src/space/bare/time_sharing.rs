@@ -5,10 +5,10 @@ use crate::areas::Area;
 use crate::bitmap::Bitmap;
 use crate::disk::DiskDriver;
 use crate::kernel::FRAME;
-use crate::space::whole::check_references;
+use crate::space::whole::{check_references, zero_added};
 use crate::{
-    AddressSpaces, CpuPort, Kernel, Layout, Mapped, MemoryError, MemoryUsage, OsError, OutOfMemory,
-    PhysicalMemory, Region,
+    AddressSpaces, CpuPort, Growth, Kernel, Layout, Mapped, MemoryError, MemoryUsage, OsError,
+    OutOfMemory, PhysicalMemory, Region,
 };
 use emmu_core::{PhysAddr, VirtAddr};
 
@@ -64,6 +64,14 @@ impl TimeSharing {
             loaded: None,
             used: 0,
         }
+    }
+
+    const fn check_size(&self, needed: u64) -> Result<(), OutOfMemory> {
+        let total = self.area.size;
+        if needed <= total {
+            return Ok(());
+        }
+        Err(OutOfMemory::Area { needed, free: total, total })
     }
 
     fn first_block(&self, space: DiskSpace) -> u64 {
@@ -130,10 +138,7 @@ impl AddressSpaces for TimeSharing {
         layout: &Layout,
     ) -> Result<DiskSpace, OsError> {
         let size = layout.end().raw();
-        let total = self.area.size;
-        if size > total {
-            return Err(OutOfMemory::Area { needed: size, free: total, total }.into());
-        }
+        self.check_size(size)?;
         check_references(layout, self.area.start)?;
         let slots = self.slots.count();
         let slot = self.slots.take(kernel)?.ok_or(OutOfMemory::Disk { slots })?;
@@ -152,6 +157,23 @@ impl AddressSpaces for TimeSharing {
         _: VirtAddr,
     ) -> Result<Mapped, OsError> {
         Ok(Mapped::Nothing)
+    }
+
+    /// Up to the size of memory, for which the process comes into it.
+    fn grow<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut DiskSpace,
+        growth: &Growth,
+    ) -> Result<u64, OsError> {
+        let size = growth.layout().end().raw();
+        self.check_size(size)?;
+        self.enter(kernel, space)?;
+        space.size = size;
+        zero_added(kernel, self.area.start, growth)?;
+        self.used = self.used.max(space.blocks() * FRAME);
+        self.loaded = Some(*space);
+        Ok(0)
     }
 
     fn enter<C: CpuPort>(

@@ -2,9 +2,9 @@
 
 use super::{Resident, load};
 use crate::areas::Area;
-use crate::space::whole::{ContiguousSpace, check_references};
+use crate::space::whole::{ContiguousSpace, check_references, zero_added};
 use crate::{
-    AddressSpaces, CpuPort, Kernel, Layout, Mapped, MemoryUsage, OsError, OutOfMemory,
+    AddressSpaces, CpuPort, Growth, Kernel, Layout, Mapped, MemoryUsage, OsError, OutOfMemory,
     PhysicalMemory, Region,
 };
 use emmu_core::VirtAddr;
@@ -76,6 +76,21 @@ impl AddressSpaces for Uniprogramming {
         _: VirtAddr,
     ) -> Result<Mapped, OsError> {
         Ok(Mapped::Nothing)
+    }
+
+    /// It has all the memory already.
+    fn grow<C: CpuPort>(
+        &mut self,
+        kernel: &mut Kernel<C>,
+        space: &mut ContiguousSpace,
+        growth: &Growth,
+    ) -> Result<u64, OsError> {
+        let (needed, total) = (growth.layout().end().raw(), space.size);
+        if needed > total {
+            return Err(OutOfMemory::Area { needed, free: total, total }.into());
+        }
+        zero_added(kernel, space.base(), growth)?;
+        Ok(0)
     }
 
     /// Nothing: it is there.
