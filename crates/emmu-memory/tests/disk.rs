@@ -40,7 +40,10 @@ quickcheck! {
                 assert_eq!(read, model[index]);
             }
         }
-        (0..4).all(|index| disk(&memory).block(index).is_none_or(|block| block == model[index as usize]))
+        (0..4).zip(&model).all(|(number, expected)| match disk(&memory).block(number) {
+            Some(block) => block == expected,
+            None => *expected == [0; 4096],
+        })
     }
 }
 

@@ -135,6 +135,13 @@ pub trait AddressSpaces {
     /// Who has the memory now.
     fn usage(&self) -> MemoryUsage;
 
+    /// Whether a space that was entered is still there: making or growing another may have taken its place, where
+    /// there is only one. If not, it is entered again before its process goes on.
+    fn is_loaded(&self, space: &Self::Space) -> bool {
+        let _ = space;
+        true
+    }
+
     /// What a program has to add to its own addresses to make those that it uses: 0 on machines that
     /// translate, and otherwise where its byte 0 was loaded.
     fn origin(&self, space: &Self::Space) -> u64 {

@@ -331,3 +331,12 @@ fn a_program_larger_than_memory_is_refused() {
     assert_eq!(refusal(TimeSharing::new(DISK)), OsError::OutOfMemory(area));
     assert_eq!(refusal(StaticRelocation::new()), OsError::OutOfMemory(area));
 }
+
+#[test]
+fn a_process_whose_place_a_new_one_took_comes_back_when_it_goes_on() {
+    let mut os = bare_os(TimeSharing::new(DISK), &memory(2, 2));
+    let (pid, mut core) = start(&mut os, &summing(10));
+    os.resume(pid, &mut core).unwrap();
+    let mut processes = [(pid, core), start(&mut os, &summing(4))];
+    assert_eq!(in_turns(&mut os, &mut processes), [Exit::Code(55), Exit::Code(10)]);
+}

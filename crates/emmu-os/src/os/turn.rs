@@ -27,7 +27,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
     pub(super) fn enter(&mut self, pid: Pid) -> Result<(), OsError> {
         let process = self.processes.get(&pid).ok_or(OsError::NoProcess(pid))?;
         let trap = process.trap;
-        if self.current != Some(pid) {
+        if self.current != Some(pid) || !self.spaces.is_loaded(&process.space) {
             self.switch(pid)?;
         }
         self.kernel.cpu_mut().set_trap(trap)?;

@@ -6,9 +6,9 @@ use emmu_core::{Bus, PhysAddr, Privilege, Probe, RegisterId, TranslationUnit, Vi
 use emmu_cpu::{Cpu, Stop, Trap};
 use emmu_memory::{Disk, Memory};
 use emmu_os::{
-    AddressSpaces, Contiguous, Exit, Layout, MemoryUsage, Op, Os, OsError, OsStats, Paged,
-    PhysicalMemory, Pid, Program, Region, Reply, Rights, RiscVTables, Segmented, StaticRelocation,
-    TableFormat, TimeSharing, Turn, Uniprogramming, X86Tables,
+    AddressSpaces, Contiguous, Direction, Exit, Layout, MemoryUsage, Op, Os, OsError, OsStats,
+    Paged, PhysicalMemory, Pid, Program, Region, Reply, Rights, RiscVTables, Segmented,
+    StaticRelocation, SystemCall, TableFormat, TimeSharing, Turn, Uniprogramming, X86Tables,
 };
 use emmu_paging::format::{Format, riscv, x86};
 use emmu_paging::{
@@ -25,6 +25,9 @@ pub(crate) trait AnyOs {
     fn usage(&self) -> MemoryUsage;
     fn origin(&self, pid: Pid) -> u64;
     fn inspect(&mut self) -> Result<(), OsError>;
+    fn grow(&mut self, pid: Pid, at: u64, by: u64, way: Direction) -> Result<u64, OsError>;
+    fn relocate(&mut self, pid: Pid) -> Result<u64, OsError>;
+    fn compact(&mut self) -> Result<u64, OsError>;
     fn stats(&self) -> OsStats;
     fn read_register(&mut self, id: RegisterId) -> u64;
     /// What user mode reads with nobody's program running.
@@ -54,6 +57,15 @@ impl<U: TranslationUnit<Memory, ()>, S: AddressSpaces> AnyOs for Os<Cpu<U, Memor
     }
     fn inspect(&mut self) -> Result<(), OsError> {
         self.inspect()
+    }
+    fn grow(&mut self, pid: Pid, at: u64, by: u64, way: Direction) -> Result<u64, OsError> {
+        self.grow(pid, VirtAddr::new(at), by, way)
+    }
+    fn relocate(&mut self, pid: Pid) -> Result<u64, OsError> {
+        self.relocate(pid)
+    }
+    fn compact(&mut self) -> Result<u64, OsError> {
+        self.compact()
     }
     fn stats(&self) -> OsStats {
         self.stats()
@@ -132,18 +144,40 @@ pub(crate) fn x86_os(memory: &PhysicalMemory) -> PagedOs<X86, X86Tables> {
     paged_os(X86::new(46), X86Tables::LEVEL4, &tiny(), memory).unwrap()
 }
 
-fn base_bounds(name: &'static str, convention: Convention, memory: &PhysicalMemory) -> Machine {
+pub(crate) type ContiguousOs = Os<Cpu<BaseBounds, Memory>, Contiguous>;
+
+pub(crate) fn contiguous_os(spaces: Contiguous, memory: &PhysicalMemory) -> ContiguousOs {
+    Os::boot(Cpu::new(BaseBounds::default(), ram(memory)), spaces, memory).unwrap()
+}
+
+pub(crate) type SegmentedOs = Os<Cpu<Segmentation, Memory>, Segmented>;
+
+/// A machine with four segments.
+pub(crate) fn segmented_os(address_bits: u32, memory: &PhysicalMemory) -> SegmentedOs {
+    let selection = Selection::Explicit { selector_bits: 2, segments: 4 };
+    let cpu = Cpu::new(Segmentation::new(address_bits, selection).unwrap(), ram(memory));
+    let spaces = Segmented::of(cpu.unit()).unwrap();
+    Os::boot(cpu, spaces, memory).unwrap()
+}
+
+fn base_bounds(
+    name: &'static str,
+    convention: Convention,
+    slot: Option<u64>,
+    memory: &PhysicalMemory,
+) -> Machine {
     let cpu = Cpu::new(BaseBounds::new(convention), ram(memory));
-    let os = Os::boot(cpu, Contiguous::new(convention), memory).unwrap();
+    let spaces = match slot {
+        Some(size) => Contiguous::with_slots(convention, size),
+        None => Contiguous::new(convention),
+    };
+    let os = Os::boot(cpu, spaces, memory).unwrap();
     Machine { name, os: Box::new(os), privileged: BaseBounds::BASE }
 }
 
 fn segmented(memory: &PhysicalMemory) -> Machine {
-    let selection = Selection::Explicit { selector_bits: 2, segments: 4 };
-    let cpu = Cpu::new(Segmentation::new(16, selection).unwrap(), ram(memory));
-    let spaces = Segmented::of(cpu.unit()).unwrap();
-    let os = Os::boot(cpu, spaces, memory).unwrap();
-    Machine { name: "segmentation", os: Box::new(os), privileged: base_register(1) }
+    let os = Box::new(segmented_os(16, memory));
+    Machine { name: "segmentation", os, privileged: base_register(1) }
 }
 
 fn riscv(name: &'static str, tables: RiscVTables, memory: &PhysicalMemory) -> Machine {
@@ -175,8 +209,10 @@ pub(crate) fn paged_machines(memory: &PhysicalMemory) -> Vec<Machine> {
 /// Every machine that protects programs from each other, with this memory.
 pub(crate) fn machines(memory: &PhysicalMemory) -> Vec<Machine> {
     let mut machines = paged_machines(memory);
-    machines.push(base_bounds("base and bounds", Convention::Size, memory));
-    machines.push(base_bounds("base and bounds, by end", Convention::End, memory));
+    let slot = Some(0x1_0000);
+    machines.push(base_bounds("base and bounds", Convention::Size, None, memory));
+    machines.push(base_bounds("base and bounds, by end", Convention::End, None, memory));
+    machines.push(base_bounds("base and bounds, slots", Convention::Size, slot, memory));
     machines.push(segmented(memory));
     machines
 }
@@ -277,6 +313,7 @@ impl Program for Recorder {
             (Reply::Value(value), Some(Op::Load { size, .. } | Op::Fetch { size, .. })) => {
                 self.seen.push(value.to_le_bytes()[..size as usize].to_vec());
             }
+            (Reply::Value(answer), _) => self.seen.push(vec![u8::try_from(answer).unwrap()]),
             (Reply::Bytes(bytes), _) => self.seen.push(bytes.to_vec()),
             _ => {}
         }
@@ -284,6 +321,19 @@ impl Program for Recorder {
         self.last = Some(op);
         op
     }
+}
+
+pub(crate) fn grow(at: u64, by: u64, direction: Direction) -> Op {
+    Op::Call(SystemCall::Grow { at: VirtAddr::new(at), by, direction })
+}
+
+/// A region that is read and written.
+pub(crate) fn data(start: u64, size: u64) -> Region {
+    Region::new(VirtAddr::new(start), size, Rights::RW).unwrap()
+}
+
+pub(crate) fn layout(regions: impl IntoIterator<Item = Region>) -> Layout {
+    Layout::new(regions).unwrap()
 }
 
 /// Runs a list of operations as a program, and says how it ended and what it read.

@@ -131,7 +131,7 @@ impl AddressSpaces for TimeSharing {
         Ok(())
     }
 
-    /// Loads the program, for which the one in memory is saved.
+    /// Loads the program, for which the one in memory is saved; that comes back when it goes on.
     fn create<C: CpuPort>(
         &mut self,
         kernel: &mut Kernel<C>,
@@ -181,7 +181,7 @@ impl AddressSpaces for TimeSharing {
         kernel: &mut Kernel<C>,
         space: &DiskSpace,
     ) -> Result<(), OsError> {
-        if self.loaded == Some(*space) {
+        if self.is_loaded(space) {
             return Ok(());
         }
         self.save(kernel)?;
@@ -208,6 +208,10 @@ impl AddressSpaces for TimeSharing {
         let total = self.area.size;
         let programs = self.loaded.map_or(0, |space| space.size);
         MemoryUsage { total, free: total - programs, tables: 0, programs }
+    }
+
+    fn is_loaded(&self, space: &DiskSpace) -> bool {
+        self.loaded == Some(*space)
     }
 
     fn origin(&self, _: &DiskSpace) -> u64 {
