@@ -29,6 +29,8 @@ mod setting;
 mod spanning;
 mod trial;
 
+pub(crate) use board::Board;
+pub(crate) use operation::perform;
 pub use setting::Setting;
 pub use spanning::spans_agree;
 

@@ -5,6 +5,7 @@
 //! where; what is accepted must survive being written and read again.
 
 use crate::agree::{agree, spans_agree};
+use crate::coherent::{self, Manual, Script};
 use crate::{Architecture, Units};
 use emmu_oracle::{aarch64, generate::Case, riscv, vectors::VectorFile, x86};
 use emmu_timing::Machine;
@@ -19,7 +20,7 @@ pub type Verdict = Result<(), String>;
 pub type Target = (&'static str, fn(&[u8]) -> Verdict);
 
 /// All of them. The binaries in `fuzz/` and the folders of seeds have the same names.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("lackey", lackey),
     ("native", native),
     ("native_writer", native_writer),
@@ -28,6 +29,7 @@ pub const TARGETS: [Target; 8] = [
     ("riscv", walk::<riscv::Registers>),
     ("x86", walk::<x86::Registers>),
     ("aarch64", walk::<aarch64::Registers>),
+    ("coherent", coherent),
 ];
 
 /// Writes a native trace of the references that these bytes stand for, and reads it back: whole, cut off, damaged
@@ -89,6 +91,28 @@ pub fn vectors(bytes: &[u8]) -> Verdict {
 pub fn walk<A: Architecture>(bytes: &[u8]) -> Verdict {
     let case = Case::<A>::from_bytes(bytes);
     agree(case.clone()).and_then(|()| spans_agree(case)).map_err(|found| found.to_string())
+}
+
+/// Makes a case and a script of these bytes, the first of which says of which architecture, and plays it on a unit and
+/// on a pair of CPUs ([`coherent::coherent`], [`coherent::twins_agree`]).
+///
+/// # Errors
+/// The first answer that the manual does not allow, or the first difference.
+pub fn coherent(bytes: &[u8]) -> Verdict {
+    let (architecture, bytes) = bytes.split_at(bytes.len().min(1));
+    let (script, bytes) = Script::from_bytes(bytes);
+    match architecture.first().map_or(0, |number| number % 3) {
+        0 => remembers::<riscv::Registers>(bytes, script),
+        1 => remembers::<x86::Registers>(bytes, script),
+        _ => remembers::<aarch64::Registers>(bytes, script),
+    }
+}
+
+fn remembers<A: Manual>(bytes: &[u8], script: Script) -> Verdict {
+    let case = Case::<A>::from_bytes(bytes);
+    coherent::coherent(case.clone(), script.clone())
+        .and_then(|()| coherent::twins_agree(case, script))
+        .map_err(|found| found.to_string())
 }
 
 /// Whether a message is one: it begins with the place and goes on.

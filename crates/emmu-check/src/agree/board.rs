@@ -5,7 +5,7 @@ use emmu_memory::Memory;
 use emmu_oracle::{Memory as _, reference::SparseMemory};
 
 /// A bus that can hold the memory of a case.
-pub(super) trait Board: Bus + Sized {
+pub(crate) trait Board: Bus + Sized {
     /// The bus with just this on it.
     fn with(memory: &SparseMemory, holes: &[PhysAddr]) -> Option<Self>;
 

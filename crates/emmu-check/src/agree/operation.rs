@@ -1,11 +1,11 @@
 //! Accesses by the operations of the CPU that are meant for them.
 
-use emmu_core::{Access, AccessKind, Bus, TranslationUnit, Width};
+use emmu_core::{Access, AccessKind, Bus, Probe, TranslationUnit, Width};
 use emmu_cpu::{Cpu, Stop};
 
 /// Makes the access, with `bytes` if it writes. Returns what it read; nothing if that is not told.
-pub(super) fn perform<U: TranslationUnit<B, ()>, B: Bus>(
-    cpu: &mut Cpu<U, B>,
+pub(crate) fn perform<U: TranslationUnit<B, P>, B: Bus, P: Probe>(
+    cpu: &mut Cpu<U, B, P>,
     access: Access,
     bytes: &[u8],
 ) -> Result<Option<Vec<u8>>, Stop> {
@@ -23,8 +23,8 @@ pub(super) fn perform<U: TranslationUnit<B, ()>, B: Bus>(
     }
 }
 
-fn read<U: TranslationUnit<B, ()>, B: Bus>(
-    cpu: &mut Cpu<U, B>,
+fn read<U: TranslationUnit<B, P>, B: Bus, P: Probe>(
+    cpu: &mut Cpu<U, B, P>,
     access: Access,
     bytes: &mut [u8],
 ) -> Result<(), Stop> {
@@ -45,8 +45,8 @@ fn read<U: TranslationUnit<B, ()>, B: Bus>(
     }
 }
 
-fn write<U: TranslationUnit<B, ()>, B: Bus>(
-    cpu: &mut Cpu<U, B>,
+fn write<U: TranslationUnit<B, P>, B: Bus, P: Probe>(
+    cpu: &mut Cpu<U, B, P>,
     access: Access,
     bytes: &[u8],
 ) -> Result<(), Stop> {

@@ -1,0 +1,100 @@
+//! AArch64: Arm ARM D8.16, "Translation Lookaside Buffers", and D8.17, "TLB maintenance".
+
+use super::{EntryRead, Forgets, Manual, Turn};
+use emmu_core::{Asid, PhysAddr, Privilege, VirtAddr};
+use emmu_oracle::{aarch64::Registers, reference::SparseMemory};
+use emmu_paging::format::aarch64::{PAN, SCTLR_EL1, TTBR0_EL1, TTBR1_EL1};
+
+const WXN: u64 = 1 << 19;
+const BADDR: u64 = 0xffff_ffff_ffff;
+
+impl Manual for Registers {
+    /// TLBI VAE1 applies to entries "from any level of the translation table walk" that translate the address.
+    const PAGE_FORGETS: Forgets = Forgets::OnTheWay;
+
+    /// Valid, table, AP\[1\], AP\[2\], AF, nG, DBM, Contiguous, PXN, UXN, the hierarchical ones, and low bits of the
+    /// address at each level.
+    const BITS: &'static [u64] = &[
+        1,
+        1 << 1,
+        1 << 6,
+        1 << 7,
+        1 << 10,
+        1 << 11,
+        1 << 11,
+        1 << 51,
+        1 << 52,
+        1 << 53,
+        1 << 54,
+        1 << 60,
+        1 << 61,
+        1 << 62,
+        1 << 12,
+        1 << 14,
+        1 << 16,
+        1 << 21,
+        1 << 30,
+    ];
+
+    const UNTRANSLATED: Option<Privilege> = None;
+
+    /// Bits 55:0. Bit 55 says in which half an address is; those above it are a tag or equal to it, and TLBI is not
+    /// even given them.
+    fn place(&self, addr: VirtAddr) -> u64 {
+        addr.bits(0, 56)
+    }
+
+    fn which_root(&self, addr: VirtAddr) -> u64 {
+        addr.bits(55, 1)
+    }
+
+    /// `TCR_EL1.A1` says which TTBR holds it, and AS how wide it is.
+    fn asid(&self) -> Asid {
+        let ttbr = if self.tcr_el1 >> 22 & 1 == 1 { self.ttbr1_el1 } else { self.ttbr0_el1 };
+        let mask = if self.tcr_el1 >> 36 & 1 == 1 { 0xffff } else { 0xff };
+        Asid(u16::try_from(ttbr >> 48 & mask).unwrap_or(0))
+    }
+
+    /// The nG bit of the block or page descriptor.
+    fn is_global(&self, path: &[EntryRead]) -> bool {
+        path.last().is_some_and(|leaf| leaf.raw >> 11 & 1 == 0)
+    }
+
+    /// That of the lower half. A table has at most 64 KiB.
+    fn root(&self) -> (PhysAddr, u64) {
+        (PhysAddr::new(self.ttbr0_el1 & BADDR), 1 << 16)
+    }
+
+    fn with_root_of(&self, then: &Self) -> Self {
+        Self { ttbr0_el1: then.ttbr0_el1, ttbr1_el1: then.ttbr1_el1, ..*self }
+    }
+
+    /// No write invalidates anything.
+    fn turn(
+        &mut self,
+        choice: u8,
+        value: u8,
+        roots: [PhysAddr; 2],
+        _: &SparseMemory,
+    ) -> Option<Turn> {
+        let asid = u64::from(value & 0b11) << 48;
+        match choice % 8 {
+            0..=2 => {
+                self.ttbr0_el1 = asid | roots[usize::from(value >> 2 & 1)].raw();
+                Some(Turn::plain(TTBR0_EL1, self.ttbr0_el1))
+            }
+            3..=4 => {
+                self.ttbr1_el1 = self.ttbr1_el1 & BADDR | asid;
+                Some(Turn::plain(TTBR1_EL1, self.ttbr1_el1))
+            }
+            5..=6 => {
+                self.pan = !self.pan;
+                Some(Turn::plain(PAN, u64::from(self.pan) << 22))
+            }
+            _ => {
+                self.sctlr_el1 ^= WXN;
+                Some(Turn::plain(SCTLR_EL1, self.sctlr_el1))
+            }
+        }
+    }
+}

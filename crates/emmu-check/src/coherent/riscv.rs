@@ -1,0 +1,109 @@
+//! RISC-V: Privileged Architecture, "Supervisor Memory-Management Fence Instruction".
+
+use super::{EntryRead, Forgets, Manual, Turn};
+use emmu_core::{Asid, PhysAddr, Privilege};
+use emmu_oracle::{
+    reference::SparseMemory,
+    riscv::{Registers, Xlen},
+};
+use emmu_paging::format::riscv::{MENVCFG, MSTATUS, SATP, SSTATUS};
+
+const SUM_MXR: u64 = 0b11 << 18;
+const ADUE: u64 = 1 << 61;
+
+impl Manual for Registers {
+    /// With an address in rs1, the fence orders accesses "to leaf page table entries corresponding to the virtual
+    /// address in rs1" only.
+    const PAGE_FORGETS: Forgets = Forgets::Nothing;
+
+    /// V, R, W, X, U, G, A, D, and low bits of the PPN at each level.
+    const BITS: &'static [u64] = &[
+        1,
+        1 << 1,
+        1 << 2,
+        1 << 3,
+        1 << 4,
+        1 << 5,
+        1 << 6,
+        1 << 7,
+        1 << 10,
+        1 << 13,
+        1 << 19,
+        1 << 20,
+        1 << 28,
+        0b1110,
+    ];
+
+    const UNTRANSLATED: Option<Privilege> = Some(Privilege::Machine);
+
+    fn asid(&self) -> Asid {
+        let asid = match self.xlen {
+            Xlen::Rv32 => self.satp >> 22 & 0x1ff,
+            Xlen::Rv64 => self.satp >> 44 & 0xffff,
+        };
+        Asid(u16::try_from(asid).unwrap_or(0))
+    }
+
+    /// "For non-leaf PTEs, the global setting implies that all mappings in the subsequent levels of the page table
+    /// are global" ("Addressing and Memory Protection").
+    fn is_global(&self, path: &[EntryRead]) -> bool {
+        path.iter().any(|entry| entry.raw >> 5 & 1 == 1)
+    }
+
+    fn root(&self) -> (PhysAddr, u64) {
+        let ppn = match self.xlen {
+            Xlen::Rv32 => self.satp & 0x3f_ffff,
+            Xlen::Rv64 => self.satp & 0xfff_ffff_ffff,
+        };
+        (PhysAddr::new(ppn * 4096), 4096)
+    }
+
+    fn with_root_of(&self, then: &Self) -> Self {
+        Self { satp: then.satp, ..self.clone() }
+    }
+
+    fn unprotected(&self) -> Self {
+        Self { pmp: Vec::new(), ..self.clone() }
+    }
+
+    /// No write invalidates anything.
+    fn turn(
+        &mut self,
+        choice: u8,
+        value: u8,
+        roots: [PhysAddr; 2],
+        _: &SparseMemory,
+    ) -> Option<Turn> {
+        let number = u64::from(value);
+        match choice % 8 {
+            0..=3 => {
+                let root = roots[usize::from(value >> 2 & 1)].raw() >> 12;
+                let (asid, ppn) = match self.xlen {
+                    Xlen::Rv32 => (22, 22),
+                    Xlen::Rv64 => (44, 44),
+                };
+                let mode = match self.xlen {
+                    Xlen::Rv32 => self.satp >> 31 << 31,
+                    Xlen::Rv64 => self.satp >> 60 << 60,
+                };
+                // Mostly, each root has an address space of its own.
+                let space = if choice & 8 == 0 { number >> 2 & 1 } else { number & 0b11 };
+                self.satp = mode | space << asid | root & ((1 << ppn) - 1);
+                Some(Turn::plain(SATP, self.satp))
+            }
+            4..=5 => {
+                self.mstatus = self.mstatus & !SUM_MXR | (number & 0b11) << 18;
+                Some(Turn::plain(SSTATUS, self.mstatus & SUM_MXR))
+            }
+            6 => {
+                let mpp = [0, 1, 3, 3][usize::from(value & 0b11)] << 11;
+                self.mstatus = self.mstatus & SUM_MXR | mpp | (number >> 2 & 1) << 17;
+                Some(Turn::plain(MSTATUS, self.mstatus))
+            }
+            _ => {
+                self.menvcfg ^= ADUE;
+                Some(Turn::plain(MENVCFG, self.menvcfg))
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Units with all sorts of TLBs and walk caches.
+
+use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
+
+/// Log2 of the sizes of all pages, blocks and runs up to 16 GiB.
+const ALL: [u8; 10] = [12, 14, 16, 21, 22, 25, 29, 30, 34, 39];
+/// Only the smallest: larger pages are held by parts.
+const SMALL: [u8; 1] = [12];
+/// Something between.
+const MIDDLE: [u8; 2] = [12, 21];
+
+const POLICIES: [Policy; 5] =
+    [Policy::Lru, Policy::Fifo, Policy::TreePlru, Policy::Srrip, Policy::Random { seed: 3 }];
+
+/// The configuration of this number.
+pub(super) fn config(number: u16) -> PagingConfig {
+    let mut digits = Digits(number);
+    let policy = digits.pick(&POLICIES).unwrap_or_default();
+    let mut bank = |sizes: &[&[u8]]| {
+        let (sets, ways) = digits.pick(&[(1, 1), (1, 4), (2, 2), (4, 1)]).unwrap_or((1, 1));
+        sizes.iter().filter_map(|sizes| table(sets, ways, policy, sizes)).collect::<Vec<_>>()
+    };
+    let (first, second) = (bank(&[&ALL]), bank(&[&SMALL, &ALL[1..]]));
+    let parts = bank(&[digits_sizes(number)]);
+    let tlb = match number % 7 {
+        0 => Vec::new(),
+        1 => vec![TlbLevel::Unified(first)],
+        2 => vec![TlbLevel::Unified(parts)],
+        3 => vec![TlbLevel::Unified(first), TlbLevel::Unified(parts)],
+        4 => vec![TlbLevel::Unified(parts), TlbLevel::Unified(second)],
+        _ => vec![TlbLevel::Split { instruction: parts, data: first }, TlbLevel::Unified(second)],
+    };
+    PagingConfig { tlb, walk_cache: walk_caches(number / 7 % 4, policy) }
+}
+
+fn digits_sizes(number: u16) -> &'static [u8] {
+    if number.is_multiple_of(2) { &SMALL } else { &MIDDLE }
+}
+
+fn table(sets: u32, ways: u32, policy: Policy, sizes: &[u8]) -> Option<TlbTable> {
+    let geometry = Geometry::new(sets, ways, policy).ok()?;
+    Some(TlbTable { geometry, page_bits: sizes.to_vec() })
+}
+
+fn walk_caches(kind: u16, policy: Policy) -> Vec<WalkCacheTable> {
+    let cache = |ways, levels: &[u8]| {
+        let geometry = Geometry::fully_associative(ways, policy).ok()?;
+        Some(WalkCacheTable { geometry, levels: levels.to_vec() })
+    };
+    let caches = match kind {
+        0 => vec![],
+        1 => vec![cache(4, &[0, 1, 2, 3])],
+        2 => vec![cache(2, &[0]), cache(2, &[1, 2])],
+        _ => vec![cache(4, &[1, 2, 3])],
+    };
+    caches.into_iter().flatten().collect()
+}
+
+/// Decisions out of one number.
+struct Digits(u16);
+
+impl Digits {
+    fn pick<T: Copy>(&mut self, items: &[T]) -> Option<T> {
+        let count = u16::try_from(items.len()).ok()?;
+        let item = items.get(usize::from(self.0.checked_rem(count)?)).copied();
+        self.0 /= count;
+        item
+    }
+}

@@ -1,0 +1,131 @@
+//! x86: Intel SDM Vol. 3A, 5.10.4.1, "Operations that Invalidate TLBs and Paging-Structure Caches".
+
+use super::{EntryRead, Forgets, Manual, Turn};
+use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr};
+use emmu_oracle::{
+    reference::SparseMemory,
+    x86::{Mode, Registers},
+};
+use emmu_paging::format::x86::{CR0, CR3, CR3_NO_FLUSH, CR4, PKRU, RFLAGS};
+
+const WP: u64 = 1 << 16;
+const PGE: u64 = 1 << 7;
+const PCIDE: u64 = 1 << 17;
+const SMEP: u64 = 1 << 20;
+const SMAP: u64 = 1 << 21;
+const PKE: u64 = 1 << 22;
+const AC: u64 = 1 << 18;
+
+impl Manual for Registers {
+    /// INVLPG "also invalidates all entries in all paging-structure caches associated with the current PCID,
+    /// regardless of the linear addresses to which they correspond".
+    const PAGE_FORGETS: Forgets = Forgets::AddressSpace;
+
+    /// P, R/W, U/S, A, D, PS, G, XD, a protection key, and low bits of the address at each level.
+    const BITS: &'static [u64] = &[
+        1,
+        1 << 1,
+        1 << 2,
+        1 << 5,
+        1 << 6,
+        1 << 7,
+        1 << 8,
+        1 << 8,
+        1 << 63,
+        1 << 59,
+        1 << 12,
+        1 << 13,
+        1 << 21,
+        1 << 22,
+        1 << 30,
+    ];
+
+    const UNTRANSLATED: Option<Privilege> = None;
+
+    /// That of one of four PDPTEs, under PAE paging.
+    fn which_root(&self, addr: VirtAddr) -> u64 {
+        if self.mode() == Mode::Pae { addr.bits(30, 2) } else { 0 }
+    }
+
+    fn asid(&self) -> Asid {
+        let pcid = if self.cr4 & PCIDE == 0 { 0 } else { self.cr3 & 0xfff };
+        Asid(u16::try_from(pcid).unwrap_or(0))
+    }
+
+    /// The G flag of the entry that maps the page, if CR4.PGE = 1 (5.10.2.4, "Global Pages").
+    fn is_global(&self, path: &[EntryRead]) -> bool {
+        self.cr4 & PGE != 0 && path.last().is_some_and(|leaf| leaf.raw >> 8 & 1 == 1)
+    }
+
+    fn root(&self) -> (PhysAddr, u64) {
+        match self.mode() {
+            Mode::Pae => (PhysAddr::new(self.cr3 & 0xffff_ffe0), 32),
+            _ => (PhysAddr::new(self.cr3 & 0xf_ffff_ffff_f000), 4096),
+        }
+    }
+
+    fn with_root_of(&self, then: &Self) -> Self {
+        Self { cr3: then.cr3, pdptes: then.pdptes, ..*self }
+    }
+
+    fn turn(
+        &mut self,
+        choice: u8,
+        value: u8,
+        roots: [PhysAddr; 2],
+        memory: &SparseMemory,
+    ) -> Option<Turn> {
+        match choice % 8 {
+            0..=3 => self.switch(value, roots[usize::from(value >> 2 & 1)], memory),
+            4 => {
+                self.ac = !self.ac;
+                Some(Turn::plain(RFLAGS, if self.ac { AC } else { 0 }))
+            }
+            5 => {
+                self.pkru = u32::from(value) * 0x0101_0101;
+                Some(Turn::plain(PKRU, self.pkru.into()))
+            }
+            // These writes load the PDPTEs under PAE paging, and the model holds those of the last load of CR3.
+            _ if self.mode() == Mode::Pae => None,
+            6 => {
+                self.cr0 ^= WP;
+                Some(Turn::plain(CR0, self.cr0))
+            }
+            _ => Some(self.control(value)),
+        }
+    }
+}
+
+trait Switches {
+    fn switch(&mut self, value: u8, root: PhysAddr, memory: &SparseMemory) -> Option<Turn>;
+    fn control(&mut self, value: u8) -> Turn;
+}
+
+impl Switches for Registers {
+    /// MOV to CR3: without PCIDs, everything of PCID 0 but global translations; with them, the same of the new
+    /// PCID, or nothing if bit 63 of the operand is set.
+    fn switch(&mut self, value: u8, root: PhysAddr, memory: &SparseMemory) -> Option<Turn> {
+        let mut then = *self;
+        let pcids = self.cr4 & PCIDE != 0;
+        let pcid = if pcids { u64::from(value & 0b11) } else { 0 };
+        let bit_63 = if pcids && value & 0x18 != 0 { CR3_NO_FLUSH } else { 0 };
+        then.cr3 = root.raw() | pcid;
+        then.pdptes = then.load_pdptes(memory).ok()?;
+        *self = then;
+        let asid = self.asid();
+        let invalidates = if bit_63 == 0 { Some(Invalidate::Asid(asid)) } else { None };
+        Some(Turn { id: CR3, value: self.cr3 | bit_63, invalidates })
+    }
+
+    /// MOV to CR4: everything if PGE changes; everything of the current PCID if SMEP is set.
+    fn control(&mut self, value: u8) -> Turn {
+        let flip = [PGE, PGE, SMEP, SMAP, PKE][usize::from(value % 5)];
+        self.cr4 ^= flip;
+        let invalidates = match flip {
+            PGE => Some(Invalidate::All),
+            SMEP if self.cr4 & SMEP != 0 => Some(Invalidate::Asid(self.asid())),
+            _ => None,
+        };
+        Turn { id: CR4, value: self.cr4, invalidates }
+    }
+}

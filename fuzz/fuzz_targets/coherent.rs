@@ -1,0 +1,4 @@
+//! What units remember while tables and registers change.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_check::targets::coherent(bytes).unwrap());
