@@ -9,7 +9,7 @@
 //! hierarchical permissions, AP/UXN/PXN, PAN, WXN, the access flag, and hardware management of access flag
 //! and dirty state (HA, HD, DBM); faults with level, ESR_EL1 and FAR_EL1.
 //!
-//! Does not model: EL2, EL3 and stage 2, Secure state, FEAT_LVA, FEAT_LPA and FEAT_LPA2 (addresses of 52
+//! Stage 2 is in [`stage2`]. Does not model: EL2 and EL3 themselves, Secure state, FEAT_LVA, FEAT_LPA and FEAT_LPA2 (addresses of 52
 //! bits), FEAT_D128, permission indirection and overlays, EPAN, E0PD, NFD, TBID, MTE, BBM's nT bit, HAFT,
 //! big-endian tables (`SCTLR_EL1.EE`), alignment faults, and memory types.
 //!
@@ -29,6 +29,7 @@
 mod fault;
 mod params;
 mod permissions;
+pub mod stage2;
 mod walk;
 
 #[cfg(test)]

@@ -204,7 +204,7 @@ type ToHost<'a, F> = &'a dyn Fn(PhysAddr, u8) -> Result<PhysAddr, F>;
 pub(crate) struct GuestTables<'a, F> {
     scratch: &'a Scratch<'a>,
     to_host: ToHost<'a, F>,
-    hole: &'a dyn Fn(PhysAddr) -> F,
+    hole: &'a dyn Fn(PhysAddr) -> Option<F>,
     read: RefCell<Vec<GuestRead>>,
     fault: RefCell<Option<F>>,
 }
@@ -218,11 +218,12 @@ pub(crate) struct GuestRead {
 }
 
 impl<'a, F> GuestTables<'a, F> {
-    /// `to_host` translates and checks reads; `hole` is the fault of a host address that nothing answers at.
+    /// `to_host` translates and checks reads; `hole` is the fault of a host address that nothing
+    /// answers at, if it is not the one that the first stage reports by itself.
     pub(crate) fn new(
         scratch: &'a Scratch<'a>,
         to_host: ToHost<'a, F>,
-        hole: &'a dyn Fn(PhysAddr) -> F,
+        hole: &'a dyn Fn(PhysAddr) -> Option<F>,
     ) -> Self {
         Self { scratch, to_host, hole, read: RefCell::default(), fault: RefCell::new(None) }
     }
@@ -245,19 +246,16 @@ impl<'a, F> GuestTables<'a, F> {
     }
 
     fn read(&self, addr: PhysAddr, size: u8) -> Result<u64, Hole> {
-        let raw = (self.to_host)(addr, size).and_then(|host| {
-            self.scratch.read(Stage::First, host, size).map_err(|Hole| (self.hole)(host))
-        });
-        match raw {
-            Ok(raw) => {
-                self.read.borrow_mut().push(GuestRead { addr, raw });
-                Ok(raw)
-            }
-            Err(fault) => {
-                self.fault.replace(Some(fault));
-                Err(Hole)
-            }
-        }
+        let host = (self.to_host)(addr, size).map_err(|fault| self.keep(Some(fault)))?;
+        let raw = self.scratch.read(Stage::First, host, size);
+        let raw = raw.map_err(|Hole| self.keep((self.hole)(host)))?;
+        self.read.borrow_mut().push(GuestRead { addr, raw });
+        Ok(raw)
+    }
+
+    fn keep(&self, fault: Option<F>) -> Hole {
+        self.fault.replace(fault);
+        Hole
     }
 }
 

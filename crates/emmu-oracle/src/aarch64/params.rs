@@ -6,7 +6,7 @@ use super::{Registers, bit, bits};
 pub(super) const FINAL_LEVEL: u32 = 3;
 
 /// Log2 of the size of a descriptor in bytes.
-const DESCRIPTOR_SIZE_LOG2: u32 = 3;
+pub(super) const DESCRIPTOR_SIZE_LOG2: u32 = 3;
 
 /// The size of a page and of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Granule {
 
 impl Granule {
     /// `AArch64.S1DecodeTG0()`.
-    fn from_tg0(tg0: u64) -> Self {
+    pub(super) fn from_tg0(tg0: u64) -> Self {
         match tg0 {
             0b01 => Self::K64,
             0b10 => Self::K16,
@@ -45,7 +45,7 @@ impl Granule {
     }
 
     /// How many bits of the address one whole table resolves.
-    fn stride(self) -> u32 {
+    pub(super) fn stride(self) -> u32 {
         self.bits() - DESCRIPTOR_SIZE_LOG2
     }
 
@@ -58,7 +58,7 @@ impl Granule {
     }
 
     /// `AArch64.MaxTxSZ()`, with FEAT_TTST.
-    fn max_txsz(self) -> u32 {
+    pub(super) fn max_txsz(self) -> u32 {
         match self {
             Self::K4 | Self::K16 => 48,
             Self::K64 => 47,
@@ -194,7 +194,7 @@ impl WalkParams {
 }
 
 /// `AArch64.PhysicalAddressSize()`: what `TCR_EL1.IPS` encodes, but no more than there is.
-fn physical_address_size(ips: u64, pa_max: u32) -> u32 {
+pub(super) fn physical_address_size(ips: u64, pa_max: u32) -> u32 {
     let encoded = match ips {
         0b000 => 32,
         0b001 => 36,
@@ -212,7 +212,7 @@ pub(super) fn align(value: u64, size: u32) -> u64 {
 }
 
 /// A field of at most eight bits as a number to count with.
-fn small(field: u64) -> u32 {
+pub(super) fn small(field: u64) -> u32 {
     let [low, ..] = field.to_le_bytes();
     u32::from(low)
 }

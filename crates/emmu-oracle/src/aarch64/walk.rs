@@ -22,7 +22,7 @@ pub(super) struct Walked {
 }
 
 /// A fault of the walk and its level.
-type WalkFault = (FaultKind, u32);
+pub(super) type WalkFault = (FaultKind, u32);
 
 /// `AArch64.S1Walk()`.
 pub(super) fn s1_walk(
@@ -84,14 +84,18 @@ fn finish(
     Ok(Walked { descriptor, descriptor_address, level, output_base, permissions })
 }
 
-enum DescriptorType {
+pub(super) enum DescriptorType {
     Invalid,
     Table,
     Leaf,
 }
 
 /// `AArch64.DecodeDescriptorType()`: bits 1:0, the level and the granule decide.
-fn decode_descriptor_type(descriptor: u64, granule: Granule, level: u32) -> DescriptorType {
+pub(super) fn decode_descriptor_type(
+    descriptor: u64,
+    granule: Granule,
+    level: u32,
+) -> DescriptorType {
     match bits(descriptor, 1, 0) {
         0b11 if level == FINAL_LEVEL => DescriptorType::Leaf, // a page
         0b11 => DescriptorType::Table,
@@ -101,12 +105,12 @@ fn decode_descriptor_type(descriptor: u64, granule: Granule, level: u32) -> Desc
 }
 
 /// `AArch64.NextTableBase()`: bits 47:m, where 2^m bytes is the granule; the bits below are RES0.
-fn next_table_base(descriptor: u64, granule: Granule) -> u64 {
+pub(super) fn next_table_base(descriptor: u64, granule: Granule) -> u64 {
     align(bits(descriptor, 47, 0), granule.bits())
 }
 
 /// `AArch64.LeafBase()`: bits 47:n, where 2^n bytes is the block or page; the bits below are RES0 or mean
 /// something else.
-fn leaf_base(descriptor: u64, translation_size: u32) -> u64 {
+pub(super) fn leaf_base(descriptor: u64, translation_size: u32) -> u64 {
     align(bits(descriptor, 47, 0), translation_size)
 }

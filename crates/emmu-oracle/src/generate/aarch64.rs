@@ -1,5 +1,7 @@
 //! AArch64 cases.
 
+mod stage2;
+
 use super::entropy::Dice;
 use super::tables::{self, Entries, Mood, Shape, Tables};
 use super::{Case, Entropy, Generate};

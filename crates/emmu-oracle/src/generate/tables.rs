@@ -186,10 +186,10 @@ pub(super) fn many_frames(dice: &Dice<'_>, frame_bits: u32, pa_bits: u32) -> Vec
 }
 
 fn frames_of(dice: &Dice<'_>, count: u64, frame_bits: u32, pa_bits: u32) -> Vec<u64> {
-    let last = (1 << (pa_bits - frame_bits)) - 1;
+    let last = (1_u64 << (pa_bits - frame_bits)) - 1;
     (0..count)
         .map(|number| {
-            let frame = dice.pick([number + 1, last - number, dice.word() & last]);
+            let frame = dice.pick([number + 1, last.saturating_sub(number), dice.word() & last]);
             frame << frame_bits
         })
         .collect()

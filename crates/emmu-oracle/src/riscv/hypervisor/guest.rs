@@ -53,7 +53,7 @@ impl<'a> Guest<'a> {
             return Ok((Outcome { pa: gpa, page_bits: 64, writes: Vec::new() }, Vec::new()));
         }
         let to_host = |addr, size| self.implicit(addr, size, Implicit::Read);
-        let hole = |_| self.access_fault();
+        let hole = |_| None;
         let tables = GuestTables::new(self.scratch, &to_host, &hole);
         let outcome = vs
             .translate(self.access, &tables)

@@ -58,7 +58,7 @@ impl<'a> Guest<'a> {
         self.registers.check_eptp().map_err(Fault::InvalidEptp)?;
         let load = Use { kinds: READ, linear: None, translation: false };
         let to_host = |addr, _| self.ept(addr, load).map(|outcome| outcome.pa);
-        let hole = |entry| Fault::BusError { entry };
+        let hole = |entry| Some(Fault::BusError { entry });
         let tables = GuestTables::new(self.scratch, &to_host, &hole);
         let loaded = self.registers.guest.load_pdptes(&tables);
         loaded.map_err(|fault| tables.fault().unwrap_or(fault.into()))
@@ -72,7 +72,7 @@ impl<'a> Guest<'a> {
     ) -> Result<(Outcome, Vec<GuestWrite>), Fault> {
         let read = Use { kinds: self.walk_kinds(), linear: Some(linear), translation: false };
         let to_host = |addr, _| self.ept(addr, read).map(|outcome| outcome.pa);
-        let hole = |entry| Fault::BusError { entry };
+        let hole = |entry| Some(Fault::BusError { entry });
         let tables = GuestTables::new(self.scratch, &to_host, &hole);
         let found = self.registers.guest.translate(access, &tables);
         let outcome = found.map_err(|fault: Exception| tables.fault().unwrap_or(fault.into()))?;
