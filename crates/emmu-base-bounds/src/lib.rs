@@ -36,6 +36,7 @@ use emmu_core::{
     Access, Cause, Fault, Invalidate, PhysAddr, Privilege, RAM_PAGE_BITS, RegisterError,
     RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit, VirtAddr, low_mask,
 };
+use thiserror::Error;
 
 /// What the bounds register says. Both conventions are in use, and they can express the same machine
 /// (OSTEP 15.4): a size of `n` is an end of `base + n`.
@@ -47,6 +48,21 @@ pub enum Convention {
     /// The physical address one past the program's last byte; checked against the sum. No program can
     /// have the last byte of the 64-bit space then.
     End,
+}
+
+/// Why an access does not go through, with the number that decided it. A fault says of both that the address is
+/// out of bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+pub enum Refusal {
+    /// What is checked is at or past the bounds.
+    #[error("past the bounds by {by} bytes")]
+    PastBounds {
+        /// By how many bytes: 0 for the first byte past them.
+        by: u64,
+    },
+    /// Base and address come to no 64-bit address.
+    #[error("past the last physical address")]
+    NoPlace,
 }
 
 /// The translation unit. After reset both registers are 0, and a program can reach nothing.
@@ -88,35 +104,48 @@ impl BaseBounds {
 
     #[inline]
     fn answer(&self, access: Access) -> Result<Translation, Fault> {
-        let (addr, span) =
-            self.locate(access.addr, access.privilege).ok_or(Fault::new(access, Cause::Bounds))?;
+        let (addr, span) = self
+            .locate(access.addr, access.privilege)
+            .map_err(|_| Fault::new(access, Cause::Bounds))?;
         Ok(Translation { ticket: self.ticket(access), ..Translation::new(addr, span) })
     }
 
     /// Where a byte is, and how many are there from it on.
     #[inline]
-    fn locate(&self, addr: VirtAddr, privilege: Privilege) -> Option<(PhysAddr, u64)> {
+    fn locate(&self, addr: VirtAddr, privilege: Privilege) -> Result<(PhysAddr, u64), Refusal> {
         match privilege {
-            Privilege::User => self.relocate(addr.raw()),
-            Privilege::Supervisor | Privilege::Machine => Some(unrelocated(addr)),
+            Privilege::User => self.relocate(addr),
+            Privilege::Supervisor | Privilege::Machine => Ok(unrelocated(addr)),
         }
     }
 
+    /// Where a byte of the program is, and how many are there from it on: what a translation says, and if there
+    /// is none, why.
+    ///
+    /// # Errors
+    /// The [`Refusal`].
     #[inline]
-    fn relocate(&self, addr: u64) -> Option<(PhysAddr, u64)> {
-        let sum = self.base.checked_add(addr)?;
-        let left = match self.convention {
-            Convention::Size => self.bounds.checked_sub(addr)?.min(up_to_the_top(sum)),
-            Convention::End => self.bounds.checked_sub(sum)?,
+    pub fn relocate(&self, addr: VirtAddr) -> Result<(PhysAddr, u64), Refusal> {
+        let sum = self.base.checked_add(addr.raw());
+        let (checked, sum) = match self.convention {
+            Convention::Size => (addr.raw(), sum),
+            Convention::End => {
+                let sum = sum.ok_or(Refusal::NoPlace)?;
+                (sum, Some(sum))
+            }
         };
-        (left > 0).then_some((PhysAddr::new(sum), left))
+        if checked >= self.bounds {
+            return Err(Refusal::PastBounds { by: checked - self.bounds });
+        }
+        let sum = sum.ok_or(Refusal::NoPlace)?;
+        Ok((PhysAddr::new(sum), (self.bounds - checked).min(up_to_the_top(sum))))
     }
 
     /// A ticket, if the whole RAM page around the access is the program's and stays a page.
     #[inline]
     fn ticket(&self, access: Access) -> Option<Ticket> {
         let page = access.addr.align_down(RAM_PAGE_BITS);
-        let (addr, span) = self.locate(page, access.privilege)?;
+        let (addr, span) = self.locate(page, access.privilege).ok()?;
         let whole = addr.offset(RAM_PAGE_BITS) == 0 && span > low_mask(RAM_PAGE_BITS);
         whole.then_some(Ticket { slot: 0, version: 0, epoch: self.epoch })
     }

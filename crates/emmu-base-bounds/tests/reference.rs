@@ -1,9 +1,9 @@
 //! The unit against the textbook's definition, one byte at a time in wide arithmetic.
 
-use emmu_base_bounds::{BaseBounds, Convention};
+use emmu_base_bounds::{BaseBounds, Convention, Refusal};
 use emmu_core::{
-    Access, AccessKind, Cause, Fault, Privilege, RegisterError, RegisterId, Registers, Translation,
-    TranslationUnit, VirtAddr, find_register,
+    Access, AccessKind, Cause, Fault, PhysAddr, Privilege, RegisterError, RegisterId, Registers,
+    Translation, TranslationUnit, VirtAddr, find_register,
 };
 use quickcheck::{Arbitrary, Gen, quickcheck};
 
@@ -180,6 +180,19 @@ fn ostep_base_12418_limit_472() {
         assert_eq!(translate(&mut unit, user(472)), Err(Fault::new(user(472), Cause::Bounds)));
         assert_eq!(translate(&mut unit, user(523)), Err(Fault::new(user(523), Cause::Bounds)));
     }
+}
+
+#[test]
+fn a_refusal_says_by_how_much() {
+    for (convention, bounds) in [(Convention::Size, 472), (Convention::End, 12418 + 472)] {
+        let unit = BaseBounds::new(convention).with_registers(12418, bounds);
+        let refused = |addr| unit.relocate(VirtAddr::new(addr)).unwrap_err();
+        assert_eq!(refused(523), Refusal::PastBounds { by: 51 });
+        assert_eq!(refused(472), Refusal::PastBounds { by: 0 });
+        assert_eq!(unit.relocate(VirtAddr::new(430)), Ok((PhysAddr::new(12848), 42)));
+    }
+    let unit = BaseBounds::new(Convention::Size).with_registers(u64::MAX, u64::MAX);
+    assert_eq!(unit.relocate(VirtAddr::new(1)), Err(Refusal::NoPlace));
 }
 
 #[test]

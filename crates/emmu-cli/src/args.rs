@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Import(Import),
     /// List the machines, or show one.
     Machines(Machines),
+    /// Explain what becomes of an address: every bit, comparison and memory read, and why it faults.
+    Explain(crate::explain::Explain),
     /// Put emmu's translation units and memory managers to vectors: files of cases with known answers.
     Check(Check),
 }

@@ -66,12 +66,16 @@ impl Descriptor {
         SegmentFlags::from_bits_truncate(self.word)
     }
 
-    /// Whether reserved bits are set.
-    pub(super) const fn is_malformed(self) -> bool {
-        self.word & RESERVED != 0
+    /// Whether it is malformed where `last` is the largest offset that a segment can have: it has reserved bits, or
+    /// bounds past that.
+    #[must_use]
+    pub const fn is_malformed(self, last: u64) -> bool {
+        self.word & RESERVED != 0 || self.bounds().saturating_sub(1) > last
     }
 
-    pub(super) const fn segment(self) -> Segment {
+    /// The segment it describes.
+    #[must_use]
+    pub const fn segment(self) -> Segment {
         Segment { base: self.base, bounds: self.bounds(), flags: self.flags() }
     }
 }
@@ -86,7 +90,7 @@ mod tests {
             let flags = SegmentFlags::from_bits_truncate(flags.into());
             let segment = Segment { base, bounds: bounds >> 8, flags };
             Descriptor::present(segment).is_some_and(|descriptor| {
-                descriptor.is_present() && !descriptor.is_malformed() && descriptor.segment() == segment
+                descriptor.is_present() && !descriptor.is_malformed(u64::MAX) && descriptor.segment() == segment
             })
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn read(
     if !descriptor.is_present() {
         return Err(Refused(Cause::Absent, Some(told)));
     }
-    if descriptor.is_malformed() || descriptor.bounds().saturating_sub(1) > last {
+    if descriptor.is_malformed(last) {
         return Err(Refused(Cause::Reserved, Some(told)));
     }
     let base = entry(from, base_addr)?;

@@ -1,0 +1,75 @@
+//! Base and bounds.
+
+use super::args;
+use super::number::{Radix, value};
+use super::story::{Heard, Step, Tell, bytes};
+use anyhow::Result;
+use emmu_base_bounds::{BaseBounds, Convention, Refusal};
+use emmu_core::{Access, Registers};
+use emmu_memory::Memory;
+
+impl args::BaseBounds {
+    pub(super) fn unit(&self) -> Result<BaseBounds> {
+        let base = value("--base", &self.base)?;
+        let (convention, bounds) = match (&self.bounds, &self.end) {
+            (_, Some(end)) => (Convention::End, value("--end", end)?),
+            (bounds, None) => {
+                let bounds = bounds.as_deref().unwrap_or_default();
+                (Convention::Size, value("--bounds", bounds)?)
+            }
+        };
+        Ok(BaseBounds::new(convention).with_registers(base, bounds))
+    }
+}
+
+impl Tell for BaseBounds {
+    fn parts(&self, _: Access, _: Radix) -> Option<String> {
+        None
+    }
+
+    fn steps(&self, access: Access, _: &[Heard], _: &Memory, show: Radix) -> Vec<Step> {
+        let register = |id| self.read_register(id).unwrap_or_default();
+        let (base, bounds) = (register(Self::BASE), register(Self::BOUNDS));
+        let (va, base_told) = (show.show(access.addr), show.show(base));
+        let told = show.show(bounds);
+        match (self.convention(), self.relocate(access.addr)) {
+            (Convention::Size, Ok((place, left))) => vec![
+                Step::new("bounds", format!("{va} < bounds {told}, {} left", bytes(left))),
+                Step::new("PA", format!("base {base_told} + {va} = {}", show.show(place))),
+            ],
+            (Convention::Size, Err(Refusal::PastBounds { by })) => {
+                vec![Step::failing("bounds", past(&va, &told, by))]
+            }
+            (Convention::Size, Err(Refusal::NoPlace)) => vec![
+                Step::new("bounds", format!("{va} < bounds {told}")),
+                no_place(&base_told, &va),
+            ],
+            (Convention::End, Ok((place, left))) => vec![
+                Step::new("PA", format!("base {base_told} + {va} = {}", show.show(place))),
+                Step::new(
+                    "bounds",
+                    format!("{} < bounds {told}, {} left", show.show(place), bytes(left)),
+                ),
+            ],
+            (Convention::End, Err(Refusal::PastBounds { by })) => {
+                let sum = show.show(bounds.saturating_add(by));
+                vec![
+                    Step::new("PA", format!("base {base_told} + {va} = {sum}")),
+                    Step::failing("bounds", past(&sum, &told, by)),
+                ]
+            }
+            (Convention::End, Err(Refusal::NoPlace)) => vec![no_place(&base_told, &va)],
+        }
+    }
+}
+
+fn past(checked: &str, bounds: &str, by: u64) -> String {
+    match by {
+        0 => format!("{checked} >= bounds {bounds}, the first byte past them"),
+        by => format!("{checked} >= bounds {bounds} by {}", bytes(by)),
+    }
+}
+
+fn no_place(base: &str, va: &str) -> Step {
+    Step::failing("PA", format!("base {base} + {va} is past the last 64-bit address"))
+}
