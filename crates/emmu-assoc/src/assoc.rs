@@ -1,119 +1,10 @@
 //! One set-associative table: TLBs, walk caches and data caches are all this.
 
-use crate::replace::{Policy, Replacement, Ways};
+use crate::{
+    Geometry,
+    replace::{Replacement, Ways},
+};
 use alloc::{vec, vec::Vec};
-use thiserror::Error;
-
-/// The shape of a set-associative table.
-///
-/// ```
-/// use emmu_assoc::{Geometry, Policy};
-/// assert!(Geometry::new(128, 12, Policy::Lru).is_ok());
-/// assert!(Geometry::fully_associative(48, Policy::Lru).is_ok());
-/// let refused = Geometry::new(100, 4, Policy::Lru).unwrap_err();
-/// assert_eq!(refused.to_string(), "sets = 100: expected a power of two");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Geometry {
-    sets: u32,
-    ways: u32,
-    policy: Policy,
-}
-
-/// The largest table: slot numbers of a ticket of `emmu-core` have 24 bits for it.
-const MAX_SLOTS: u64 = 1 << 24;
-
-/// Why a table of this shape cannot exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
-pub enum GeometryError {
-    /// A set is chosen by low bits of the page number.
-    #[error("sets = {sets}: expected a power of two")]
-    Sets {
-        /// The number of sets asked for.
-        sets: u32,
-    },
-    /// A table without ways holds nothing.
-    #[error("ways = 0: expected at least 1")]
-    NoWays,
-    /// Tree-PLRU has one 64-bit tree a set, and a tree has a power of two of leaves.
-    #[error("ways = {ways}: tree-PLRU expects a power of two, 64 at most")]
-    TreeWays {
-        /// The number of ways asked for.
-        ways: u32,
-    },
-    /// More entries than emmu holds in one table.
-    #[error("{sets} sets of {ways} ways: expected at most 2^24 entries")]
-    TooLarge {
-        /// The number of sets asked for.
-        sets: u32,
-        /// The number of ways asked for.
-        ways: u32,
-    },
-}
-
-impl Geometry {
-    /// `sets` × `ways` entries.
-    ///
-    /// # Errors
-    /// [`GeometryError`] when `sets` is no power of two, `ways` is 0, the product exceeds 2^24, or tree-PLRU
-    /// cannot have that many ways.
-    pub const fn new(sets: u32, ways: u32, policy: Policy) -> Result<Self, GeometryError> {
-        if !sets.is_power_of_two() {
-            return Err(GeometryError::Sets { sets });
-        }
-        if ways == 0 {
-            return Err(GeometryError::NoWays);
-        }
-        if matches!(policy, Policy::TreePlru) && (!ways.is_power_of_two() || ways > 64) {
-            return Err(GeometryError::TreeWays { ways });
-        }
-        if sets as u64 * ways as u64 > MAX_SLOTS {
-            return Err(GeometryError::TooLarge { sets, ways });
-        }
-        Ok(Self { sets, ways, policy })
-    }
-
-    /// One set of `entries` ways.
-    ///
-    /// # Errors
-    /// As [`Geometry::new`].
-    pub const fn fully_associative(entries: u32, policy: Policy) -> Result<Self, GeometryError> {
-        Self::new(1, entries, policy)
-    }
-
-    /// The same shape, whose random replacement, if it has that, is drawn from another seed.
-    #[must_use]
-    pub const fn with_seed(self, seed: u64) -> Self {
-        match self.policy {
-            Policy::Random { .. } => Self { policy: Policy::Random { seed }, ..self },
-            _ => self,
-        }
-    }
-
-    /// Number of sets.
-    #[must_use]
-    pub const fn sets(self) -> u32 {
-        self.sets
-    }
-
-    /// Entries a set.
-    #[must_use]
-    pub const fn ways(self) -> u32 {
-        self.ways
-    }
-
-    /// Entries in all.
-    #[must_use]
-    pub const fn entries(self) -> u32 {
-        self.sets * self.ways
-    }
-
-    /// Who makes room.
-    #[must_use]
-    pub const fn policy(self) -> Policy {
-        self.policy
-    }
-}
 
 /// Who an entry belongs to. Entries of other scopes are not seen, and entries of ended scopes are vacant, so
 /// ending a scope forgets all its entries at once. [`Scope::NONE`] belongs to nobody.
@@ -188,11 +79,22 @@ pub struct Found<'a, V> {
     pub value: &'a V,
 }
 
+/// An entry that made room for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evicted<V> {
+    /// Its tag.
+    pub tag: u64,
+    /// Whose it is.
+    pub scope: Scope,
+    /// What it is.
+    pub value: V,
+}
+
 impl<V: Copy + Default> Assoc<V> {
     /// An empty table.
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {
-        let (sets, ways) = (geometry.sets as usize, geometry.ways as usize);
+        let (sets, ways) = (geometry.sets() as usize, geometry.ways() as usize);
         let fours = ways.div_ceil(4);
         Self {
             geometry,
@@ -200,7 +102,7 @@ impl<V: Copy + Default> Assoc<V> {
             tags: vec![[0; 4]; sets * fours],
             slots: vec![Slot::default(); sets * fours * 4],
             full: vec![0; sets],
-            replacement: Replacement::new(geometry.policy, sets, Ways::new(ways)),
+            replacement: Replacement::new(geometry.policy(), sets, Ways::new(ways)),
         }
     }
 
@@ -241,17 +143,44 @@ impl<V: Copy + Default> Assoc<V> {
 
     /// Puts an entry into a vacant way of its set, or else where the policy says, and returns the slot. A
     /// way is vacant if it was removed or if its scope is not live any more.
+    #[inline]
     pub fn insert(&mut self, tag: u64, scope: Scope, value: V, live: &impl Live) -> usize {
+        let (slot, _) = self.make_room(tag, live);
+        self.put(slot, tag, scope, value);
+        slot
+    }
+
+    /// The same, and says which live entry had to go.
+    pub fn exchange(
+        &mut self,
+        tag: u64,
+        scope: Scope,
+        value: V,
+        live: &impl Live,
+    ) -> (usize, Option<Evicted<V>>) {
+        let (slot, is_vacant) = self.make_room(tag, live);
+        let Slot { scope: owner, value: held, .. } = self.slots[slot];
+        let evicted = Evicted { tag: self.tag(slot), scope: owner, value: held };
+        self.put(slot, tag, scope, value);
+        (slot, (!is_vacant).then_some(evicted))
+    }
+
+    /// Where an entry of this tag is to go, and whether that is a vacant way.
+    #[inline]
+    fn make_room(&mut self, tag: u64, live: &impl Live) -> (usize, bool) {
         let set = self.set_of(tag);
-        let way = match self.vacant(set, live) {
-            Some(way) => way,
-            None => self.replacement.victim(set),
-        };
-        let slot = set * self.fours * 4 + way;
+        let first = set * self.fours * 4;
+        match self.vacant(set, live) {
+            Some(way) => (first + way, true),
+            None => (first + self.replacement.victim(set), false),
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, slot: usize, tag: u64, scope: Scope, value: V) {
         self.tags[slot / 4][slot % 4] = tag;
         self.update(slot, scope, value);
         self.replacement.filled(slot);
-        slot
     }
 
     /// Changes an entry where it stands: the tag stays, and so does its place in the order of replacement.
@@ -305,7 +234,7 @@ impl<V: Copy + Default> Assoc<V> {
         }
         let first = set * self.fours * 4;
         let is_vacant = |slot: &Slot<V>| slot.scope == Scope::NONE || !live.is_live(slot.scope);
-        let ways = self.geometry.ways as usize;
+        let ways = self.geometry.ways() as usize;
         let vacant = self.slots[first..first + ways].iter().position(is_vacant);
         if vacant.is_none() {
             self.full[set] = live.era();
@@ -313,8 +242,9 @@ impl<V: Copy + Default> Assoc<V> {
         vacant
     }
 
-    fn vacate(&mut self, slot: usize) {
-        let held = &mut self.slots[slot];
+    /// Vacates this slot.
+    pub fn vacate(&mut self, slot: usize) {
+        let Some(held) = self.slots.get_mut(slot) else { return };
         held.scope = Scope::NONE;
         held.version = held.version.wrapping_add(1);
         self.full[slot / 4 / self.fours] = 0;
@@ -327,7 +257,7 @@ impl<V: Copy + Default> Assoc<V> {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "masked to fewer than 2^24 sets")]
     fn set_of(&self, tag: u64) -> usize {
-        (tag & u64::from(self.geometry.sets - 1)) as usize
+        (tag & u64::from(self.geometry.sets() - 1)) as usize
     }
 }
 
@@ -341,6 +271,7 @@ fn equal_to(tag: u64, four: &[u64; 4]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Policy;
     use quickcheck::{Arbitrary, Gen, quickcheck};
     use std::{collections::VecDeque, vec::Vec};
 
@@ -407,10 +338,23 @@ mod tests {
     }
 
     #[test]
-    fn impossible_shapes_are_refused() {
-        let shapes = [(0, 4), (3, 4), (4, 0), (1 << 24, 2)];
-        assert!(shapes.iter().all(|&(sets, ways)| Geometry::new(sets, ways, Policy::Lru).is_err()));
-        assert!(Geometry::new(1, 12, Policy::TreePlru).is_err());
+    fn an_exchange_tells_what_went_unless_nothing_had_to() {
+        let mut table = Assoc::new(Geometry::fully_associative(1, Policy::Lru).unwrap());
+        let scope = Scope(7);
+        let first = table.exchange(1, scope, 10, &Forever).1;
+        let second = table.exchange(2, scope, 20, &Forever).1;
+        let third = table.exchange(3, scope, 30, &Only(Scope(8))).1;
+        assert_eq!([first, third], [None, None]);
+        assert_eq!(second, Some(Evicted { tag: 1, scope, value: 10 }));
+    }
+
+    #[test]
+    fn a_vacated_slot_makes_room_first() {
+        let mut table = Assoc::new(Geometry::fully_associative(2, Policy::Lru).unwrap());
+        let slots = [1, 2].map(|tag| table.insert(tag, Scope::ONLY, tag, &Forever));
+        table.vacate(slots[1]);
+        assert_eq!(lookup(&mut table, 2), None);
+        assert_eq!(table.insert(3, Scope::ONLY, 3, &Forever), slots[1]);
     }
 
     /// A list per set, oldest first.

@@ -1,6 +1,7 @@
 //! Which way of a set makes room for a new entry.
 
-use alloc::{vec, vec::Vec};
+use crate::own::{Erased, Own, Replace};
+use alloc::{boxed::Box, vec, vec::Vec};
 use core::ops::Range;
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 
@@ -23,6 +24,16 @@ pub enum Policy {
     /// Static re-reference interval prediction with 2 bits (Jaleel et al., ISCA 2010, hit priority): a hit
     /// predicts near, a fill predicts long, the first way predicted distant goes.
     Srrip,
+    /// A rule of one's own, made by [`Policy::own`].
+    Own(Own),
+}
+
+impl Policy {
+    /// A rule of one's own.
+    #[must_use]
+    pub const fn own<R: Replace>() -> Self {
+        Self::Own(Own::of::<R>())
+    }
 }
 
 /// How many ways a set has, and in how many places: slots are numbered set by set, each set's first at a multiple
@@ -42,6 +53,14 @@ impl Ways {
     const fn of(self, set: usize) -> Range<usize> {
         set * self.stride..set * self.stride + self.count
     }
+
+    const fn set(self, slot: usize) -> usize {
+        slot / self.stride
+    }
+
+    const fn way(self, slot: usize) -> usize {
+        slot % self.stride
+    }
 }
 
 /// Who makes room, with what the policy remembers of every slot.
@@ -58,6 +77,7 @@ enum Order {
     TreePlru(Vec<u64>),
     Random(Xoshiro256PlusPlus),
     Srrip(Vec<u8>),
+    Own(Box<dyn Erased>),
 }
 
 /// The time of every slot's last use (or fill), as the number of uses before it.
@@ -115,6 +135,7 @@ impl Replacement {
             Policy::TreePlru => Order::TreePlru(vec![0; sets]),
             Policy::Random { seed } => Order::Random(Xoshiro256PlusPlus::seed_from_u64(seed)),
             Policy::Srrip => Order::Srrip(vec![DISTANT; slots]),
+            Policy::Own(own) => Order::Own(own.make(sets, ways.count)),
         };
         Self { ways, order }
     }
@@ -155,6 +176,7 @@ impl Order {
             Self::Lru(stamps) => stamps.stamp(slot),
             Self::TreePlru(sets) => point_away(sets, slot, ways),
             Self::Srrip(predictions) => predictions[slot] = 0,
+            Self::Own(own) => own.hit(ways.set(slot), ways.way(slot)),
             Self::Fifo(_) | Self::Random(_) => {}
         }
     }
@@ -165,6 +187,7 @@ impl Order {
             Self::Lru(stamps) | Self::Fifo(stamps) => stamps.stamp(slot),
             Self::TreePlru(sets) => point_away(sets, slot, ways),
             Self::Srrip(predictions) => predictions[slot] = LONG,
+            Self::Own(own) => own.filled(ways.set(slot), ways.way(slot)),
             Self::Random(_) => {}
         }
     }
@@ -177,6 +200,7 @@ impl Order {
             Self::TreePlru(sets) => pointed_at(sets[set], ways.count),
             Self::Random(source) => draw(source, ways.count),
             Self::Srrip(predictions) => most_distant(&mut predictions[slots]),
+            Self::Own(own) => own.victim(set) % ways.count,
         }
     }
 }

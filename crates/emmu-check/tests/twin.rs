@@ -89,7 +89,7 @@ impl Set {
                     None => self.distance.iter_mut().for_each(|distance| *distance += 1),
                 }
             },
-            Policy::Random { .. } => unreachable!("not deterministic without the draw"),
+            Policy::Random { .. } | Policy::Own(_) => unreachable!("not modelled here"),
         }
     }
 }

@@ -54,7 +54,9 @@ pub mod walk;
 mod walk_cache;
 
 pub use config::{Bank, ConfigError, PagingConfig, TlbLevel, TlbTable, WalkCacheTable};
-pub use emmu_assoc::{Assoc, Forever, Found, Geometry, GeometryError, Live, Policy, Scope};
+pub use emmu_assoc::{
+    Assoc, Forever, Found, Geometry, GeometryError, Live, Own, Policy, Replace, Scope,
+};
 pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
 pub use nested::{SecondStage, SecondStageFormat};
 pub use unit::Paging;

@@ -10,7 +10,7 @@ const VERSION: &str = "emmu machine 1";
 
 impl Machine {
     /// The description in canonical form: every key, in a fixed order and notation. It reads back as the
-    /// same machine.
+    /// same machine, unless a table's replacement policy is one of your own: that has no name to read back.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut text = Text { lines: String::new(), sources: true };
@@ -177,5 +177,6 @@ pub(crate) fn policy_name(policy: Policy) -> &'static str {
         Policy::Fifo => "fifo",
         Policy::Random { .. } => "random",
         Policy::Srrip => "srrip",
+        Policy::Own(own) => own.name(),
     }
 }
