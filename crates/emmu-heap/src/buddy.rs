@@ -296,7 +296,7 @@ impl Buddy {
             return Err(invalid(InvalidFree::Misaligned));
         }
         match self.state(bus, addr)? {
-            Some(State::Allocated(order)) => Ok(order),
+            Some(State::Allocated(order)) => self.is_whole(bus, addr, order).map(|()| order),
             Some(State::Free(_)) => Err(HeapError::DoubleFree { addr }),
             None if self.is_within_free(bus, addr)? => Err(HeapError::DoubleFree { addr }),
             None => Err(invalid(InvalidFree::Interior)),
@@ -339,7 +339,7 @@ impl Buddy {
         self.put(bus, addr, order)
     }
 
-    /// The buddy, if it is a free block of the same order.
+    /// The buddy, if it is a free block of the same order: by its state and by the list, which must agree.
     fn free_buddy<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -347,19 +347,49 @@ impl Buddy {
         order: u8,
     ) -> Result<Option<Step>, HeapError> {
         let block = PhysAddr::new(addr.raw() ^ self.size(order));
-        if order == self.config.max_order
-            || !self.admits(block, order)
-            || self.state(bus, block)? != Some(State::Free(order))
-        {
+        if order == self.config.max_order || !self.admits(block, order) {
             return Ok(None);
         }
+        let is_free = self.state(bus, block)? == Some(State::Free(order));
+        match self.listed(bus, block, order)? {
+            Some(step) => self.is_of_order(bus, &step, order).map(|()| Some(step)),
+            None if is_free => Err(self.head(order).corrupt(Corruption::Unlisted { block })),
+            None => Ok(None),
+        }
+    }
+
+    /// A block of an order's list.
+    fn listed<B: Bus + ?Sized>(
+        &self,
+        bus: &mut B,
+        block: PhysAddr,
+        order: u8,
+    ) -> Result<Option<Step>, HeapError> {
         let mut cursor = self.list(order).cursor();
         while let Some(step) = cursor.next(bus)? {
-            if step.block.addr == block {
-                return self.is_of_order(bus, &step, order).map(|()| Some(step));
+            if step.block.addr >= block {
+                return Ok(Some(step).filter(|step| step.block.addr == block));
             }
         }
-        Err(self.head(order).corrupt(Corruption::Unlisted { block }))
+        Ok(None)
+    }
+
+    /// Whether the states around agree that a block of this order is at `addr`: none starts where its halves, quarters
+    /// and so on end, and one starts where it ends.
+    fn is_whole<B: Bus + ?Sized>(
+        &self,
+        bus: &mut B,
+        addr: PhysAddr,
+        order: u8,
+    ) -> Result<(), HeapError> {
+        for part in 0..=order {
+            let at = addr.wrapping_add(self.size(part));
+            if at < self.region.end() && self.state(bus, at)?.is_some() != (part == order) {
+                let word = Word { at: self.state_at(addr), field: Field::State };
+                return Err(word.corrupt(Corruption::Order { block: at }));
+            }
+        }
+        Ok(())
     }
 
     /// The free blocks by their states: all of the region is blocks, and all of a block but its first unit is none.

@@ -4,8 +4,8 @@ use crate::Field;
 use emmu_core::{BusError, PhysAddr};
 use thiserror::Error;
 
-/// Why a manager did not do what it was asked to. Nothing has changed then, but for what [`HeapError::Bus`] left half
-/// done.
+/// Why a manager did not do what it was asked to. Nothing has changed then, unless it is [`HeapError::Corrupt`] or
+/// [`HeapError::Bus`], which may come in the middle: there is no telling what such a heap would do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HeapError {
     /// No free block is good enough, and the heap does not grow.

@@ -1,14 +1,16 @@
 //! Memory managers whose lists live in the emulated memory that they manage.
 //!
-//! Models: free lists with every [`Policy`], [`Order`], way to cut blocks and to grow ([`FreeList`]); the buddy system
-//! ([`Buddy`]). Each finds its data through a [`Bus`](emmu_core::Bus) and keeps none elsewhere, so anybody who can read memory can
+//! Models: free lists with every [`Policy`], [`Order`], way to cut blocks and to grow ([`FreeList`]); best fit
+//! in balanced trees ([`FreeTree`]); the buddy system ([`Buddy`]); slabs of objects of one size in front of any of them
+//! ([`Slabs`]); stacks ([`Stack`]). Each finds its data through a [`Bus`](emmu_core::Bus) and keeps none elsewhere, so anybody who can read memory can
 //! walk its lists, and anybody who can write it can damage them: what was overwritten, freed twice or never allocated
 //! is answered by a typed [`HeapError`], never by a hang or a panic.
 //!
 //! Does not model: the contents of what was handed out (nothing is zeroed), nor time; what is counted is the elements
 //! that were searched.
 //!
-//! Which type you want: [`FreeList`] for what C's `malloc` does, [`Buddy`] for page frames. All are a [`Heap`].
+//! Which type you want: [`FreeList`] for what C's `malloc` does, [`Buddy`] for page frames, [`Slabs`] over a
+//! [`Buddy`] for a kernel. All are a [`Heap`]. [`Audited`] makes any of them tell double frees, invalid frees and leaks exactly.
 //!
 //! The textbook's heap of 30 bytes, of which the middle is allocated; here a byte is 16, so that every free block holds
 //! its own size and next pointer:
@@ -44,6 +46,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod audit;
 mod buddy;
 mod chain;
 mod error;
@@ -55,7 +58,11 @@ mod list;
 mod owned;
 mod policy;
 mod sealed;
+mod slab;
+mod stack;
+mod tree;
 
+pub use audit::{Allocation, Audited, Usage};
 pub use buddy::{Buddy, BuddyConfig};
 pub use error::{ConfigError, Corruption, HeapError, InvalidFree};
 pub use growth::{Sbrk, UpTo};
@@ -64,3 +71,6 @@ pub use layout::{End, Layout, Tail};
 pub use list::{FreeList, ListConfig};
 pub use policy::{Order, Policy};
 pub use sealed::{ADDRESS_LIMIT, Field};
+pub use slab::{Class, Slabs};
+pub use stack::Stack;
+pub use tree::FreeTree;

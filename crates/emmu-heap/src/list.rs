@@ -35,6 +35,8 @@ pub struct FreeList<G = ()> {
     config: ListConfig,
     control: PhysAddr,
     start: PhysAddr,
+    /// The heap never ends after this, whatever stands in memory.
+    limit: PhysAddr,
     growth: G,
     stats: Stats,
 }
@@ -54,7 +56,7 @@ impl FreeList {
         region: Extent,
         config: ListConfig,
     ) -> Result<Self, ConfigError> {
-        let list = Self::open(control, region.addr, config)?;
+        let mut list = Self::open(control, region.addr, config)?;
         let layout = config.layout;
         let fine = region.size == 0
             || region.size >= layout.min_block && region.size.is_multiple_of(layout.granule);
@@ -65,6 +67,7 @@ impl FreeList {
         if list.own_words().overlaps(region) {
             return Err(ConfigError::ControlInHeap { control });
         }
+        list.limit = region.end();
         list.rover().write_pointer(bus, None)?;
         list.end().write(bus, region.end().raw())?;
         let blocks = if region.size > 0 { &[region][..] } else { &[] };
@@ -82,7 +85,8 @@ impl FreeList {
         config: ListConfig,
     ) -> Result<Self, ConfigError> {
         config.layout.validate(NODE)?;
-        Ok(Self { config, control, start, growth: (), stats: Stats::default() })
+        let limit = PhysAddr::new(ADDRESS_LIMIT);
+        Ok(Self { config, control, start, limit, growth: (), stats: Stats::default() })
     }
 }
 
@@ -91,8 +95,8 @@ impl<G> FreeList<G> {
     /// [growth step](ListConfig::growth_step).
     #[must_use]
     pub fn with_growth<H: Sbrk>(self, growth: H) -> FreeList<H> {
-        let Self { config, control, start, stats, .. } = self;
-        FreeList { config, control, start, growth, stats }
+        let Self { config, control, start, limit, stats, .. } = self;
+        FreeList { config, control, start, limit, growth, stats }
     }
 
     /// Which list it is.
@@ -152,7 +156,7 @@ impl<G> FreeList<G> {
     /// The list as it is now.
     fn chain<B: Bus + ?Sized>(&self, bus: &mut B) -> Result<Chain, HeapError> {
         let end = self.end().read(bus)?;
-        let size = end.checked_sub(self.start.raw());
+        let size = end.checked_sub(self.start.raw()).filter(|_| end <= self.limit.raw());
         let size = size.ok_or(self.end().corrupt(Corruption::Value { found: end }))?;
         let ListConfig { layout, order, .. } = self.config;
         let area = Area {
@@ -254,6 +258,7 @@ impl<G: Sbrk> FreeList<G> {
         }
         let old = chain.blocks(bus)?;
         self.end().write(bus, new_end.raw())?;
+        self.limit = new_end;
         self.stats.grown += bytes;
         self.put(bus, &chain, &old, more).map(|()| true)
     }

@@ -29,7 +29,7 @@ pub(crate) const WORD: u64 = Width::B8.bytes();
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Field {
-    /// The head pointer of a list.
+    /// The head pointer of a list, or the pointer of a stack.
     Head = 1,
     /// Next fit: the block after which the search starts.
     Rover,
@@ -53,8 +53,6 @@ pub enum Field {
     Used,
     /// The pointer to the next slab, in a slab.
     NextSlab,
-    /// The pointer to the frame below, in a frame of a stack.
-    Below,
     /// What a block of a buddy system is: a byte, not a word.
     State,
 }
@@ -74,7 +72,6 @@ impl fmt::Display for Field {
             Self::Height => "height",
             Self::Used => "count of objects",
             Self::NextSlab => "next slab",
-            Self::Below => "frame pointer",
             Self::State => "state of a block",
         })
     }
