@@ -26,6 +26,7 @@ mod aarch64;
 pub mod agree;
 mod architecture;
 pub mod coherent;
+mod damage;
 mod heap;
 mod riscv;
 pub mod targets;

@@ -11,6 +11,7 @@ use emmu_oracle::{aarch64, generate::Case, riscv, vectors::VectorFile, x86};
 use emmu_timing::Machine;
 use emmu_trace::check;
 
+pub use crate::damage::heap;
 pub use emmu_trace::check::{lackey_bytes as lackey, native_bytes as native};
 
 /// What a check found, or nothing.
@@ -20,12 +21,13 @@ pub type Verdict = Result<(), String>;
 pub type Target = (&'static str, fn(&[u8]) -> Verdict);
 
 /// All of them. The binaries in `fuzz/` and the folders of seeds have the same names.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("lackey", lackey),
     ("native", native),
     ("native_writer", native_writer),
     ("machine", machine),
     ("vectors", vectors),
+    ("heap", heap),
     ("riscv", walk::<riscv::Registers>),
     ("x86", walk::<x86::Registers>),
     ("aarch64", walk::<aarch64::Registers>),

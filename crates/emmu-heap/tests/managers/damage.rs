@@ -148,7 +148,7 @@ quickcheck! {
 
 /// A byte of the heap or the manager's words that is in nobody's block.
 fn somewhere(at: u32, live: &[(PhysAddr, u64)]) -> PhysAddr {
-    let (at, own) = (u64::from(at), at % 3 == 0);
+    let (at, own) = (u64::from(at), at.is_multiple_of(3));
     let (start, size) = if own { (CONTROL, CONTROL_BYTES) } else { (REGION.addr, REGION.size) };
     let place = PhysAddr::new(start.raw() + at % size);
     let payload = live.iter().find(|(addr, size)| Extent::new(*addr, *size).contains(place));

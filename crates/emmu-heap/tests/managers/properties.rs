@@ -16,7 +16,11 @@ pub(crate) type Op = (bool, u16, u8);
 pub(crate) fn request((_, size, align): Op) -> Request {
     // Mostly small ones.
     let size = if size.is_multiple_of(16) { size % 0x3000 } else { size % 300 };
-    Request::new(size.into()).aligned(if align % 4 == 0 { 1 << (align / 4 % 9) } else { 1 })
+    Request::new(size.into()).aligned(if align.is_multiple_of(4) {
+        1 << (align / 4 % 9)
+    } else {
+        1
+    })
 }
 
 /// Whose each byte of the region is.

@@ -114,9 +114,7 @@ fn a_heap_that_does_not_fit_grows_or_fails() {
 fn a_list_in_memory_outlives_its_manager() {
     let mut memory = memory();
     let (list, middle) = heap30(&mut memory, Policy::First);
-    let config = *list.config();
-    drop(list);
-    let mut again = FreeList::open(CONTROL, REGION.addr, config).unwrap();
+    let mut again = FreeList::open(CONTROL, REGION.addr, *list.config()).unwrap();
     again.release(&mut memory, middle, Some(10 * UNIT)).unwrap();
     assert_eq!(again.free_blocks(&mut memory).unwrap(), [units(0, 30)]);
 }
