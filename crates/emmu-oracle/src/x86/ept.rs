@@ -18,8 +18,8 @@
 //!
 //! # Where the manual leaves a choice
 //!
-//! * An EPT violation by a read-modify-write operation sets bit 1 of the exit qualification, and not bit 0, which is
-//!   "implementation-specific". The same holds for the update of a guest's flags.
+//! * An EPT violation by a read-modify-write operation, as the update of a guest's flags is one, sets bit 0 of the exit
+//!   qualification beside bit 1, which is "implementation-specific".
 //! * An access that faults, or exits, changes no entry at either stage.
 //! * The guest's flags are set when its whole walk is done and permits the access, before that reaches the page; in
 //!   the order of the walk.

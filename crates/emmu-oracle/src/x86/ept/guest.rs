@@ -36,7 +36,9 @@ impl<'a> Guest<'a> {
     pub(super) fn translate(&self, access: Access) -> Result<Outcome, Refusal<Fault>> {
         let linear = self.registers.guest.linear_address(access);
         let (first, updates) = self.linear_to_guest_physical(access, linear)?;
-        let update = Use { kinds: self.update_kinds(), linear: Some(linear), translation: false };
+        // "Writes by the logical processor to guest paging structures to update accessed and dirty flags are
+        // considered to be data writes"; they read too.
+        let update = Use { kinds: READ | WRITE, linear: Some(linear), translation: false };
         let updates = updates.iter().try_for_each(|write| {
             let host = self.ept(write.write.addr, update)?.pa;
             write.apply_at(host, self.scratch);
@@ -91,12 +93,6 @@ impl<'a> Guest<'a> {
         if self.flags_enabled() { READ | WRITE } else { READ }
     }
 
-    /// "Writes by the logical processor to guest paging structures to update accessed and dirty flags are considered
-    /// to be data writes."
-    fn update_kinds(&self) -> u64 {
-        if self.flags_enabled() { READ | WRITE } else { WRITE }
-    }
-
     /// Where a guest-physical byte stands, whatever rights there are.
     pub(super) fn host_of(&self, gpa: PhysAddr) -> Option<PhysAddr> {
         let none = Use { kinds: 0, linear: None, translation: false };
@@ -127,12 +123,13 @@ impl<'a> Guest<'a> {
     }
 }
 
-/// What an access needs, and what the exit qualification says of it. A read-modify-write operation writes.
+/// What an access needs, and what the exit qualification says of it.
 fn kinds(kind: AccessKind) -> u64 {
     match kind {
         AccessKind::Fetch => FETCH,
         AccessKind::Load => READ,
-        AccessKind::Store | AccessKind::Amo => WRITE,
+        AccessKind::Store => WRITE,
+        AccessKind::Amo => READ | WRITE,
     }
 }
 

@@ -1,0 +1,5 @@
+//! The models of two stages: their rules, worked out by hand from the manuals, and the generators of their cases.
+
+mod aarch64;
+mod riscv;
+mod x86;
