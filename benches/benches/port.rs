@@ -1,14 +1,17 @@
 //! Accesses that hit, through the CPU port: against a software TLB written by hand, over the same addresses.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use emmu_base_bounds::{BaseBounds, Convention};
 use emmu_benches::{sv39, usual_tlbs};
 use emmu_core::{
-    Access, Bus, Cause, Event, Fault, Invalidate, PhysAddr, Probe, RegisterError, RegisterId,
-    RegisterInfo, Registers, Ticket, Translation, TranslationUnit, VirtAddr, Width,
+    Access, Bus, Cause, Event, Fault, Invalidate, PhysAddr, Privilege, Probe, RegisterError,
+    RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit, VirtAddr, Width,
 };
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
-use std::hint::black_box;
+use emmu_paging::{Geometry, Policy};
+use emmu_segmentation::{Descriptor, Segment, SegmentFlags, SegmentTable, Segmentation, Selection};
+use std::{error::Error, hint::black_box};
 
 const PAGE: u64 = 4096;
 const PAGES: u64 = 32;
@@ -221,6 +224,91 @@ fn load_hits(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Where programs of the small units are: at the start of a page, and not.
+const BASES: [(&str, u64); 2] = [("aligned", 16 * PAGE), ("unaligned", 12_418)];
+
+/// The same loads in user mode through base and bounds and through segments, against loads without any
+/// translation.
+fn small_units(criterion: &mut Criterion) {
+    let addresses = addresses();
+    let mut group = criterion.benchmark_group("small unit");
+    group.throughput(Throughput::Elements(ACCESSES.into()));
+
+    let ram: Vec<u8> = (0..=u8::MAX).cycle().take(1 << 17).collect();
+    group.bench_function("raw load", |bencher| {
+        bencher.iter(|| {
+            black_box(&addresses).iter().map(|&addr| raw_load(&ram, addr)).sum::<Option<u64>>()
+        });
+    });
+    for (name, base) in BASES {
+        let unit = BaseBounds::new(Convention::Size).with_registers(base, PAGES * PAGE);
+        let mut cpu = program(unit);
+        group.bench_function(format!("base and bounds, {name}"), |bencher| {
+            bencher.iter(|| loads(&mut cpu, black_box(&addresses)));
+        });
+        if let Ok(unit) = segments(base) {
+            let mut cpu = program(unit);
+            group.bench_function(format!("segments, {name}"), |bencher| {
+                bencher.iter(|| loads(&mut cpu, black_box(&addresses)));
+            });
+        }
+        if let Ok(mut cpu) = table(base) {
+            group.bench_function(format!("segment table, {name}"), |bencher| {
+                bencher.iter(|| loads(&mut cpu, black_box(&addresses)));
+            });
+        }
+    }
+    group.finish();
+}
+
+#[inline]
+fn raw_load(ram: &[u8], addr: u64) -> Option<u64> {
+    let start = usize::try_from(addr).ok()?;
+    Some(u64::from_le_bytes(ram.get(start..start + 8)?.try_into().ok()?))
+}
+
+/// A CPU in user mode.
+fn program<U: TranslationUnit<Memory, ()>>(unit: U) -> Cpu<U, Memory> {
+    let mut cpu = Cpu::new(unit, Memory::ram(1 << 20));
+    cpu.set_privilege(Privilege::User);
+    cpu
+}
+
+/// Selector bits of the segmented machines: four segments share the addresses.
+const SELECTOR_BITS: u32 = 2;
+const SEGMENT_BYTES: u64 = (PAGES * PAGE) >> SELECTOR_BITS;
+const ADDRESS_BITS: u32 = (PAGES * PAGE).ilog2();
+
+fn segment(base: u64, number: u64) -> Segment {
+    let flags = SegmentFlags::READ | SegmentFlags::WRITE;
+    Segment { base: base + number * SEGMENT_BYTES, bounds: SEGMENT_BYTES, flags }
+}
+
+fn segments(base: u64) -> Result<Segmentation, Box<dyn Error>> {
+    let selection = Selection::Explicit { selector_bits: SELECTOR_BITS, segments: 4 };
+    let unit = Segmentation::new(ADDRESS_BITS, selection)?;
+    Ok((0..4)
+        .try_fold(unit, |unit, number| unit.with_segment(number, segment(base, number.into())))?)
+}
+
+/// The same segments, described in memory.
+fn table(base: u64) -> Result<Cpu<SegmentTable, Memory>, Box<dyn Error>> {
+    const TABLE: u64 = 0x8_0000;
+    let cache = Geometry::fully_associative(4, Policy::Lru)?;
+    let mut cpu = Cpu::new(
+        SegmentTable::new(ADDRESS_BITS, SELECTOR_BITS, Some(cache))?,
+        Memory::ram(1 << 20),
+    );
+    cpu.write_register(SegmentTable::BASE, TABLE)?;
+    cpu.write_register(SegmentTable::LENGTH, 4)?;
+    for number in 0..4 {
+        let descriptor = Descriptor::present(segment(base, number)).ok_or("bounds")?;
+        cpu.store_bytes(VirtAddr::new(TABLE + 16 * number), &descriptor.to_bytes())?;
+    }
+    cpu.set_privilege(Privilege::User);
+    Ok(cpu)
+}
+
 fn store_hits(criterion: &mut Criterion) {
     let addresses = addresses();
     let mut group = criterion.benchmark_group("store hit");
@@ -240,5 +328,5 @@ fn store_hits(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, load_hits, store_hits);
+criterion_group!(benches, load_hits, store_hits, small_units);
 criterion_main!(benches);

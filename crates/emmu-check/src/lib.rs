@@ -27,6 +27,7 @@ pub mod agree;
 mod architecture;
 pub mod coherent;
 mod damage;
+mod descriptors;
 mod heap;
 mod riscv;
 pub mod targets;

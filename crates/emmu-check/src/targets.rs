@@ -21,7 +21,7 @@ pub type Verdict = Result<(), String>;
 pub type Target = (&'static str, fn(&[u8]) -> Verdict);
 
 /// All of them. The binaries in `fuzz/` and the folders of seeds have the same names.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("lackey", lackey),
     ("native", native),
     ("native_writer", native_writer),
@@ -32,6 +32,7 @@ pub const TARGETS: [Target; 10] = [
     ("x86", walk::<x86::Registers>),
     ("aarch64", walk::<aarch64::Registers>),
     ("coherent", coherent),
+    ("descriptors", descriptors),
 ];
 
 /// Writes a native trace of the references that these bytes stand for, and reads it back: whole, cut off, damaged
@@ -115,6 +116,15 @@ fn remembers<A: Manual>(bytes: &[u8], script: Script) -> Verdict {
     coherent::coherent(case.clone(), script.clone())
         .and_then(|()| coherent::twins_agree(case, script))
         .map_err(|found| found.to_string())
+}
+
+/// Writes descriptors of these bytes into memory, loads segment registers with them and makes accesses: on x86's
+/// segment registers, and on a segment table.
+///
+/// # Errors
+/// If a refusal has an effect or no exception, or a debugger or a cache makes a difference.
+pub fn descriptors(bytes: &[u8]) -> Verdict {
+    crate::descriptors::descriptors(bytes)
 }
 
 /// Whether a message is one: it begins with the place and goes on.
