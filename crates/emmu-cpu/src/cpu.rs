@@ -5,7 +5,9 @@ use crate::hot::{HotTable, Key};
 use crate::pieces::Piece;
 use crate::{Exception, Stop, Trap};
 use alloc::vec::Vec;
-use emmu_core::{Access, AccessKind, Bus, Privilege, Probe, TranslationUnit, VirtAddr};
+use emmu_core::{
+    Access, AccessFlags, AccessKind, Bus, Privilege, Probe, TranslationUnit, VirtAddr,
+};
 
 /// One CPU as its memory sees it: every fetch, load and store goes through the translation unit `U` to
 /// the bus `B`, and is told to the probe `P`.
@@ -21,6 +23,8 @@ pub struct Cpu<U, B, P = ()> {
     pub(crate) bus: B,
     pub(crate) probe: P,
     pub(crate) privilege: Privilege,
+    /// The flags of the accesses that it makes by itself: whether in a virtual machine.
+    pub(crate) flags: AccessFlags,
     pub(crate) pc: VirtAddr,
     /// Where the handler is.
     pub(crate) vector: Option<VirtAddr>,
@@ -68,12 +72,13 @@ where
     #[must_use]
     pub fn with_probe(unit: U, bus: B, probe: P) -> Self {
         let hot = HotTable::new();
-        let key = hot.key(Privilege::Supervisor);
+        let key = hot.key(Privilege::Supervisor, AccessFlags::empty());
         Self {
             unit,
             bus,
             probe,
             privilege: Privilege::Supervisor,
+            flags: AccessFlags::empty(),
             pc: VirtAddr::ZERO,
             vector: None,
             trap: None,
@@ -142,6 +147,21 @@ where
         self.rekey();
     }
 
+    /// Whether the CPU is in a virtual machine (RISC-V: V = 1), so that its accesses have
+    /// [`AccessFlags::GUEST`]. Units whose hypervisor has no address space of its own (x86, AArch64) need not be told.
+    #[must_use]
+    pub const fn is_guest(&self) -> bool {
+        self.flags.contains(AccessFlags::GUEST)
+    }
+
+    /// Puts the CPU into a virtual machine or out of it, as [`set_privilege`](Self::set_privilege) changes the
+    /// mode: for an embedder whose own core holds the state. A trap leaves the virtual machine for the hypervisor, and
+    /// the return from it goes back.
+    pub fn set_guest(&mut self, guest: bool) {
+        self.flags.set(AccessFlags::GUEST, guest);
+        self.rekey();
+    }
+
     /// Where the program is.
     #[must_use]
     pub const fn pc(&self) -> VirtAddr {
@@ -163,6 +183,7 @@ where
     /// Puts the CPU into the state in which it boots. Unit, bus and probe stay as they are.
     pub fn reset(&mut self) {
         self.privilege = Privilege::Supervisor;
+        self.flags = AccessFlags::empty();
         self.pc = VirtAddr::ZERO;
         self.vector = None;
         self.trap = None;
@@ -185,10 +206,10 @@ where
         self.rekey();
     }
 
-    /// Makes the keys fit the state. To be called after every change of `privilege`, `halted`, `restart`
+    /// Makes the keys fit the state. To be called after every change of `privilege`, `flags`, `halted`, `restart`
     /// and `reservation`: closed keys send the next access through the cold path, which looks at these.
     pub(crate) fn rekey(&mut self) {
-        let key = self.hot.key(self.privilege);
+        let key = self.hot.key(self.privilege, self.flags);
         let closed = !self.accelerator || self.halted.is_some() || self.restart.is_some();
         let read = if closed { key.closed() } else { key };
         let write = if self.reservation.is_some() { read.closed() } else { read };
@@ -198,7 +219,7 @@ where
     /// An access of this CPU in its present mode.
     #[inline(always)]
     pub(crate) const fn access(&self, kind: AccessKind, addr: VirtAddr, size: u32) -> Access {
-        Access::new(kind, addr, size).with_privilege(self.privilege)
+        Access { privilege: self.privilege, flags: self.flags, ..Access::new(kind, addr, size) }
     }
 
     /// Refuses every operation of a halted CPU.

@@ -100,6 +100,10 @@ pub enum Illegal {
         /// The privilege that tried.
         held: Privilege,
     },
+    /// The operation is the hypervisor's, and the CPU is in a virtual machine (RISC-V: a virtual-instruction
+    /// exception). What a guest may do of it to its own registers, whoever plays the instructions does for it.
+    #[error("to {0} is the hypervisor's, and the CPU is in a virtual machine")]
+    InGuest(Operation),
     /// The translation unit has no register of this number.
     #[error("no register has the number {0}")]
     NoRegister(RegisterId),
@@ -154,6 +158,8 @@ pub struct Trap {
     pub pc: VirtAddr,
     /// The mode it was in, and goes back to.
     pub privilege: Privilege,
+    /// Whether it was in a virtual machine (RISC-V `hstatus.SPV`), and goes back there.
+    pub guest: bool,
     /// What happened; `None` in a record that an operating system makes up to start a program.
     pub exception: Option<Exception>,
 }
@@ -162,6 +168,6 @@ impl Trap {
     /// A record that starts a program when it is returned from.
     #[must_use]
     pub const fn start(pc: VirtAddr, privilege: Privilege) -> Self {
-        Self { pc, privilege, exception: None }
+        Self { pc, privilege, guest: false, exception: None }
     }
 }

@@ -118,9 +118,9 @@ impl HotTable {
         }
     }
 
-    /// The key of accesses with this privilege and no flags, for now.
-    pub(crate) fn key(&self, privilege: Privilege) -> Key {
-        Key(self.generation << GENERATION_SHIFT | mode_bits(privilege, AccessFlags::empty()))
+    /// The key of accesses with this privilege and these flags, for now.
+    pub(crate) fn key(&self, privilege: Privilege, flags: AccessFlags) -> Key {
+        Key(self.generation << GENERATION_SHIFT | mode_bits(privilege, flags))
     }
 
     /// Forgets everything; keys change.
@@ -160,7 +160,7 @@ impl HotTable {
             return;
         }
         let at = index(access);
-        let key = self.key(access.privilege).of(access);
+        let key = self.key(access.privilege, access.flags);
         self.entries[at] = Entry { tag: tag(access.addr, key), offset, ticket };
         self.pages[at] = page;
     }
@@ -194,7 +194,7 @@ mod tests {
     fn table() -> (HotTable, Key) {
         let mut table = HotTable::new();
         table.fill(user_load(0x5ff0, 8), TICKET, PhysAddr::new(0x9000), 0x2000);
-        let key = table.key(Privilege::User);
+        let key = table.key(Privilege::User, AccessFlags::empty());
         (table, key)
     }
 
@@ -235,7 +235,9 @@ mod tests {
         let access = user_load(0x5000, 1);
         let store = Access { kind: emmu_core::AccessKind::Store, ..access };
         assert!(table.find(key, store).is_none());
-        assert!(table.find(table.key(Privilege::Supervisor), access).is_none());
+        assert!(
+            table.find(table.key(Privilege::Supervisor, AccessFlags::empty()), access).is_none()
+        );
         assert!(table.find(key.of(access.with_flags(AccessFlags::STACK)), access).is_none());
         assert!(table.find(key.of(access), access).is_some());
     }
@@ -260,7 +262,7 @@ mod tests {
         for clears in 1..=2 * GENERATIONS {
             let (mut table, _) = table();
             (0..clears).for_each(|_| table.clear());
-            let key = table.key(Privilege::User);
+            let key = table.key(Privilege::User, AccessFlags::empty());
             assert!(table.find(key, user_load(0x5000, 1)).is_none(), "after {clears} clears");
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{Cpu, Exception, Illegal, Operation, Stop, Trap};
 use emmu_core::{
-    Bus, Event, Invalidate, Privilege, Probe, RegisterError, RegisterId, RegisterInfo,
+    AccessFlags, Bus, Event, Invalidate, Privilege, Probe, RegisterError, RegisterId, RegisterInfo,
     TranslationUnit, VirtAddr, find_register,
 };
 
@@ -77,7 +77,7 @@ where
     /// finds one that does not exist.
     ///
     /// With a handler, the CPU saves a [`Trap`], leaves user for supervisor mode (no trap goes down from a
-    /// higher one: RISC-V Privileged ISA, 1.2), drops the reservation and stands at the handler. Without, it
+    /// higher one: RISC-V Privileged ISA, 1.2) and a virtual machine for its hypervisor, drops the reservation and stands at the handler. Without, it
     /// halts.
     #[cold]
     pub fn raise(&mut self, exception: Exception) -> Stop {
@@ -98,9 +98,10 @@ where
     }
 
     fn enter(&mut self, vector: VirtAddr, exception: Exception) -> Stop {
-        let (pc, privilege) = (self.pc, self.privilege);
-        self.trap = Some(Trap { pc, privilege, exception: Some(exception) });
+        let (pc, privilege, guest) = (self.pc, self.privilege, self.is_guest());
+        self.trap = Some(Trap { pc, privilege, guest, exception: Some(exception) });
         self.privilege = privilege.max(Privilege::Supervisor);
+        self.flags = AccessFlags::empty();
         self.pc = vector;
         self.probe.on(Event::TrapEnter);
         Stop::Trap(exception)
@@ -135,6 +136,7 @@ where
         };
         self.pc = trap.pc;
         self.privilege = trap.privilege;
+        self.flags.set(AccessFlags::GUEST, trap.guest);
         self.reservation = None;
         self.restart = trap.exception.and_then(|exception| exception.access());
         self.rekey();
@@ -153,6 +155,9 @@ where
     fn permit(&mut self, operation: Operation, needed: Privilege) -> Result<(), Stop> {
         self.running()?;
         let held = self.privilege;
+        if self.is_guest() && needed > Privilege::User {
+            return Err(self.raise(Illegal::InGuest(operation).into()));
+        }
         if held >= needed {
             return Ok(());
         }

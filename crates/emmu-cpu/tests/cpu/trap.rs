@@ -3,8 +3,8 @@
 use crate::machine::{
     HANDLER, MAP, Mapping, PAGE, Paged, RAM, enter_user, machine, memory, trapped, user_machine, va,
 };
-use emmu_core::{Access, Cause, Event, Invalidate, Privilege, Width};
-use emmu_cpu::{Cpu, Exception, Illegal, Stop, Trap};
+use emmu_core::{Access, AccessFlags, Cause, Event, Invalidate, Privilege, Width};
+use emmu_cpu::{Cpu, Exception, Illegal, Operation, Stop, Trap};
 
 #[test]
 fn a_fault_before_there_is_a_handler_halts_the_cpu() {
@@ -52,7 +52,7 @@ fn a_trap_saves_cause_address_mode_and_pc_and_goes_to_the_handler() {
     cpu.set_pc(va(0x44));
     let fault = trapped(cpu.store(va(2 * PAGE - 1), Width::B4, 1));
     let saved =
-        Trap { pc: va(0x44), privilege: Privilege::User, exception: Some(Exception::Fault(fault)) };
+        Trap { exception: Some(Exception::Fault(fault)), ..Trap::start(va(0x44), Privilege::User) };
     assert_eq!(cpu.trap(), Some(&saved));
     assert_eq!(Exception::Fault(fault).addr(), Some(va(2 * PAGE)));
     assert_eq!((cpu.pc(), cpu.privilege()), (HANDLER, Privilege::Supervisor));
@@ -165,4 +165,40 @@ fn whoever_decodes_instructions_raises_what_it_finds() {
     let undefined = Exception::IllegalInstruction(Illegal::Undefined);
     assert_eq!(cpu.raise(undefined), Stop::Trap(undefined));
     assert_eq!(cpu.trap().and_then(|trap| trap.exception), Some(undefined));
+}
+
+#[test]
+fn a_trap_leaves_the_virtual_machine_and_the_return_goes_back() {
+    let mut cpu = Cpu::with_probe(Paged::default(), memory(), Vec::new());
+    cpu.write_register(MAP, Mapping::all(RAM).register_value(0)).unwrap();
+    cpu.install_handler(HANDLER).unwrap();
+    cpu.set_guest(true);
+    cpu.load(va(0), Width::B1).unwrap();
+    let is_guest = |event: &Event| match event {
+        Event::Access(access) => Some(access.flags.contains(AccessFlags::GUEST)),
+        _ => None,
+    };
+    assert_eq!(cpu.probe().iter().find_map(is_guest), Some(true));
+
+    cpu.load(va(PAGE), Width::B1).unwrap_err();
+    assert!(!cpu.is_guest() && cpu.trap().unwrap().guest);
+    cpu.probe_mut().clear();
+    cpu.load(va(0), Width::B1).unwrap();
+    assert_eq!(cpu.probe().iter().find_map(is_guest), Some(false));
+    cpu.return_from_trap().unwrap();
+    assert!(cpu.is_guest());
+}
+
+#[test]
+fn a_guest_of_supervisor_privilege_does_nothing_that_is_the_hypervisor_s() {
+    let mut cpu = machine(&[(0, Mapping::all(RAM))]);
+    cpu.set_guest(true);
+    let stop = cpu.write_register(MAP, 0).unwrap_err();
+    let illegal = Illegal::InGuest(Operation::WriteRegister(MAP));
+    assert_eq!(stop.exception(), Some(Exception::IllegalInstruction(illegal)));
+    assert_eq!(
+        stop.to_string(),
+        "illegal instruction: to write register 0x180 is the hypervisor's, and the CPU is in a virtual machine"
+    );
+    assert_eq!(cpu.load(va(0), Width::B1), Ok(0), "the register is as it was");
 }
