@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod explain;
+mod heap;
 mod import;
 mod machines;
 mod progress;
@@ -44,6 +45,7 @@ fn run(command: &Command, out: &mut impl Write) -> Result<ExitCode> {
     match command {
         Command::Sim(arguments) => sim::run(arguments, out)?,
         Command::Import(arguments) => import::run(arguments, out)?,
+        Command::Heap(arguments) => heap::run(arguments, out)?,
         Command::Machines(arguments) => machines::run(arguments, out)?,
         Command::Explain(arguments) => explain::run(arguments, out)?,
         Command::Check(arguments) if !check::run(arguments, out)? => return Ok(ExitCode::FAILURE),

@@ -3,6 +3,7 @@
 
 mod check;
 mod explain;
+mod heap;
 mod import;
 mod machines;
 mod readme;

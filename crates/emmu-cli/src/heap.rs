@@ -1,0 +1,43 @@
+//! `emmu heap`: a memory manager at work, step by step, or all of them side by side.
+
+mod ops;
+mod report;
+mod run;
+mod setup;
+mod text;
+
+use crate::args::Heap;
+use anyhow::Result;
+use report::{Comparison, Report};
+use setup::Setup;
+use std::io::Write;
+
+/// Bytes of emulated memory for a unit: as much as any manager needs in a free block, so that one of a single unit holds
+/// its own node.
+const UNIT: u64 = 64;
+
+/// Does what the operations say, and tells what came of each.
+pub(crate) fn run(arguments: &Heap, out: &mut impl Write) -> Result<()> {
+    let ops = ops::parse(&arguments.ops)?;
+    if arguments.compare {
+        let setups = Setup::all(arguments);
+        let runs = setups.iter().map(|setup| run::run(setup, &ops));
+        let comparison = Comparison::new(arguments, runs.collect::<Result<_>>()?);
+        return write(arguments, &comparison, text::comparison, out);
+    }
+    let report: Report = run::run(&Setup::new(arguments), &ops)?;
+    write(arguments, &report, text::report, out)
+}
+
+fn write<T: serde::Serialize, W: Write>(
+    arguments: &Heap,
+    report: &T,
+    text: fn(&T, &mut W) -> Result<()>,
+    out: &mut W,
+) -> Result<()> {
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
+        return Ok(());
+    }
+    text(report, out)
+}

@@ -1,0 +1,68 @@
+//! What is done to the heap, as it is written on the command line.
+
+use anyhow::{Context, Result, bail, ensure};
+use core::fmt;
+
+/// The most operations.
+const MOST: usize = 100_000;
+/// The largest number.
+const LARGEST: u64 = 1 << 40;
+
+/// An operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// So many units are asked for; what comes of it is called by its number.
+    Allocate(u64),
+    /// The allocation of this number is freed.
+    Free(usize),
+    /// What is at this address is freed.
+    FreeAt(u64),
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allocate(size) => write!(f, "+{size}"),
+            Self::Free(slot) => write!(f, "-{slot}"),
+            Self::FreeAt(addr) => write!(f, "-@{addr}"),
+        }
+    }
+}
+
+/// Reads `+10,-0,+20`. What is freed by number must have been asked for.
+pub(crate) fn parse(text: &str) -> Result<Vec<Op>> {
+    let (mut ops, mut asked) = (Vec::new(), 0);
+    for (place, word) in text.split(',').enumerate() {
+        let op = parse_op(word.trim())
+            .with_context(|| format!("operation {} is \"{word}\"", place + 1))?;
+        match op {
+            Op::Allocate(_) => asked += 1,
+            Op::Free(slot) => ensure!(
+                slot < asked,
+                "operation {} is \"{word}\": only {asked} allocations come before it, and they are counted from 0",
+                place + 1
+            ),
+            Op::FreeAt(_) => {}
+        }
+        ops.push(op);
+        ensure!(ops.len() <= MOST, "more than {MOST} operations");
+    }
+    Ok(ops)
+}
+
+fn parse_op(word: &str) -> Result<Op> {
+    let expected = "expected +SIZE, -NUMBER or -@ADDRESS";
+    if let Some(size) = word.strip_prefix('+') {
+        return Ok(Op::Allocate(number(size).context(expected)?));
+    }
+    let Some(what) = word.strip_prefix('-') else { bail!(expected) };
+    match what.strip_prefix('@') {
+        Some(addr) => Ok(Op::FreeAt(number(addr).context(expected)?)),
+        None => Ok(Op::Free(usize::try_from(number(what).context(expected)?)?)),
+    }
+}
+
+fn number(digits: &str) -> Option<u64> {
+    let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+    digits.parse().ok().filter(|number| plain && *number <= LARGEST)
+}

@@ -1,0 +1,150 @@
+//! Which manager, out of the command line.
+
+use super::UNIT;
+use crate::args::{Heap as Arguments, HeapEnd, HeapOrder, HeapPolicy, Manager};
+use anyhow::Result;
+use emmu_core::PhysAddr;
+use emmu_heap::{
+    Audited, Buddy, BuddyConfig, End, Extent, FreeList, FreeTree, Heap, Layout, ListConfig, Order,
+    Policy, UpTo,
+};
+use emmu_memory::Memory;
+
+/// Where the manager's own words are: out of the reach of every heap.
+const CONTROL: PhysAddr = PhysAddr::new(1 << 47);
+/// The largest order of buddies: more units than a heap has.
+const MAX_ORDER: u8 = 17;
+
+/// A manager, its memory and a record of what it does.
+pub(crate) struct Machine {
+    pub(crate) heap: Audited<Box<dyn Heap<Memory>>>,
+    pub(crate) memory: Memory,
+}
+
+/// A manager on a region.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) manager: Kind,
+    /// Units of all.
+    pub(crate) base: u64,
+    pub(crate) size: u64,
+    pub(crate) header: u64,
+    pub(crate) align: u64,
+    grow: Option<u64>,
+    take: End,
+}
+
+/// Which manager.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    List { policy: Policy, order: Order, coalesce: bool },
+    Tree,
+    Buddy,
+}
+
+impl Setup {
+    pub(crate) fn new(arguments: &Arguments) -> Self {
+        let manager = match arguments.manager {
+            Manager::List => Kind::list(arguments, arguments.policy.into()),
+            Manager::Tree => Kind::Tree,
+            Manager::Buddy => Kind::Buddy,
+        };
+        Self::of(manager, arguments)
+    }
+
+    /// Every policy, and then the managers that have none.
+    pub(crate) fn all(arguments: &Arguments) -> Vec<Self> {
+        let lists = Policy::ALL.map(|policy| Kind::list(arguments, policy));
+        let kinds = lists.into_iter().chain([Kind::Tree, Kind::Buddy]);
+        kinds.map(|kind| Self::of(kind, arguments)).collect()
+    }
+
+    fn of(manager: Kind, arguments: &Arguments) -> Self {
+        let Arguments { base, size, header, align, grow, take, .. } = *arguments;
+        let take = match take {
+            HeapEnd::Low => End::Low,
+            HeapEnd::High => End::High,
+        };
+        let header = if let Kind::Buddy = manager { 0 } else { header };
+        Self { manager, base, size, header, align, grow, take }
+    }
+
+    /// What is told of the manager in a line.
+    pub(crate) fn description(&self) -> String {
+        match self.manager {
+            Kind::List { policy, order, coalesce } => {
+                let coalescing = if coalesce { "coalescing" } else { "no coalescing" };
+                format!("{} fit, {} order, {coalescing}", policy.name(), order.name())
+            }
+            Kind::Tree => "best fit by balanced trees".to_owned(),
+            Kind::Buddy => "buddies".to_owned(),
+        }
+    }
+
+    /// The manager's name in a table.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.manager {
+            Kind::List { policy, .. } => policy.name(),
+            Kind::Tree => "tree",
+            Kind::Buddy => "buddy",
+        }
+    }
+
+    pub(crate) fn build(&self) -> Result<Machine> {
+        let region = Extent::new(PhysAddr::new(self.base * UNIT), self.size * UNIT);
+        let most = self.grow.unwrap_or(0).max(self.size) * UNIT;
+        let buddies = BuddyConfig { unit: UNIT, max_order: MAX_ORDER };
+        let own = Buddy::control_bytes(buddies, region.size).max(FreeList::CONTROL_BYTES);
+        let mut memory = Memory::new().with_ram(region.addr, most)?.with_ram(CONTROL, own)?;
+        let layout = Layout {
+            granule: UNIT,
+            round_to: self.align * UNIT,
+            min_block: UNIT,
+            header: self.header * UNIT,
+            take: self.take,
+            ..Layout::default()
+        };
+        let heap: Box<dyn Heap<Memory>> = match self.manager {
+            Kind::List { policy, order, coalesce } => {
+                let config = ListConfig { policy, order, coalesce, layout, growth_step: UNIT };
+                let list = FreeList::create(&mut memory, CONTROL, region, config)?;
+                match self.grow {
+                    Some(_) => Box::new(list.with_growth(UpTo(region.addr.wrapping_add(most)))),
+                    None => Box::new(list),
+                }
+            }
+            Kind::Tree => Box::new(FreeTree::create(&mut memory, CONTROL, region, layout)?),
+            Kind::Buddy => Box::new(Buddy::create(&mut memory, CONTROL, region, buddies)?),
+        };
+        Ok(Machine { heap: Audited::new(heap), memory })
+    }
+}
+
+impl Kind {
+    fn list(arguments: &Arguments, policy: Policy) -> Self {
+        Self::List { policy, order: arguments.order.into(), coalesce: !arguments.no_coalesce }
+    }
+}
+
+impl From<HeapPolicy> for Policy {
+    fn from(policy: HeapPolicy) -> Self {
+        match policy {
+            HeapPolicy::Best => Self::Best,
+            HeapPolicy::Worst => Self::Worst,
+            HeapPolicy::First => Self::First,
+            HeapPolicy::Next => Self::Next,
+        }
+    }
+}
+
+impl From<HeapOrder> for Order {
+    fn from(order: HeapOrder) -> Self {
+        match order {
+            HeapOrder::Address => Self::Address,
+            HeapOrder::SizeAscending => Self::SizeAscending,
+            HeapOrder::SizeDescending => Self::SizeDescending,
+            HeapOrder::InsertFront => Self::Front,
+            HeapOrder::InsertBack => Self::Back,
+        }
+    }
+}
