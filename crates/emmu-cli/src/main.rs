@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod compare;
 mod explain;
 mod heap;
 mod import;
@@ -47,6 +48,7 @@ fn run(command: &Command, out: &mut impl Write) -> Result<ExitCode> {
         Command::Import(arguments) => import::run(arguments, out)?,
         Command::Heap(arguments) => heap::run(arguments, out)?,
         Command::Machines(arguments) => machines::run(arguments, out)?,
+        Command::Compare(arguments) => compare::run(arguments, out)?,
         Command::Explain(arguments) => explain::run(arguments, out)?,
         Command::Check(arguments) if !check::run(arguments, out)? => return Ok(ExitCode::FAILURE),
         Command::Check(_) => {}

@@ -1,7 +1,7 @@
 //! What a run came to, as data; and, in the modules below, as text and CSV.
 
 mod csv;
-mod text;
+pub(crate) mod text;
 
 use crate::{replay::Replayed, simulate::Outcome};
 use anyhow::Result;
@@ -51,9 +51,9 @@ impl TraceId {
 /// Which machine.
 #[derive(Debug, Serialize)]
 pub(crate) struct MachineId {
-    name: String,
+    pub(crate) name: String,
     description: String,
-    format: String,
+    pub(crate) format: String,
     /// Hash of all that can change a result.
     hash: String,
 }

@@ -43,6 +43,7 @@
 mod account;
 mod counters;
 mod cycles;
+mod disk;
 mod hierarchy;
 mod histogram;
 mod machine;
@@ -54,6 +55,7 @@ pub use counters::{
     WalkCacheReport, WalkReport,
 };
 pub use cycles::{Cycles, CyclesByCause, CyclesReport, WalkLatency};
+pub use disk::DiskCycles;
 pub use hierarchy::{ByServed, Served};
 pub use histogram::Histogram;
 pub use machine::{

@@ -158,7 +158,7 @@ fn section(out: &mut impl Write, title: &str, rows: &Table) -> Result<()> {
 }
 
 /// Prints a table, without the blanks that pad its lines, and an empty line.
-fn print(out: &mut impl Write, rows: &Table) -> Result<()> {
+pub(crate) fn print(out: &mut impl Write, rows: &Table) -> Result<()> {
     for line in rows.lines() {
         let line = line.strip_prefix(' ').unwrap_or(&line).trim_end();
         if !line.is_empty() {
@@ -169,7 +169,7 @@ fn print(out: &mut impl Write, rows: &Table) -> Result<()> {
     Ok(())
 }
 
-fn table(header: &[&str]) -> Table {
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut rows = Table::new();
     rows.load_style(NOTHING);
     if header.iter().any(|title| !title.is_empty()) {
@@ -178,11 +178,11 @@ fn table(header: &[&str]) -> Table {
     rows
 }
 
-fn left(text: &str) -> Cell {
+pub(crate) fn left(text: &str) -> Cell {
     Cell::new(text)
 }
 
-fn right(text: impl ToString) -> Cell {
+pub(crate) fn right(text: impl ToString) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
@@ -203,7 +203,7 @@ fn add_share(rows: &mut Table, name: &str, cycles: &ByAccount<u64>, all: u64) {
     add_row(rows, name, [user, supervisor, count(cycles.total()), percent(share)]);
 }
 
-fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     HumanCount(number).to_string()
 }
 

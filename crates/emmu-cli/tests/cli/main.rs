@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod check;
+mod compare;
 mod explain;
 mod heap;
 mod import;

@@ -1,0 +1,28 @@
+//! `emmu compare`: one program under every memory system, from one process at a time to paging.
+
+mod attack;
+mod cost;
+mod program;
+mod report;
+mod system;
+
+use crate::{args::Compare, machines};
+use anyhow::Result;
+use program::Shape;
+use report::Report;
+use std::io::Write;
+use system::{Kind, Setting};
+
+/// Measures every system, attacks every system, and prints the tables.
+pub(crate) fn run(arguments: &Compare, out: &mut impl Write) -> Result<()> {
+    let machine = machines::find(&arguments.machine)?.with_seed(arguments.seed);
+    let shape = Shape::new(arguments)?;
+    let setting = Setting::new(&machine, &shape, arguments.disk);
+    let mut report = Report::new(arguments, &machine, &shape, &setting);
+    for kind in Kind::ALL {
+        let cost = cost::measure(kind, &setting, &shape)?;
+        let attacks = attack::all(kind, &setting, &shape)?;
+        report.add(kind, cost, attacks);
+    }
+    if arguments.json { report.write_json(out) } else { report.write_text(out) }
+}

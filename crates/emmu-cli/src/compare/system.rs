@@ -1,0 +1,236 @@
+//! The systems, behind one trait.
+
+use super::program::Shape;
+use anyhow::{Context, Result};
+use emmu_base_bounds::{Bare, BaseBounds};
+use emmu_core::{Bus, PhysAddr, Privilege, RegisterId, TranslationUnit};
+use emmu_cpu::Cpu;
+use emmu_memory::{Disk, Memory};
+use emmu_os::{
+    AddressSpaces, Contiguous, CpuPort, Layout, MemoryUsage, Os, OsError, Paged, PhysicalMemory,
+    Pid, Program, RiscVTables, Segmented, StaticRelocation, TimeSharing, Turn, Uniprogramming,
+    X86Tables,
+};
+use emmu_paging::{Paging, RiscV, X86};
+use emmu_segmentation::{Segmentation, Selection};
+use emmu_timing::{Cycles, DiskCycles, Machine, PagingFormat};
+
+/// A memory system, in historical order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Uniprogramming,
+    TimeSharing,
+    StaticRelocation,
+    BaseBounds,
+    Segmentation,
+    Paging,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Uniprogramming,
+        Self::TimeSharing,
+        Self::StaticRelocation,
+        Self::BaseBounds,
+        Self::Segmentation,
+        Self::Paging,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Uniprogramming => "uniprogramming",
+            Self::TimeSharing => "time sharing",
+            Self::StaticRelocation => "static relocation",
+            Self::BaseBounds => "base and bounds",
+            Self::Segmentation => "segmentation",
+            Self::Paging => "paging",
+        }
+    }
+
+    /// Whether it gives memory out in pages only.
+    pub(crate) const fn whole_pages(self) -> bool {
+        matches!(self, Self::Paging)
+    }
+}
+
+/// What all systems have in common: memory, a disk, prices.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting<'a> {
+    machine: &'a Machine,
+    memory: u64,
+    address_bits: u32,
+    disk: u64,
+}
+
+/// Where RAM starts.
+const START: PhysAddr = PhysAddr::new(0x8000_0000);
+/// Bytes at its start that are the operating system's.
+pub(crate) const OS: u64 = 64 << 10;
+/// Where the disk's controller is.
+pub(crate) const DISK: PhysAddr = PhysAddr::new(0x1000_0000);
+/// Processes that the disk has room for.
+const ON_DISK: u64 = 4;
+
+impl<'a> Setting<'a> {
+    /// Memory for four programs that use all of their address space.
+    pub(crate) fn new(machine: &'a Machine, shape: &Shape, disk: u64) -> Self {
+        Self { machine, memory: 4 * shape.space, address_bits: shape.space.ilog2(), disk }
+    }
+
+    /// Bytes for processes.
+    pub(crate) const fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// The last word of the operating system's own memory.
+    pub(crate) const fn os_word(&self) -> PhysAddr {
+        START.wrapping_add(OS - 8)
+    }
+
+    pub(crate) fn boot(&self, kind: Kind) -> Result<Box<dyn System>> {
+        let booted = match kind {
+            Kind::Uniprogramming => self.boot_on(Bare, Uniprogramming::new()),
+            Kind::TimeSharing => self.boot_on(Bare, TimeSharing::new(DISK)),
+            Kind::StaticRelocation => self.boot_on(Bare, StaticRelocation::new()),
+            Kind::BaseBounds => self.boot_on(BaseBounds::default(), Contiguous::default()),
+            Kind::Segmentation => {
+                let selection = Selection::Explicit { selector_bits: 2, segments: 4 };
+                let unit = Segmentation::new(self.address_bits, selection)?;
+                let spaces = Segmented::of(&unit)?;
+                self.boot_on(unit, spaces)
+            }
+            Kind::Paging => {
+                let config = self.machine.paging_config();
+                match self.machine.format {
+                    PagingFormat::RiscvSv39 => {
+                        let unit = Paging::new(RiscV::rv64(), &config)?;
+                        self.boot_on(unit, Paged::new(RiscVTables::SV39))
+                    }
+                    PagingFormat::X86_64FourLevel => {
+                        let unit = Paging::new(X86::default(), &config)?;
+                        self.boot_on(unit, Paged::new(X86Tables::LEVEL4))
+                    }
+                }
+            }
+        };
+        booted.with_context(|| format!("{}: the operating system does not boot", kind.name()))
+    }
+
+    fn boot_on<U, S>(&self, unit: U, spaces: S) -> Result<Box<dyn System>>
+    where
+        U: TranslationUnit<Memory, (Cycles, DiskCycles)> + 'static,
+        S: AddressSpaces + 'static,
+    {
+        let memory = PhysicalMemory::new(START, OS + self.memory, OS)?;
+        let disk = Disk::new(ON_DISK * memory.pool_frames());
+        let bus =
+            Memory::new().with_ram(START, OS + self.memory)?.with_device(DISK, Disk::SIZE, disk)?;
+        let command = DISK.wrapping_add(Disk::COMMAND);
+        let probe = (Cycles::new(self.machine), DiskCycles::new(command, self.disk));
+        let window = spaces.window().raw();
+        let os = Os::boot(Cpu::with_probe(unit, bus, probe), spaces, &memory)?;
+        Ok(Box::new(Booted { os, window, pool: memory.pool(), frames: memory.pool_frames() }))
+    }
+}
+
+/// A booted system: its operating system, and what an experimenter sees past its back.
+pub(crate) trait System {
+    fn spawn(&mut self, layout: &Layout) -> Result<Pid, OsError>;
+    fn resume(&mut self, pid: Pid, program: &mut dyn Program) -> Result<Turn, OsError>;
+    fn terminate(&mut self, pid: Pid) -> Result<(), OsError>;
+    fn origin(&self, pid: Pid) -> Result<u64, OsError>;
+    fn usage(&self) -> MemoryUsage;
+    /// All cycles so far, those of the disk too.
+    fn cycles(&self) -> u64;
+    /// Where the operating system sees physical address 0.
+    fn window(&self) -> u64;
+    /// The word at a physical address.
+    fn word(&mut self, addr: PhysAddr) -> u64;
+    /// Where among the processes' memory an aligned word is that holds this.
+    fn find(&mut self, word: u64) -> Option<PhysAddr>;
+    /// The block of the disk and the offset in it where an aligned word is that holds this.
+    fn find_on_disk(&self, word: u64) -> Option<(u64, u64)>;
+    /// The registers of the translation unit that are not for programs, with what they hold.
+    fn privileged(&mut self) -> Result<Vec<(RegisterId, u64)>, OsError>;
+}
+
+struct Booted<U, S: AddressSpaces> {
+    os: Os<Cpu<U, Memory, (Cycles, DiskCycles)>, S>,
+    window: u64,
+    pool: PhysAddr,
+    frames: u64,
+}
+
+impl<U, S> System for Booted<U, S>
+where
+    U: TranslationUnit<Memory, (Cycles, DiskCycles)>,
+    S: AddressSpaces,
+{
+    fn spawn(&mut self, layout: &Layout) -> Result<Pid, OsError> {
+        self.os.spawn(layout)
+    }
+
+    fn resume(&mut self, pid: Pid, program: &mut dyn Program) -> Result<Turn, OsError> {
+        self.os.resume(pid, program)
+    }
+
+    fn terminate(&mut self, pid: Pid) -> Result<(), OsError> {
+        self.os.terminate(pid)
+    }
+
+    fn origin(&self, pid: Pid) -> Result<u64, OsError> {
+        self.os.origin(pid)
+    }
+
+    fn usage(&self) -> MemoryUsage {
+        self.os.usage()
+    }
+
+    fn cycles(&self) -> u64 {
+        let (cycles, disk) = self.os.cpu().probe();
+        cycles.total().saturating_add(disk.total())
+    }
+
+    fn window(&self) -> u64 {
+        self.window
+    }
+
+    fn word(&mut self, addr: PhysAddr) -> u64 {
+        let mut bytes = [0; 8];
+        match self.os.cpu_mut().bus_mut().read_bytes(addr, &mut bytes) {
+            Ok(()) => u64::from_le_bytes(bytes),
+            Err(_) => 0,
+        }
+    }
+
+    fn find(&mut self, word: u64) -> Option<PhysAddr> {
+        let mut frame = [0; 4096];
+        (0..self.frames).find_map(|number| {
+            let start = self.pool.wrapping_add(number * 4096);
+            self.os.cpu_mut().bus_mut().read_bytes(start, &mut frame).ok()?;
+            Some(start.wrapping_add(offset_of(word, &frame)?))
+        })
+    }
+
+    fn find_on_disk(&self, word: u64) -> Option<(u64, u64)> {
+        let disk: &Disk = self.os.cpu().bus().device(DISK)?;
+        (0..disk.blocks()).find_map(|block| Some((block, offset_of(word, disk.block(block)?)?)))
+    }
+
+    fn privileged(&mut self) -> Result<Vec<(RegisterId, u64)>, OsError> {
+        let registers = CpuPort::registers(self.os.cpu()).iter();
+        let ids: Vec<_> = registers
+            .filter(|info| info.privilege > Privilege::User)
+            .filter(|info| info.privilege <= Privilege::Supervisor)
+            .map(|info| info.id)
+            .collect();
+        let cpu = self.os.cpu_mut();
+        ids.into_iter().map(|id| Ok((id, cpu.read_register(id)?))).collect()
+    }
+}
+
+/// Where among some bytes an aligned word is.
+fn offset_of(word: u64, bytes: &[u8]) -> Option<u64> {
+    let words = bytes.as_chunks::<8>().0.iter();
+    (0..).step_by(8).zip(words).find(|(_, held)| **held == word.to_le_bytes()).map(|(at, _)| at)
+}
