@@ -72,7 +72,7 @@ impl Guest {
     /// A word that the guest's write of a register loads (x86: the PDPTEs of PAE paging).
     pub(crate) fn register_load(addr: PhysAddr, width: Width) -> Self {
         let access = Access::load(VirtAddr::new(addr.raw()), width as u32);
-        Self { access: access.with_flags(AccessFlags::GUEST | AccessFlags::IMPLICIT), walk: true }
+        Self { access: access.with_flags(AccessFlags::GUEST | AccessFlags::IMPLICIT), walk: false }
     }
 
     /// The access itself.

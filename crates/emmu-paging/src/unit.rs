@@ -345,11 +345,20 @@ where
         bus: &mut B,
         probe: &mut P,
     ) -> Result<(), RegisterError> {
+        let mut fault = None;
         let first = {
             let second = &mut self.second;
-            let mut read = |addr, width| read_guest(second, addr, width, bus, probe);
+            let mut read = |addr, width| {
+                read_guest(second, addr, width, bus, probe).map_err(|(error, refused)| {
+                    fault = refused;
+                    error
+                })
+            };
             self.format.write_register(id, value, &mut read)
         };
+        if let Some(fault) = fault {
+            return Err(RegisterError::Fault(fault));
+        }
         let scopes = match first {
             Err(RegisterError::Unknown { .. }) => {
                 [None, self.second.write_register(id, value, bus)?]
@@ -377,20 +386,23 @@ where
     }
 }
 
-/// Reads a word of the guest's memory for a register write.
+/// Reads a word of the guest's memory for a register write. What the second stage refuses is told of besides.
 fn read_guest<S: SecondStage>(
     second: &mut S,
     addr: PhysAddr,
     width: Width,
     bus: &mut (impl Bus + ?Sized),
     probe: &mut (impl Probe + ?Sized),
-) -> Result<u64, BusError> {
+) -> Result<u64, (BusError, Option<Fault>)> {
     if !S::EXISTS {
-        return bus.read(addr, width);
+        return bus.read(addr, width).map_err(|error| (error, None));
     }
     let guest = Guest::register_load(addr, width);
     match second.map(guest, bus, probe) {
-        Ok(mapping) => bus.read(mapping.phys(guest.access.addr), width),
-        Err(_) => Err(BusError::Refused { addr }),
+        Ok(mapping) => {
+            let place = mapping.phys(guest.access.addr);
+            bus.read(place, width).map_err(|error| (error, None))
+        }
+        Err(fault) => Err((BusError::Refused { addr }, Some(fault))),
     }
 }

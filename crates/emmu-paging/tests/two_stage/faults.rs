@@ -33,6 +33,11 @@ fn host_entry<F: Format, H: SecondStageFormat>(
     Stage::new(style, HOST_ROOT, levels).find(&mut machine.memory, page).unwrap()
 }
 
+/// The same of EPT.
+fn host_entry_of(memory: &mut emmu_memory::Memory, page: u64) -> u64 {
+    Stage::new(crate::tables::EPT, HOST_ROOT, 4).find(memory, page).unwrap()
+}
+
 /// The last table of the guest, in guest-physical memory, and the entry for the page in it.
 fn guest_leaf(levels: u64) -> u64 {
     let tables_above = levels - 2;
@@ -309,8 +314,21 @@ fn the_pdptes_of_a_guest_are_loaded_through_ept() {
     pae.write(CR3, GPA);
     pae.write(CR0, 1 << 31 | 1);
     assert_eq!(pae.load(GPA & 0x1f_ffff), Ok(GPA + ABOVE));
+    // The loads are reads, whatever the flags of EPT: a read-only page will do.
+    let entry = host_entry_of(&mut pae.memory, GPA);
+    let all = pae.get(entry) & !0x300;
+    pae.set(entry, all & !2);
+    pae.write(EPTP, HOST_ROOT | 1 << 6 | 3 << 3 | 6);
+    pae.write(CR3, GPA);
+    assert_eq!(pae.get(entry), all & !2 | 0x100, "accessed, not dirty");
     let absent = pae.unit.write_register(CR3, 0x7000_0000, &mut pae.memory, &mut ());
-    assert!(matches!(absent, Err(RegisterError::Bus { name: "cr3", .. })), "{absent:?}");
+    let Err(RegisterError::Fault(fault)) = absent else { panic!("{absent:?}") };
+    let expected = VmExit::EptViolation {
+        qualification: 1,
+        guest_linear: VirtAddr::ZERO,
+        guest_physical: emmu_core::PhysAddr::new(0x7000_0000),
+    };
+    assert_eq!(Ept::exit_of_load(&fault), Some(expected));
 }
 
 #[test]
@@ -332,8 +350,8 @@ fn stage_2_aborts_go_to_el2_with_the_intermediate_address() {
     machine.set(table, 0);
     let fault = machine.store(VA + 8).unwrap_err();
     let abort = machine.unit.format().exception(&fault);
-    // S1PTW, and not a write: the walk was reading.
-    assert_eq!(abort.esr, 0x24 << 26 | 1 << 25 | 1 << 7 | 0b00_0111);
+    // S1PTW, and a write: WnR tells of the instruction.
+    assert_eq!(abort.esr, 0x24 << 26 | 1 << 25 | 1 << 7 | 1 << 6 | 0b00_0111);
     assert_eq!(abort.hpfar, Some(leaf >> 12 << 4));
 }
 

@@ -123,15 +123,14 @@ fn on_walk(fault: &Fault) -> u64 {
     fault.guest.is_some_and(|guest| guest.walk).into()
 }
 
-/// WnR: an atomic access reports a write only if a read would not have faulted. A walk writes where it sets flags.
+/// WnR: an atomic access reports a write only if a read would not have faulted. It tells of the instruction, also
+/// where stage 2 refuses what stage 1's walk did for it.
 fn write_not_read(fault: &Fault) -> u64 {
     // spec: arm-wnr
-    let write = match (fault.guest, fault.access.kind) {
-        (_, AccessKind::Fetch) => false,
-        (Some(guest), _) if guest.walk => guest.kind.writes(),
-        (_, AccessKind::Store) => true,
-        (_, AccessKind::Amo) => fault.cause == Cause::ReadOnly,
-        (_, AccessKind::Load) => false,
+    let write = match fault.access.kind {
+        AccessKind::Store => true,
+        AccessKind::Amo => on_walk(fault) == 0 && fault.cause == Cause::ReadOnly,
+        AccessKind::Fetch | AccessKind::Load => false,
     };
     write.into()
 }

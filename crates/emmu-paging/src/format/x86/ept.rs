@@ -145,6 +145,23 @@ impl Ept {
         }
     }
 
+    /// The same of a fault that a write of a control register met when it loaded the PDPTEs
+    /// ([`RegisterError::Fault`]): there is no linear address then, and the loads count as reads ("Accessed and Dirty
+    /// Flags for EPT").
+    #[must_use]
+    pub fn exit_of_load(fault: &Fault) -> Option<VmExit> {
+        // spec: ept-violation
+        let beyond = ExitQualification::LINEAR_VALID | ExitQualification::TRANSLATED;
+        Some(match Self::exit(fault)? {
+            VmExit::EptViolation { qualification, guest_physical, .. } => VmExit::EptViolation {
+                qualification: qualification & !beyond.bits(),
+                guest_linear: VirtAddr::ZERO,
+                guest_physical,
+            },
+            other => other,
+        })
+    }
+
     const fn is_on(&self) -> bool {
         self.eptp != 0
     }
@@ -437,7 +454,7 @@ pub enum VmExit {
     EptViolation {
         /// What was tried, and what would have been allowed: [`ExitQualification`].
         qualification: u64,
-        /// The linear address that was accessed.
+        /// The linear address that was accessed; 0 where there is none.
         guest_linear: VirtAddr,
         /// The guest-physical address that was refused.
         guest_physical: PhysAddr,
