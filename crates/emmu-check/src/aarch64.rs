@@ -1,26 +1,31 @@
 //! AArch64 on [`AArch64`] units.
 
-use crate::architecture::{Architecture, Run, passes};
+use crate::architecture::{Architecture, Run, Unit, passes};
 use emmu_core::{Access, Bus, Fault, RegisterError, TranslationUnit, VirtAddr};
 use emmu_oracle::{
     aarch64::{Fault as Taken, FaultKind, Registers},
     reference::SparseMemory,
 };
 use emmu_paging::{
-    AArch64, Paging,
+    AArch64, ConfigError, Paging, PagingConfig,
     format::aarch64::{FaultStatus, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1},
 };
 
 impl Architecture for Registers {
     type Format = AArch64;
+    type Second = ();
 
     /// The unit has physical addresses of 48 bits. `TCR_EL1.IPS` still makes them narrower.
     fn implemented(self, _: &SparseMemory) -> Self {
         Self { pa_bits: 48, ..self }
     }
 
-    fn out_of_reset(&self) -> AArch64 {
-        AArch64::new()
+    fn out_of_reset(
+        &self,
+        config: &PagingConfig,
+        _: &PagingConfig,
+    ) -> Result<Unit<Self>, ConfigError> {
+        Paging::new(AArch64::new(), config)
     }
 
     fn switch_on<B: Bus>(
@@ -71,7 +76,7 @@ impl Architecture for Registers {
         };
         // Else the bit is misprogrammed (`AArch64.ContiguousBitFaults`), and changes nothing here.
         let fits = page_bits + bits <= address_bits(self, access.addr);
-        fits.then_some(Run { bits, page_bits, step: 1 << page_bits })
+        fits.then_some(Run { bits, page_bits, step: Some(1 << page_bits) })
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! [`agree`] runs a [`Case`] on one unit per [`Setting`] and compares with the model of the same registers
 //! * the physical address of the first byte, or the exception in the architecture's own terms;
-//! * memory afterwards: accessed and dirty bits, and nothing else, and nothing at all if the access faults;
-//! * what was told to the probe: the entry of a fault was read, the updates were made;
+//! * memory afterwards: accessed and dirty bits, and nothing else, and nothing at all if the access faults (but see
+//!   below on two stages);
+//! * what was told to the probe: the entries read are those that the model reads, in its order, of which caches spare the
+//!   unit some; the entry of a fault was read, the updates were made; what a second stage does is between the events
+//!   that say so;
 //! * `peek`, which answers like `translate` and has nothing to write with;
 //! * the span: the model allows the same access to its last byte, no page or block ends before it does, and for a
 //!   unit without caches no larger one would do.
@@ -22,11 +25,21 @@
 //! * Past the last address ([`Architecture::leaves_address_space`]) and in larger pages under PMP
 //!   ([`Architecture::has_memory_protection`]) an access that leaves its 4 KiB page may be one or several.
 //! * A fault past the first page of such an access: flags that its lower pieces set may stay set. They do, in both.
+//! * Two stages: the second one's flags are set for each guest-physical address that it lets pass, even if the access
+//!   comes to a fault later; how many it lets pass before the fault is found is open. The unit never sets flags of the
+//!   first stage then. Of two refusals, of the update of a flag and of the access itself, either may be reported
+//!   ([`Nested::other`](emmu_oracle::two_stage::Nested::other)).
+//! * An entry of both stages that one of them changes
+//!   ([`Nested::entangled`](emmu_oracle::two_stage::Nested::entangled)): what comes of such an access is not compared, and
+//!   where something is cached it is not made. Nor is an access on [`Setting::Warm`] units where some entry of either
+//!   stage says that it is one of a run.
 
 mod board;
 mod operation;
+mod roles;
 mod setting;
 mod spanning;
+mod tale;
 mod trial;
 
 pub(crate) use board::Board;
@@ -39,7 +52,7 @@ use core::fmt::Debug;
 use emmu_core::Access;
 use emmu_oracle::generate::Case;
 use thiserror::Error;
-use trial::Trial;
+use trial::{EVERYTHING, Trial};
 
 /// An access on which unit and model do not agree.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

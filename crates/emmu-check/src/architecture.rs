@@ -1,14 +1,23 @@
 //! The seam between a reference model and the unit that it judges: the same registers, the same exceptions.
 
+use crate::noted;
 use core::fmt::Debug;
 use emmu_core::{Access, Bus, Fault, RegisterError};
-use emmu_oracle::{Reference, generate::Generate, reference::SparseMemory, vectors};
-use emmu_paging::{Paging, format::Format};
+use emmu_oracle::{
+    Memory, Reference, generate::Generate, reference::SparseMemory, two_stage::Nested,
+};
+use emmu_paging::{ConfigError, Paging, PagingConfig, SecondStage, format::Format};
+
+/// The unit of an architecture.
+pub type Unit<A> = Paging<<A as Architecture>::Format, <A as Architecture>::Second>;
 
 /// The registers of an architecture's reference model, and how a unit of emmu comes to hold the same.
 pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
-    /// The format of the unit.
+    /// The format of the unit: of its first stage, if it has two.
     type Format: Format + Clone + Debug;
+
+    /// What stands behind the first stage: nothing (`()`), or the unit of the second.
+    type Second: SecondStage;
 
     /// Registers that the unit can hold too: what only the model can be told gets the value that the unit has, or
     /// loads from `memory`.
@@ -18,18 +27,27 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
         self
     }
 
-    /// A processor out of reset that has what these registers take for granted.
-    fn out_of_reset(&self) -> Self::Format;
+    /// A processor out of reset that has what these registers take for granted. `config` says what holds the outcome
+    /// of translation, `second` what holds that of the second stage alone, if there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if there can be no such caches.
+    fn out_of_reset(
+        &self,
+        config: &PagingConfig,
+        second: &PagingConfig,
+    ) -> Result<Unit<Self>, ConfigError>;
 
     /// Writes all registers, in an order that software may use.
     ///
     /// # Errors
     /// The [`RegisterError`] of the first write that is refused.
-    fn switch_on<B: Bus>(
-        &self,
-        unit: &mut Paging<Self::Format>,
-        bus: &mut B,
-    ) -> Result<(), RegisterError>;
+    fn switch_on<B: Bus>(&self, unit: &mut Unit<Self>, bus: &mut B) -> Result<(), RegisterError>;
+
+    /// What the model says of an access, and all that it tells besides.
+    fn ask(&self, access: Access, memory: &dyn Memory) -> Nested<Self::Fault> {
+        noted::ask(self, access, memory)
+    }
 
     /// What the model expects of [`switch_on`](Self::switch_on).
     ///
@@ -60,14 +78,15 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
         false
     }
 
-    /// Of which run the leaf entry that maps this access says it is, under the tables in `memory`.
+    /// Of which run the leaf entry that maps this access says it is, under the tables in `memory`. With two stages: the
+    /// largest that some entry on the way may say it is of.
     fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run>;
 }
 
 /// What the exceptions of all models have in common.
-pub trait Exception: Clone + Debug + PartialEq + Into<vectors::Fault> {}
+pub trait Exception: Clone + Debug + PartialEq {}
 
-impl<T: Clone + Debug + PartialEq + Into<vectors::Fault>> Exception for T {}
+impl<T: Clone + Debug + PartialEq> Exception for T {}
 
 /// Neighbouring entries that a TLB may take for one: 2^`bits` of them, aligned to as many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +95,9 @@ pub struct Run {
     pub bits: u32,
     /// Log2 of the size in bytes of what each of them maps.
     pub page_bits: u32,
-    /// By how much the bits of one entry exceed those of the entry before.
-    pub step: u64,
+    /// By how much the bits of one entry exceed those of the entry before. `None` if there may be several runs, which
+    /// are not looked at.
+    pub step: Option<u64>,
 }
 
 /// Whether some byte of the access is past the first 2^`bits` bytes.

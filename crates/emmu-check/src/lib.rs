@@ -29,11 +29,12 @@ pub mod coherent;
 mod damage;
 mod descriptors;
 mod heap;
+mod noted;
 mod riscv;
 pub mod targets;
 mod textbook;
 mod vectors;
 mod x86;
 
-pub use architecture::{Architecture, Exception, Run};
+pub use architecture::{Architecture, Exception, Run, Unit};
 pub use vectors::Units;

@@ -1,6 +1,8 @@
 //! RISC-V on [`RiscV`] units.
 
-use crate::architecture::{Architecture, Run, passes};
+mod hypervisor;
+
+use crate::architecture::{Architecture, Run, Unit, passes};
 use emmu_core::{Access, Bus, Fault, RegisterError, RegisterId, TranslationUnit};
 use emmu_oracle::{
     Reference,
@@ -8,23 +10,24 @@ use emmu_oracle::{
     riscv::{Exception, Fault as Reported, Registers, Xlen},
 };
 use emmu_paging::{
-    Paging, RiscV,
+    ConfigError, Paging, PagingConfig, RiscV,
     format::riscv::{Extensions, MENVCFG, MSTATUS, PMPADDR0, PMPCFG0, SATP},
 };
 
 impl Architecture for Registers {
     type Format = RiscV;
+    type Second = ();
 
-    fn out_of_reset(&self) -> RiscV {
+    fn out_of_reset(
+        &self,
+        config: &PagingConfig,
+        _: &PagingConfig,
+    ) -> Result<Unit<Self>, ConfigError> {
         let hart = match self.xlen {
             Xlen::Rv32 => RiscV::rv32(),
-            Xlen::Rv64 => {
-                let mut extensions = Extensions::all();
-                extensions.set(Extensions::SVNAPOT, self.svnapot);
-                RiscV::rv64().with_extensions(extensions)
-            }
+            Xlen::Rv64 => RiscV::rv64().with_extensions(extensions(self)),
         };
-        if self.pmp.is_empty() { hart } else { hart.with_pmp() }
+        Paging::new(if self.pmp.is_empty() { hart } else { hart.with_pmp() }, config)
     }
 
     fn switch_on<B: Bus>(
@@ -32,23 +35,7 @@ impl Architecture for Registers {
         unit: &mut Paging<RiscV>,
         bus: &mut B,
     ) -> Result<(), RegisterError> {
-        let mut write = |id, value| unit.write_register(id, value, bus, &mut ());
-        write(MENVCFG, self.menvcfg)?;
-        write(MSTATUS, self.mstatus)?;
-        // Addresses first: a locked entry takes none.
-        for (number, entry) in (0..).zip(&self.pmp) {
-            write(RegisterId(PMPADDR0.0 + number), entry.addr)?;
-        }
-        // RV64 has the even registers only.
-        let (bytes, step) = match self.xlen {
-            Xlen::Rv32 => (4, 1),
-            Xlen::Rv64 => (8, 2),
-        };
-        for (number, entries) in (0..).zip(self.pmp.chunks(bytes)) {
-            let configs = (0..).zip(entries).map(|(at, entry)| u64::from(entry.cfg) << (8 * at));
-            write(RegisterId(PMPCFG0.0 + number * step), configs.sum())?;
-        }
-        write(SATP, self.satp)
+        write_all(self, |id, value| unit.write_register(id, value, bus, &mut ()))
     }
 
     fn exception(hart: &RiscV, fault: &Fault) -> Option<Reported> {
@@ -69,6 +56,36 @@ impl Architecture for Registers {
     fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run> {
         let open = Self { pmp: Vec::new(), ..self.clone() };
         let mapped = open.translate(access, memory).ok()?;
-        (mapped.page_bits == 16).then_some(Run { bits: 4, page_bits: 12, step: 0 })
+        (mapped.page_bits == 16).then_some(Run { bits: 4, page_bits: 12, step: Some(0) })
     }
+}
+
+/// The extensions of a 64-bit hart.
+fn extensions(registers: &Registers) -> Extensions {
+    let mut extensions = Extensions::all();
+    extensions.set(Extensions::SVNAPOT, registers.svnapot);
+    extensions
+}
+
+/// Writes all registers of M-mode and S-mode.
+fn write_all(
+    registers: &Registers,
+    mut write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,
+) -> Result<(), RegisterError> {
+    write(MENVCFG, registers.menvcfg)?;
+    write(MSTATUS, registers.mstatus)?;
+    // Addresses first: a locked entry takes none.
+    for (number, entry) in (0..).zip(&registers.pmp) {
+        write(RegisterId(PMPADDR0.0 + number), entry.addr)?;
+    }
+    // RV64 has the even registers only.
+    let (bytes, step) = match registers.xlen {
+        Xlen::Rv32 => (4, 1),
+        Xlen::Rv64 => (8, 2),
+    };
+    for (number, entries) in (0..).zip(registers.pmp.chunks(bytes)) {
+        let configs = (0..).zip(entries).map(|(at, entry)| u64::from(entry.cfg) << (8 * at));
+        write(RegisterId(PMPCFG0.0 + number * step), configs.sum())?;
+    }
+    write(SATP, registers.satp)
 }

@@ -31,6 +31,7 @@ pub const TARGETS: [Target; 11] = [
     ("riscv", walk::<riscv::Registers>),
     ("x86", walk::<x86::Registers>),
     ("aarch64", walk::<aarch64::Registers>),
+    ("riscv_guest", walk::<riscv::hypervisor::Registers>),
     ("coherent", coherent),
     ("descriptors", descriptors),
 ];
@@ -86,8 +87,8 @@ pub fn vectors(bytes: &[u8]) -> Verdict {
     }
 }
 
-/// Makes registers, tables and accesses of these bytes, and runs them on the units of the architecture and on CPUs:
-/// each does what the reference model does ([`agree`], [`spans_agree`]).
+/// Makes registers, tables and accesses of these bytes, and runs them on the units of the architecture, of one stage or
+/// of two, and on CPUs: each does what the reference model does ([`agree`], [`spans_agree`]).
 ///
 /// # Errors
 /// The first access on which they differ, if there is one.

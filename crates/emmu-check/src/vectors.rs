@@ -1,6 +1,6 @@
 //! Vectors on emmu's units.
 
-use crate::Architecture;
+use crate::{Architecture, Unit};
 use emmu_core::{Access, Fault, RegisterError, TranslationUnit};
 use emmu_oracle::{
     aarch64,
@@ -17,6 +17,11 @@ pub struct Units {
     pub(crate) config: PagingConfig,
 }
 
+/// An architecture of one stage, whose exceptions vectors have words for.
+trait Told: Architecture<Second = (), Fault: Into<emmu_oracle::vectors::Fault>> {}
+
+impl<A: Architecture<Second = (), Fault: Into<emmu_oracle::vectors::Fault>>> Told for A {}
+
 impl Units {
     /// Units with these TLBs and walk caches, instead of none.
     ///
@@ -28,12 +33,9 @@ impl Units {
     }
 
     /// A unit with these registers, switched on.
-    fn unit<A: Architecture>(
-        &self,
-        registers: &A,
-        memory: &mut SparseMemory,
-    ) -> Result<Paging<A::Format>, Answer> {
-        let mut unit = Paging::new(registers.out_of_reset(), &self.config)
+    fn unit<A: Told>(&self, registers: &A, memory: &mut SparseMemory) -> Result<Unit<A>, Answer> {
+        let mut unit = registers
+            .out_of_reset(&self.config, &PagingConfig::default())
             .map_err(|error| Answer::NotModelled(error.to_string()))?;
         match registers.switch_on(&mut unit, memory) {
             Ok(()) => Ok(unit),
@@ -41,12 +43,7 @@ impl Units {
         }
     }
 
-    fn access<A: Architecture>(
-        &self,
-        registers: &A,
-        access: Access,
-        memory: &mut SparseMemory,
-    ) -> Answer {
+    fn access<A: Told>(&self, registers: &A, access: Access, memory: &mut SparseMemory) -> Answer {
         let mut unit = match self.unit(registers, memory) {
             Ok(unit) => unit,
             Err(answer) => return answer,
@@ -88,7 +85,7 @@ impl Subject for Units {
     }
 }
 
-fn refused<A: Architecture>(error: &RegisterError) -> Answer {
+fn refused<A: Told>(error: &RegisterError) -> Answer {
     match A::refused_write(error) {
         Some(exception) => Answer::Fault(exception.into()),
         None => Answer::NotModelled(error.to_string()),

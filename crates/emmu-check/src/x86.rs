@@ -1,26 +1,31 @@
 //! x86 on [`X86`] units.
 
-use crate::architecture::{Architecture, Run, passes};
+use crate::architecture::{Architecture, Run, Unit, passes};
 use emmu_core::{Access, Bus, Fault, PhysAddr, RegisterError, TranslationUnit};
 use emmu_oracle::{
     reference::SparseMemory,
     x86::{Fault as Raised, Mode, Registers},
 };
 use emmu_paging::{
-    Paging, X86,
+    ConfigError, Paging, PagingConfig, X86,
     format::x86::{CR0, CR3, CR4, Cr4, EFER, PKRU, RFLAGS, RFLAGS_AC, X86Exception},
 };
 
 impl Architecture for Registers {
     type Format = X86;
+    type Second = ();
 
     /// The PDPTE registers hold what the load of CR3 finds.
     fn implemented(self, memory: &SparseMemory) -> Self {
         Self { pdptes: self.load_pdptes(memory).unwrap_or_default(), ..self }
     }
 
-    fn out_of_reset(&self) -> X86 {
-        X86::new(u8::try_from(self.maxphyaddr).unwrap_or(u8::MAX))
+    fn out_of_reset(
+        &self,
+        config: &PagingConfig,
+        _: &PagingConfig,
+    ) -> Result<Unit<Self>, ConfigError> {
+        Paging::new(X86::new(u8::try_from(self.maxphyaddr).unwrap_or(u8::MAX)), config)
     }
 
     /// PCIDs can be switched on only in IA-32e mode and with PCID 0.

@@ -39,3 +39,16 @@ fn x86_cpus_do_what_the_model_does_piece_by_piece() {
 fn aarch64_cpus_do_what_the_model_does_piece_by_piece() {
     check(2000, spans_agree::<aarch64::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
 }
+
+#[test]
+fn riscv_units_of_two_stages_do_what_the_model_does() {
+    check(4000, agree::<riscv::hypervisor::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn riscv_cpus_with_guests_do_what_the_model_does_piece_by_piece() {
+    check(
+        2000,
+        spans_agree::<riscv::hypervisor::Registers> as fn(Case<_>) -> Result<(), Disagreement>,
+    );
+}

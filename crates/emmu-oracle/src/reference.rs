@@ -88,7 +88,8 @@ pub fn translate_pieces<R: Reference>(
 }
 
 /// Cuts an access at each 4 KiB boundary.
-fn pieces_of(access: Access) -> Vec<Access> {
+#[must_use]
+pub fn pieces_of(access: Access) -> Vec<Access> {
     let mut pieces = Vec::new();
     let (mut addr, mut left) = (access.addr, access.size);
     while left > 0 {

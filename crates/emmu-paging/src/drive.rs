@@ -3,6 +3,7 @@
 use crate::{
     format::{Format, Mapping},
     nested::{Guest, SecondStage},
+    unit::granted,
     walk::{EntryAddr, Step, Trail, Walk},
 };
 use emmu_core::{
@@ -32,6 +33,14 @@ impl Refusal {
     /// The second stage's refusal of something that the first one needs.
     pub(crate) const fn of_second_stage(fault: Fault) -> Self {
         Self { cause: fault.cause, entry: fault.entry, guest: fault.guest }
+    }
+
+    /// The same of a visit to an entry of the first stage, if it is not the place of the entry that is refused.
+    const fn on_way_to(entry: EntryAddr, fault: Fault) -> Self {
+        match fault.guest {
+            Some(_) => Self::of_second_stage(fault),
+            None => Self::of_visit(fault.cause, entry),
+        }
     }
 
     /// What it means for the access that the CPU asked for.
@@ -135,8 +144,8 @@ impl<S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> OnBus<'_, S, B, P> {
             return Ok(entry.addr);
         }
         let guest = Guest::walk(entry, kind, self.access);
-        let mapping =
-            self.second.map(guest, self.bus, self.probe).map_err(Refusal::of_second_stage)?;
+        let mapping = self.second.map(guest, self.bus, self.probe);
+        let mapping = mapping.map_err(|fault| Refusal::on_way_to(entry, fault))?;
         Ok(mapping.phys(guest.access.addr))
     }
 
@@ -177,7 +186,7 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized> Tables<F> for PeekOnBus<'_, S, 
         mapping: &Mapping<F::Permissions>,
         access: Access,
     ) -> Result<(), Refusal> {
-        let Access { addr, size, kind, privilege, .. } = access;
+        let Access { addr, size, .. } = access;
         let (mut place, mut span) = (mapping.phys(addr), mapping.span(addr));
         if S::EXISTS {
             let guest = Guest::data(access, place);
@@ -186,7 +195,7 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized> Tables<F> for PeekOnBus<'_, S, 
             place = beyond.phys(guest.access.addr);
         }
         let len = u64::from(size).min(span);
-        format.grants(place, len, kind, privilege).map_err(Refusal::of_none)?;
+        granted::<F, S>(format, place, len, access).map_err(Refusal::of_none)?;
         Ok(())
     }
 }
@@ -198,7 +207,8 @@ impl<S: SecondStage, B: Bus + ?Sized> PeekOnBus<'_, S, B> {
             return Ok(entry.addr);
         }
         let guest = Guest::walk(entry, kind, self.access);
-        let mapping = self.second.peek(guest, self.bus).map_err(Refusal::of_second_stage)?;
+        let mapping = self.second.peek(guest, self.bus);
+        let mapping = mapping.map_err(|fault| Refusal::on_way_to(entry, fault))?;
         Ok(mapping.phys(guest.access.addr))
     }
 }

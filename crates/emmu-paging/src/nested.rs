@@ -217,11 +217,11 @@ impl SecondStage for () {
         _: &mut (impl Bus + ?Sized),
         _: &mut (impl Probe + ?Sized),
     ) -> Result<Mapping<()>, Fault> {
-        Ok(unchanged(guest.access.addr))
+        Ok(unchanged(guest.access.addr, 64))
     }
 
     fn peek(&self, guest: Guest, _: &(impl Bus + ?Sized)) -> Result<Mapping<()>, Fault> {
-        Ok(unchanged(guest.access.addr))
+        Ok(unchanged(guest.access.addr, 64))
     }
 
     #[inline(always)]
@@ -249,12 +249,13 @@ impl SecondStage for () {
     fn forget(&mut self, _: Option<u64>, _: Option<PhysAddr>) {}
 }
 
-/// The half of the address space around `addr`, each address of which is its own translation.
+/// The space of 2^`bits` addresses around `addr`, or half of it if there are no more, each of which is its own
+/// translation.
 #[inline(always)]
-fn unchanged<P: Default>(addr: VirtAddr) -> Mapping<P> {
-    let bits = 63;
-    let frame = PhysAddr::new(addr.raw()).align_down(bits);
-    Mapping { frame, bits: 63, dirty: true, ..Mapping::default() }
+fn unchanged<P: Default>(addr: VirtAddr, bits: u8) -> Mapping<P> {
+    let bits = if bits < 63 { bits } else { 63 };
+    let frame = PhysAddr::new(addr.raw()).align_down(bits.into());
+    Mapping { frame, bits, dirty: true, ..Mapping::default() }
 }
 
 impl<H: SecondStageFormat> SecondStage for Paging<H> {
@@ -301,7 +302,7 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
                 let hit = hit.map_err(|fault| self.refused(fault, guest, &self.trail))?;
                 Ok(granted(hit.mapping))
             }
-            Ok(Route::Identity { access, .. }) => Ok(unchanged(access.addr)),
+            Ok(Route::Identity { access, bits }) => Ok(unchanged(access.addr, bits)),
             Err(cause) => Err(Fault::new(guest.access, cause).with_guest(guest.told(0))),
         }
     }
@@ -323,7 +324,7 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
                     .map(|mapping| mapping.with(Some(mapping.permissions)))
                     .map_err(|refusal| self.refused(refusal.of(access), guest, &trail))
             }
-            Route::Identity { access, .. } => Ok(unchanged(access.addr)),
+            Route::Identity { access, bits } => Ok(unchanged(access.addr, bits)),
         }
     }
 
@@ -371,8 +372,12 @@ impl<H: SecondStageFormat> Paging<H> {
         Guest { access: Access { kind, ..guest.access }, ..guest }
     }
 
-    /// The fault with the access that met it, and with the rights that the entries it met leave.
+    /// The fault with the access that met it, and with the rights that the entries it met leave. What physical memory
+    /// protection refuses at the place itself is not this stage's refusal.
     fn refused(&self, fault: Fault, guest: Guest, trail: &Trail<H::Permissions>) -> Fault {
+        if fault.entry.is_none() && fault.cause == Cause::Protection {
+            return fault;
+        }
         let decoded = fault.entry.and_then(|FaultEntry { level, raw, .. }| {
             Some(self.format.decode(raw?, level, guest.access, trail.inherited(level)))
         });

@@ -12,9 +12,9 @@ use crate::{
 };
 use alloc::vec::Vec;
 use emmu_core::{
-    Access, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr, Probe, RAM_PAGE_BITS,
-    RegisterError, RegisterId, RegisterInfo, Registers, Side, Ticket, Translation, TranslationUnit,
-    Width,
+    Access, AccessFlags, AccessKind, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr,
+    Probe, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Side, Ticket,
+    Translation, TranslationUnit, Width,
 };
 
 /// What a TLB remembers of the rights of both stages.
@@ -204,54 +204,52 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     /// RAM page.
     #[inline]
     fn protect(&self, found: Translation, access: Access) -> Result<Translation, Cause> {
-        let Access { kind, privilege, size, .. } = access;
-        let len = u64::from(size).min(found.span);
-        let granted = self.format.grants(found.addr, len, kind, privilege)?;
+        let grants = |addr, len| granted::<F, S>(&self.format, addr, len, access);
+        let granted = grants(found.addr, u64::from(access.size).min(found.span))?;
         let page = found.addr.align_down(RAM_PAGE_BITS);
-        let is_granted =
-            |_: &Ticket| self.format.grants(page, 1 << RAM_PAGE_BITS, kind, privilege).is_ok();
+        let is_granted = |_: &Ticket| grants(page, 1 << RAM_PAGE_BITS).is_ok();
         let ticket = found.ticket.filter(is_granted);
         Ok(Translation { span: found.span.min(granted), ticket, ..found })
     }
 
     fn identity(&self, asked: Access, access: Access, bits: u8) -> Result<Translation, Fault> {
-        let (addr, last) = (access.addr.raw(), emmu_core::low_mask(bits.into()));
-        let Some(left) = last.checked_sub(addr) else {
-            return Err(Fault::new(asked, Cause::NonCanonical));
-        };
+        let left = left(access, bits).map_err(|cause| Fault::new(asked, cause))?;
         let ticket = Ticket { slot: UNTRANSLATED, version: 0, epoch: self.epoch };
         let found = Translation {
             ticket: Some(ticket).filter(|_| access.addr == asked.addr),
-            ..Translation::new(PhysAddr::new(addr), left.saturating_add(1))
+            ..Translation::new(PhysAddr::new(access.addr.raw()), left)
         };
         self.protect(found, access).map_err(|cause| Fault::new(asked, cause))
     }
 
-    /// With the first stage off, an address is guest-physical as it is.
+    /// With the first stage off, an address of at most `bits` bits is guest-physical as it is.
     #[cold]
     fn through_second(
         &mut self,
         asked: Access,
-        access: Access,
+        (access, bits): (Access, u8),
         bus: &mut (impl Bus + ?Sized),
         probe: &mut (impl Probe + ?Sized),
     ) -> Result<Translation, Fault> {
+        let left = left(access, bits).map_err(|cause| Fault::new(asked, cause))?;
         let guest = Guest::data(access, PhysAddr::new(access.addr.raw()));
         probe.on(Event::WalkBegin(asked));
         let outcome = self.second.map(guest, bus, probe);
         probe.on(Event::WalkEnd { faulted: outcome.is_err() });
         let mapping = outcome.map_err(|fault| Refusal::of_second_stage(fault).of(asked))?;
-        self.beyond(asked, access, &mapping)
+        self.beyond(asked, access, left, &mapping)
     }
 
-    /// What the second stage makes of an address that the first one leaves as it is.
+    /// What the second stage makes of an address that the first one leaves as it is, with `left` bytes to the end of the
+    /// address space.
     fn beyond<P>(
         &self,
         asked: Access,
         access: Access,
+        left: u64,
         mapping: &Mapping<P>,
     ) -> Result<Translation, Fault> {
-        let (addr, span) = (mapping.phys(access.addr), mapping.span(access.addr));
+        let (addr, span) = (mapping.phys(access.addr), mapping.span(access.addr).min(left));
         self.protect(Translation::new(addr, span), access).map_err(|cause| Fault::new(asked, cause))
     }
 }
@@ -298,10 +296,10 @@ where
                     }
                 }
             }
-            Ok(Route::Identity { access: effective, .. })
+            Ok(Route::Identity { access: effective, bits })
                 if self.second.context(effective) != 0 =>
             {
-                self.through_second(access, effective, bus, probe)
+                self.through_second(access, (effective, bits), bus, probe)
             }
             Ok(Route::Identity { access: effective, bits }) => {
                 self.identity(access, effective, bits)
@@ -325,10 +323,11 @@ where
                 let mapping = compose(&self.second, mapping, beyond, effective.addr);
                 self.found(access, effective, Hit { mapping, first: None })
             }
-            Route::Identity { access: effective, .. } if self.second.context(effective) != 0 => {
+            Route::Identity { access: effective, bits } if self.second.context(effective) != 0 => {
+                let left = left(effective, bits).map_err(refuse)?;
                 let guest = Guest::data(effective, PhysAddr::new(effective.addr.raw()));
                 let mapping = self.second.peek(guest, bus).map_err(of_second)?;
-                self.beyond(access, effective, &mapping)
+                self.beyond(access, effective, left, &mapping)
             }
             Route::Identity { access: effective, bits } => {
                 let found = self.identity(access, effective, bits)?;
@@ -384,6 +383,30 @@ where
             && (ticket.slot == UNTRANSLATED
                 || self.tlbs.repeat(ticket.slot, ticket.version, access, probe))
     }
+}
+
+/// Bytes from the access's first on to the end of an address space of `bits` bits.
+fn left(access: Access, bits: u8) -> Result<u64, Cause> {
+    let last = emmu_core::low_mask(bits.into());
+    let left = last.checked_sub(access.addr.raw()).ok_or(Cause::NonCanonical)?;
+    Ok(left.saturating_add(1))
+}
+
+/// What physical memory protection grants to an access, as [`Format::grants`] says. One that needs the right to execute
+/// instead of the right to read needs both beyond translation ("Hypervisor Virtual-Machine Load and Store Instructions").
+#[inline]
+pub(crate) fn granted<F: Format, S: SecondStage>(
+    format: &F,
+    addr: PhysAddr,
+    len: u64,
+    access: Access,
+) -> Result<u64, Cause> {
+    let Access { kind, privilege, flags, .. } = access;
+    let granted = format.grants(addr, len, kind, privilege)?;
+    if S::EXISTS && flags.contains(AccessFlags::EXECUTABLE) {
+        return Ok(granted.min(format.grants(addr, len, AccessKind::Fetch, privilege)?));
+    }
+    Ok(granted)
 }
 
 /// Reads a word of the guest's memory for a register write. What the second stage refuses is told of besides.

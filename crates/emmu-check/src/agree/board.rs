@@ -2,7 +2,11 @@
 
 use emmu_core::{Bus, PhysAddr, Width};
 use emmu_memory::Memory;
-use emmu_oracle::{Memory as _, reference::SparseMemory};
+use emmu_oracle::{
+    Memory as _,
+    reference::{SparseMemory, Write},
+};
+use std::collections::BTreeMap;
 
 /// A bus that can hold the memory of a case.
 pub(crate) trait Board: Bus + Sized {
@@ -51,4 +55,21 @@ impl Board for Memory {
         }
         Some(bus)
     }
+}
+
+/// Makes those of the `changes` in memory that were made on the bus, whole or some of their bits. Returns them.
+pub(super) fn adopt(
+    memory: &mut SparseMemory,
+    changes: &[Write],
+    bus: &impl Bus,
+) -> BTreeMap<PhysAddr, u64> {
+    let made = changes.iter().filter_map(|&Write { addr, size, value }| {
+        let width = Width::from_bytes(size.into())?;
+        let (before, after) = (memory.peek(addr, width).ok()?, bus.peek(addr, width).ok()?);
+        let possible = (before ^ after) & !(before ^ value) == 0;
+        (possible && before != after).then_some(Write { addr, size, value: after })
+    });
+    let made: Vec<_> = made.collect();
+    memory.apply_all(&made);
+    made.into_iter().map(|write| (write.addr, write.value)).collect()
 }

@@ -11,7 +11,8 @@ use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheT
 pub enum Setting {
     /// Every access walks from the root.
     Uncached,
-    /// TLBs of all sizes and walk caches, flushed before each access.
+    /// TLBs of all sizes and walk caches, flushed before each access. Those of a second stage hold 4 KiB, so that within
+    /// one access no run stands for another of its entries.
     Flushed,
     /// TLBs of 4 KiB and walk caches, never flushed. Larger pages are cached by parts, of a run never more than a part
     /// of one entry.
@@ -33,12 +34,18 @@ impl Setting {
         matches!(self, Self::Warm)
     }
 
-    /// Small tables, so that entries are evicted and found again one level below.
-    pub(super) fn config(self) -> PagingConfig {
+    pub(super) const fn is_warm(self) -> bool {
+        matches!(self, Self::WarmPages | Self::Warm)
+    }
+
+    /// Small tables, so that entries are evicted and found again one level below: those of the whole, and those of a
+    /// second stage.
+    pub(super) fn configs(self) -> [PagingConfig; 2] {
         match self {
-            Self::Uncached => PagingConfig::default(),
-            Self::WarmPages => config(&[12]),
-            Self::Flushed | Self::Warm => config(&SIZES),
+            Self::Uncached => [PagingConfig::default(), PagingConfig::default()],
+            Self::Flushed => [config(&SIZES), config(&[12])],
+            Self::WarmPages => [config(&[12]), config(&[12])],
+            Self::Warm => [config(&SIZES), config(&SIZES)],
         }
     }
 }

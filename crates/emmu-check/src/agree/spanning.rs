@@ -1,18 +1,22 @@
 //! Accesses that may leave their page, through a CPU, beside the model piece by piece and the bytes one by one.
 
-use super::{Disagreement, Mismatch, Setting, board::Board, implemented, operation, same};
-use crate::Architecture;
-use emmu_core::{
-    Access, Bus, BusError, Cause, Fault, Invalidate, PhysAddr, Privilege, VirtAddr, Width,
+use super::{
+    Disagreement, EVERYTHING, Mismatch, Setting,
+    board::{Board, adopt},
+    implemented, operation,
+    roles::Roles,
+    same,
 };
+use crate::{Architecture, Unit};
+use emmu_core::{Access, Bus, BusError, Cause, Fault, PhysAddr, Privilege, VirtAddr, Width};
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
 use emmu_oracle::{
     Outcome,
     generate::Case,
-    reference::{SparseMemory, translate_pieces},
+    reference::{SparseMemory, Write, pieces_of},
+    two_stage::Nested,
 };
-use emmu_paging::Paging;
 use std::collections::BTreeSet;
 
 /// Makes the accesses of the case, but stretched over the ends of pages, on CPUs: without any cache, and with TLBs
@@ -77,8 +81,21 @@ fn stretched(access: Access) -> Access {
 /// A CPU, and what its memory should hold.
 struct Machine<'a, A: Architecture, B> {
     registers: &'a A,
-    cpu: Cpu<Paging<A::Format>, B>,
+    cpu: Cpu<Unit<A>, B>,
     memory: SparseMemory,
+    roles: Roles,
+}
+
+/// What should come of an access.
+struct Expected<E> {
+    /// What it reads, or would if it read.
+    read: Result<Vec<u8>, Refused<E>>,
+    /// What may be reported instead.
+    other: Option<E>,
+    /// What may be changed though it is refused.
+    open: Vec<Write>,
+    /// Whether it changes words that may be cached.
+    stale: bool,
 }
 
 /// Why an access did not happen.
@@ -95,15 +112,21 @@ impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
     fn switch_on(case: &'a Case<A>, setting: Setting) -> Option<Self> {
         let (registers, memory) = (&case.registers, case.memory());
         let mut bus = B::with(&memory, &case.holes)?;
-        let mut unit = Paging::new(registers.out_of_reset(), &setting.config()).ok()?;
+        let [config, second] = setting.configs();
+        let mut unit = registers.out_of_reset(&config, &second).ok()?;
         registers.switch_on(&mut unit, &mut bus).ok()?;
         let mut cpu = Cpu::new(unit, bus);
         cpu.install_handler(VirtAddr::ZERO).ok()?;
-        Some(Self { registers, cpu, memory })
+        Some(Self { registers, cpu, memory, roles: Roles::default() })
     }
 
     /// Whether the manual leaves open what comes of the access.
-    fn is_open(&self, access: Access) -> bool {
+    fn is_open(&mut self, access: Access) -> bool {
+        self.is_ambiguous(access) || self.clashes(access)
+    }
+
+    /// Whether it may be several accesses, or go elsewhere.
+    fn is_ambiguous(&self, access: Access) -> bool {
         let (registers, memory) = (self.registers, &self.memory);
         // A run may count as one page.
         let of_run = |page| registers.run(page, memory).is_some();
@@ -115,43 +138,77 @@ impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
         registers.leaves_address_space(access) || spans_pages(access) && pages(access).any(any)
     }
 
+    /// Whether the access changes an entry of both stages. If not, those that it reads are noted.
+    fn clashes(&mut self, access: Access) -> bool {
+        let (mut roles, mut memory) = (self.roles.clone(), self.memory.clone());
+        for piece in pieces_of(access) {
+            let nested = self.registers.ask(piece, &memory);
+            if roles.clash(&nested) {
+                return true;
+            }
+            memory.apply_all(&nested.changes);
+        }
+        self.roles = roles;
+        false
+    }
+
     fn access(&mut self, access: Access) -> Result<(), Mismatch> {
         let before = self.memory.clone();
         let bytes = data(access);
-        let (expected, stale) = self.expect(access, &bytes);
+        let expected = self.expect(access, &bytes);
         let got = self.perform(access, &bytes);
-        same("answer", &expected.as_ref().map(drop), &got.as_ref().map(drop))?;
-        if let (Ok(expected), Ok(Some(got))) = (expected, got) {
+        let others = expected.other.map(|fault| Refused::Exception(Some(fault)));
+        if others.is_none() || got.as_ref().err() != others.as_ref() {
+            same("answer", &expected.read.as_ref().map(drop), &got.as_ref().map(drop))?;
+        }
+        if let (Ok(expected), Ok(Some(got))) = (expected.read, got) {
             let differ = expected.iter().zip(&got).position(|(expected, got)| expected != got);
             same("first byte read that differs", &None, &differ)?;
         }
+        adopt(&mut self.memory, &expected.open, self.cpu.bus());
         same("memory", &None, &self.cpu.bus().difference(&before, &self.memory))?;
-        if stale {
-            self.cpu.set_privilege(Privilege::Supervisor);
-            let _ = self.cpu.invalidate(Invalidate::All);
+        if expected.stale {
+            self.cpu.set_privilege(Privilege::Machine);
+            EVERYTHING.into_iter().for_each(|scope| _ = self.cpu.invalidate(scope));
         }
         Ok(())
     }
 
-    /// What the access reads, or would if it read; memory is from now on as it leaves it. And whether it changed
-    /// words that may be cached.
-    fn expect(
-        &mut self,
-        access: Access,
-        bytes: &[u8],
-    ) -> (Result<Vec<u8>, Refused<A::Fault>>, bool) {
-        let pieces = match translate_pieces(self.registers, access, &mut self.memory) {
+    /// What comes of the access; memory is from now on as it leaves it.
+    fn expect(&mut self, access: Access, bytes: &[u8]) -> Expected<A::Fault> {
+        let pieces = match self.translate(access) {
             Ok(pieces) => pieces,
-            Err(exception) => return (Err(Refused::Exception(Some(exception))), false),
+            Err(Nested { answer, other, changes, .. }) => {
+                let read = Err(Refused::Exception(answer.err()));
+                return Expected { read, other, open: changes, stale: false };
+            }
         };
         let places: Vec<_> = pieces.iter().flat_map(places).collect();
         let held = places.iter().map(|&(at, addr)| match self.memory.peek(addr, Width::B1) {
             Ok(byte) => Ok(byte.to_le_bytes()[0]),
             Err(error) => Err(Refused::Bus(at, error)),
         });
-        let held: Result<Vec<u8>, _> = held.collect();
-        let writes = held.is_ok() && access.kind.writes();
-        (held, writes && self.write(&places, bytes))
+        let read: Result<Vec<u8>, _> = held.collect();
+        let writes = read.is_ok() && access.kind.writes();
+        let stale = writes && self.write(&places, bytes);
+        Expected { read, other: None, open: Vec::new(), stale }
+    }
+
+    /// Translates each piece, and makes what it changes; or says why one is refused.
+    fn translate(&mut self, access: Access) -> Result<Vec<(Access, Outcome)>, Nested<A::Fault>> {
+        if let Err(fault) = self.registers.check_whole(access) {
+            let (reads, changes) = (Vec::new(), Vec::new());
+            let (answer, other, entangled) = (Err(fault), None, false);
+            return Err(Nested { answer, other, reads, changes, entangled });
+        }
+        let mut pieces = Vec::new();
+        for piece in pieces_of(access) {
+            let nested = self.registers.ask(piece, &self.memory);
+            let Ok(outcome) = nested.answer else { return Err(nested) };
+            self.memory.apply_all(&outcome.writes);
+            pieces.push((piece, outcome));
+        }
+        Ok(pieces)
     }
 
     /// Writes bytes, and says whether they were part of eight that could be a table entry.

@@ -1,24 +1,39 @@
 //! One unit, and its accesses beside the model's.
 
-use super::{Mismatch, Setting, same};
-use crate::{Architecture, Run};
+use super::{
+    Mismatch, Setting,
+    board::adopt,
+    roles::{Roles, restarts},
+    same,
+    tale::Tale,
+};
+use crate::{Architecture, Run, Unit};
 use emmu_core::{
     Access, Cause, Event, Fault, FaultEntry, Invalidate, PhysAddr, Translation, TranslationUnit,
 };
-use emmu_oracle::{Memory, Outcome, generate::Case, reference::SparseMemory};
-use emmu_paging::Paging;
+use emmu_oracle::{
+    Memory, Outcome,
+    generate::Case,
+    reference::SparseMemory,
+    two_stage::{Nested, Stage},
+};
 use std::collections::BTreeMap;
 
 pub(super) struct Trial<'a, A: Architecture> {
     registers: &'a A,
     setting: Setting,
-    unit: Paging<A::Format>,
+    unit: Unit<A>,
     /// As the case has it.
     initial: SparseMemory,
     /// As the accesses so far leave it.
     memory: SparseMemory,
     whole_runs: bool,
+    roles: Roles,
 }
+
+/// What forgets all that a unit remembers of the present virtual machine, if there is one, and of any.
+pub(super) const EVERYTHING: [Invalidate; 2] =
+    [Invalidate::All, Invalidate::SecondStage { tables: None, addr: None, combined: true }];
 
 /// What one access came to.
 struct Observed {
@@ -31,14 +46,17 @@ impl<'a, A: Architecture> Trial<'a, A> {
     /// A unit with the registers of the case; none if the model says that it cannot be switched on.
     pub(super) fn switch_on(case: &'a Case<A>, setting: Setting) -> Result<Option<Self>, Mismatch> {
         let (registers, initial) = (&case.registers, case.memory());
-        let mut unit = Paging::new(registers.out_of_reset(), &setting.config())
+        let [config, second] = setting.configs();
+        let mut unit = registers
+            .out_of_reset(&config, &second)
             .map_err(|error| refused("a unit", &error.to_string()))?;
         let mut memory = initial.clone();
         let expected = registers.expected_switch_on(&memory);
         let got = registers.switch_on(&mut unit, &mut memory);
         same("register writes", &expected.map_err(Some), &got.map_err(|e| A::refused_write(&e)))?;
         same("memory", &initial, &memory)?;
-        let trial = Self { registers, setting, unit, initial, memory, whole_runs: true };
+        let (whole_runs, roles) = (true, Roles::default());
+        let trial = Self { registers, setting, unit, initial, memory, whole_runs, roles };
         Ok(got.is_ok().then_some(trial))
     }
 
@@ -47,34 +65,54 @@ impl<'a, A: Architecture> Trial<'a, A> {
         self.whole_runs
     }
 
-    /// Makes an access, and compares all that comes of it.
+    /// Makes an access, and compares all that comes of it; nothing where that is open.
     pub(super) fn access(&mut self, access: Access) -> Result<(), Mismatch> {
         let before = self.memory.clone();
-        let expected = self.registers.translate(access, &before);
+        let expected = self.registers.ask(access, &before);
+        if expected.entangled || self.clashes(&expected) {
+            self.stumble(access);
+            return Ok(());
+        }
         let observed = self.observe(access);
         self.same_answer(&expected, &observed)?;
-        self.same_peek(&observed)?;
+        self.same_peek(&expected, &observed)?;
+        let tale = Tale::of(&observed.events)?;
+        self.same_reads(&expected, &tale, observed.translated.is_ok())?;
         let run = self.registers.run(access, &before);
-        self.note_run(access, run, &observed.events);
-        match (&expected, &observed.translated) {
+        self.note_run(access, run, &tale);
+        match (&expected.answer, &observed.translated) {
             (Ok(outcome), Ok(found)) => {
                 if run.is_none() || !self.setting.caches_runs() {
-                    self.same_updates(before, outcome, &observed.events)?;
+                    self.same_updates(before, outcome, &tale)?;
                 }
                 self.sound_span(access, outcome, found.span, run)?;
                 if found.ticket.is_some() { self.sound_ticket(access, outcome) } else { Ok(()) }
             }
             (_, Err(fault)) => {
-                same("memory after a fault", &before, &self.memory)?;
-                sound_fault(access, fault, &observed.events)
+                self.same_updates_of_fault(before, &expected, &tale)?;
+                self.sound_fault(access, fault, &tale)
             }
             (Err(_), Ok(_)) => Ok(()),
         }
     }
 
+    /// Whether what is cached cannot be relied upon after the access.
+    fn clashes(&mut self, expected: &Nested<A::Fault>) -> bool {
+        self.setting.is_warm() && self.roles.clash(expected)
+    }
+
+    /// Makes an access of which nothing is known but that it comes to an end. Caches are to stay as they should be.
+    fn stumble(&mut self, access: Access) {
+        if !self.setting.is_warm() {
+            let _ = self.observe(access);
+        }
+    }
+
     fn observe(&mut self, access: Access) -> Observed {
         if self.setting.flushes() {
-            TranslationUnit::<SparseMemory, ()>::invalidate(&mut self.unit, Invalidate::All);
+            for scope in EVERYTHING {
+                TranslationUnit::<SparseMemory, ()>::invalidate(&mut self.unit, scope);
+            }
         }
         let mut events = Vec::new();
         let peeked = TranslationUnit::<_, ()>::peek(&self.unit, access, &self.memory);
@@ -84,22 +122,50 @@ impl<'a, A: Architecture> Trial<'a, A> {
 
     fn same_answer(
         &self,
-        expected: &Result<Outcome, A::Fault>,
+        expected: &Nested<A::Fault>,
         observed: &Observed,
     ) -> Result<(), Mismatch> {
-        let expected = expected.clone().map(|outcome| outcome.pa).map_err(Some);
         let exception = |fault: Fault| A::exception(self.unit.format(), &fault);
         let got = observed.translated.map(|found| found.addr).map_err(exception);
-        same("answer", &expected, &got)
+        let other = expected.other.clone().map(|fault| Err(Some(fault)));
+        let answer = expected.answer.clone().map(|outcome| outcome.pa).map_err(Some);
+        same("answer", other.as_ref().filter(|other| **other == got).unwrap_or(&answer), &got)
     }
 
-    /// The tables know no more and no less than the unit; only that they know larger pages than a TLB may hold.
-    fn same_peek(&self, observed: &Observed) -> Result<(), Mismatch> {
-        let comparable = |found: Translation| {
+    /// The tables know no more and no less than the unit; only that they know larger pages than a TLB may hold, and
+    /// entries before flags are set in them.
+    fn same_peek(&self, expected: &Nested<A::Fault>, observed: &Observed) -> Result<(), Mismatch> {
+        let found = |found: Translation| {
             let span = if self.setting == Setting::Uncached { found.span } else { 0 };
             Translation { ticket: None, span, ..found }
         };
-        same("peek", &observed.translated.map(comparable), &observed.peeked.map(comparable))
+        let refused =
+            |fault: Fault| Fault { entry: fault.entry.map(|e| after(e, expected)), ..fault };
+        let comparable = |answer: Result<_, _>| answer.map(found).map_err(refused);
+        same("peek", &comparable(observed.translated), &comparable(observed.peeked))
+    }
+
+    /// The unit read the entries that had to be read, in order. Caches spare it some of them, and so does a fault that it
+    /// foresees.
+    fn same_reads(
+        &self,
+        expected: &Nested<A::Fault>,
+        tale: &Tale,
+        allowed: bool,
+    ) -> Result<(), Mismatch> {
+        if restarts(expected) {
+            return Ok(());
+        }
+        let told = tale.reads.iter().map(|(stage, entry)| (*stage, entry.addr, entry.raw));
+        let told: Vec<_> = told.collect();
+        let needed = expected.reads.iter().map(|read| (read.stage, read.addr, Some(read.raw)));
+        let needed: Vec<_> = needed.collect();
+        let sound = match self.setting {
+            Setting::Uncached if allowed => told == needed,
+            Setting::Uncached => needed.starts_with(&told),
+            _ => is_part(&told, &needed),
+        };
+        if sound { Ok(()) } else { same("entries read", &needed, &told) }
     }
 
     /// Memory changed as it had to, and the probe was told of it.
@@ -107,13 +173,28 @@ impl<'a, A: Architecture> Trial<'a, A> {
         &self,
         mut memory: SparseMemory,
         outcome: &Outcome,
-        events: &[Event],
+        tale: &Tale,
     ) -> Result<(), Mismatch> {
         memory.apply_all(&outcome.writes);
         same("memory", &memory, &self.memory)?;
-        let told: BTreeMap<PhysAddr, u64> = events.iter().filter_map(update).collect();
+        let told: BTreeMap<PhysAddr, u64> = tale.updates.iter().map(|u| (u.1, u.2)).collect();
         let made = outcome.writes.iter().map(|write| (write.addr, write.value)).collect();
         same("updates told", &made, &told)
+    }
+
+    /// What a second stage let through on the way to the fault may have set flags there, and the probe was told of it.
+    fn same_updates_of_fault(
+        &self,
+        mut memory: SparseMemory,
+        expected: &Nested<A::Fault>,
+        tale: &Tale,
+    ) -> Result<(), Mismatch> {
+        let made = adopt(&mut memory, &expected.changes, &self.memory);
+        same("memory after a fault", &memory, &self.memory)?;
+        let told: BTreeMap<PhysAddr, u64> = tale.updates.iter().map(|u| (u.1, u.2)).collect();
+        same("updates told of a fault", &made, &told)?;
+        let by_first = tale.updates.iter().find(|(stage, ..)| *stage == Stage::First);
+        same("update by the first stage before a fault", &None, &by_first)
     }
 
     /// The span of an allowed access: what it promises is true.
@@ -125,7 +206,7 @@ impl<'a, A: Architecture> Trial<'a, A> {
         run: Option<Run>,
     ) -> Result<(), Mismatch> {
         let Run { bits, page_bits, .. } =
-            run.unwrap_or(Run { bits: 0, page_bits: outcome.page_bits, step: 0 });
+            run.unwrap_or(Run { bits: 0, page_bits: outcome.page_bits, step: None });
         let page = to_the_end(outcome.pa, page_bits);
         let most = to_the_end(outcome.pa, page_bits + bits);
         if span < u64::from(access.size).max(1) || span > most {
@@ -174,9 +255,28 @@ impl<'a, A: Architecture> Trial<'a, A> {
         }
     }
 
-    fn note_run(&mut self, access: Access, run: Option<Run>, events: &[Event]) {
+    /// The fault names the access, and the entry that decided it if there is one.
+    fn sound_fault(&self, access: Access, fault: &Fault, tale: &Tale) -> Result<(), Mismatch> {
+        same("faulting access", &(access, access.addr), &(fault.access, fault.addr))?;
+        match (fault.entry, fault.guest) {
+            (Some(entry @ FaultEntry { raw: Some(_), .. }), None) => sound_entry(entry, tale),
+            (Some(entry @ FaultEntry { raw: Some(raw), addr, .. }), Some(_)) => {
+                // What the second stage would refuse is found out before flags are set, without a walk that is told.
+                let stands = self.memory.read32(addr).is_ok_and(|low| u64::from(low) == raw & LOW);
+                let is_last = tale.reads.last() == Some(&(Stage::Second, entry));
+                same("faulting entry, read or there", &(entry, true), &(entry, stands || is_last))
+            }
+            // It could not be read, or the access got past it.
+            (Some(_), _) => Ok(()),
+            (None, Some(_)) => Ok(()),
+            (None, None) if fault.cause == Cause::Protection => Ok(()),
+            (None, None) => same("entries read for a fault of none", &None, &tale.reads.last()),
+        }
+    }
+
+    fn note_run(&mut self, access: Access, run: Option<Run>, tale: &Tale) {
         if let Some(run) = run {
-            let leaf = events.iter().rev().find_map(read).map(|entry| entry.addr);
+            let leaf = tale.reads.last().map(|(_, entry)| entry.addr);
             let whole = leaf.is_some_and(|leaf| is_whole(run, leaf, &self.initial));
             self.whole_runs &= whole && self.allows_all(access, run);
         }
@@ -210,36 +310,31 @@ fn to_the_end(addr: PhysAddr, bits: u32) -> u64 {
 fn is_whole(run: Run, leaf: PhysAddr, memory: &SparseMemory) -> bool {
     let first = leaf.align_down(3 + run.bits);
     let entries = (0..1 << run.bits).map(|number| memory.read64(first.wrapping_add(8 * number)));
-    let Ok(origin) = memory.read64(first) else { return false };
-    let aligned = origin & run.step.wrapping_mul((1 << run.bits) - 1) == 0;
-    let expected = (0..).map(|number| Ok(origin + number * run.step));
+    let (Ok(origin), Some(step)) = (memory.read64(first), run.step) else { return false };
+    let aligned = origin & step.wrapping_mul((1 << run.bits) - 1) == 0;
+    let expected = (0..).map(|number| Ok(origin + number * step));
     aligned && entries.zip(expected).all(|(entry, expected)| entry == expected)
 }
 
-/// The fault names the access, and the entry that decided it if there is one: it was read just now.
-fn sound_fault(access: Access, fault: &Fault, events: &[Event]) -> Result<(), Mismatch> {
-    same("faulting access", &(access, access.addr), &(fault.access, fault.addr))?;
-    same("updates told of a fault", &None, &events.iter().find_map(update))?;
-    let last = events.iter().rev().find_map(read);
-    match fault.entry {
-        Some(FaultEntry { raw: Some(_), .. }) => same("faulting entry", &last, &fault.entry),
-        // It could not be read, or the access got past it.
-        Some(_) => Ok(()),
-        None if fault.cause == Cause::Protection => Ok(()),
-        None => same("entries read for a fault of none", &None, &last),
-    }
+/// Whether all of `items` are among `all`, in this order.
+fn is_part<T: PartialEq>(items: &[T], all: &[T]) -> bool {
+    let mut all = all.iter();
+    items.iter().all(|item| all.any(|other| other == item))
 }
 
-fn read(event: &Event) -> Option<FaultEntry> {
-    match *event {
-        Event::EntryRead { level, addr, raw } => Some(FaultEntry { level, addr, raw: Some(raw) }),
-        _ => None,
-    }
+const LOW: u64 = 0xffff_ffff;
+
+/// The entry of the first stage, or of the only one, was read just now. It stands in guest-physical memory if there is
+/// a second stage, and the probe is told where it is on the bus.
+fn sound_entry(entry: FaultEntry, tale: &Tale) -> Result<(), Mismatch> {
+    let last = tale.last_of(Stage::First);
+    let last =
+        last.map(|last| if tale.nested { FaultEntry { addr: entry.addr, ..last } } else { last });
+    same("faulting entry", &last, &Some(entry))
 }
 
-fn update(event: &Event) -> Option<(PhysAddr, u64)> {
-    match *event {
-        Event::EntryUpdate { addr, raw, .. } => Some((addr, raw)),
-        _ => None,
-    }
+/// The entry as it is after its change, if it has one.
+fn after<F>(entry: FaultEntry, expected: &Nested<F>) -> FaultEntry {
+    let change = expected.changes.iter().find(|write| write.addr == entry.addr);
+    FaultEntry { raw: change.map(|write| write.value).or(entry.raw), ..entry }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use emmu_core::{Access, Event, Fault, PhysAddr, Ticket, Translation, TranslationUnit, Width};
 use emmu_oracle::{Reference, Write, generate::Case, reference::SparseMemory};
-use emmu_paging::Paging;
+use emmu_paging::{Paging, PagingConfig};
 
 /// A unit that can be put to the property.
 pub(super) trait Subject<A: Manual>: TranslationUnit<SparseMemory, Vec<Event>> {
@@ -44,7 +44,7 @@ impl<A: Manual> Trial<A, Paging<A::Format>> {
     /// A unit with the registers of the case; none if there cannot be one.
     pub(super) fn switch_on(case: Case<A>, number: u16) -> Option<Self> {
         let (now, scenery) = Scenery::of(case)?;
-        let mut unit = Paging::new(now.out_of_reset(), &setup::config(number)).ok()?;
+        let mut unit = now.out_of_reset(&setup::config(number), &PagingConfig::default()).ok()?;
         let mut memory = scenery.initial().clone();
         now.switch_on(&mut unit, &mut memory).ok()?;
         let (ledger, tickets, story) = (Ledger::new(), Vec::new(), Vec::new());

@@ -1,14 +1,15 @@
 //! Two CPUs that differ in the accelerator only.
 
 use super::{Incoherent, Manual, Script, scenery::Scenery, script::Action, setup};
+use crate::Unit;
 use crate::agree::{Board, perform};
 use emmu_core::{Access, Event, PhysAddr, Privilege, Width};
 use emmu_cpu::{Cpu, Stop};
 use emmu_memory::Memory;
 use emmu_oracle::{generate::Case, reference::SparseMemory};
-use emmu_paging::Paging;
+use emmu_paging::PagingConfig;
 
-type Machine<A> = Cpu<Paging<<A as crate::Architecture>::Format>, Memory, Vec<Event>>;
+type Machine<A> = Cpu<Unit<A>, Memory, Vec<Event>>;
 
 /// Plays the script on two CPUs, of which one may remember the way to RAM: every access, which is made twice, has the
 /// same result, and every event is told alike.
@@ -30,7 +31,7 @@ fn machine<A: Manual>(
     accelerated: bool,
 ) -> Option<Machine<A>> {
     let mut bus = Memory::with(scenery.initial(), &[])?;
-    let mut unit = Paging::new(registers.out_of_reset(), &setup::config(number)).ok()?;
+    let mut unit = registers.out_of_reset(&setup::config(number), &PagingConfig::default()).ok()?;
     registers.switch_on(&mut unit, &mut bus).ok()?;
     let mut cpu = Cpu::with_probe(unit, bus, Vec::new());
     cpu.set_accelerator(accelerated);

@@ -60,6 +60,7 @@ fn data_absent_at_the_g_stage_is_a_guest_page_fault_of_its_own_type() {
     let expected = |cause| RiscVException {
         cause,
         tval: VirtAddr::new(VA + 8),
+        gva: true,
         htval: (GPA + 8) >> 2,
         tinst: 0,
     };
@@ -78,7 +79,10 @@ fn a_guest_table_absent_at_the_g_stage_names_the_entry_and_the_implicit_read() {
     machine.set(entry, 0);
     let found = exception(machine.store(VA));
     let htval = leaf >> 2;
-    assert_eq!(found, RiscVException { cause: 23, tval: VirtAddr::new(VA), htval, tinst: 0x3000 });
+    assert_eq!(
+        found,
+        RiscVException { cause: 23, tval: VirtAddr::new(VA), gva: true, htval, tinst: 0x3000 }
+    );
 }
 
 #[test]
@@ -132,7 +136,10 @@ fn what_the_guest_s_own_tables_refuse_is_its_own_page_fault() {
     let mut machine = riscv(SMALL, &none(), &none());
     machine.set(guest_leaf(3) + ABOVE, 0);
     let found = exception(machine.load(VA));
-    assert_eq!(found, RiscVException { cause: 13, tval: VirtAddr::new(VA), htval: 0, tinst: 0 });
+    assert_eq!(
+        found,
+        RiscVException { cause: 13, tval: VirtAddr::new(VA), gva: true, htval: 0, tinst: 0 }
+    );
 }
 
 #[test]

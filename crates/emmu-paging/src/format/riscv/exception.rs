@@ -21,7 +21,7 @@ impl RiscV {
             (false, AccessKind::Load) => 13,
             (false, AccessKind::Store | AccessKind::Amo) => 15,
         };
-        RiscVException { cause, tval: fault.addr, htval: 0, tinst: 0 }
+        RiscVException { cause, tval: fault.addr, gva: false, htval: 0, tinst: 0 }
     }
 }
 
@@ -33,6 +33,8 @@ pub struct RiscVException {
     pub cause: u64,
     /// `stval`: the faulting virtual address.
     pub tval: VirtAddr,
+    /// `hstatus.GVA` and `mstatus.GVA`: whether `tval` is an address of a guest.
+    pub gva: bool,
     /// `htval` and `mtval2`: the faulting guest-physical address shifted right by two, or 0.
     pub htval: u64,
     /// `htinst` and `mtinst`: the pseudoinstruction of a walk's access that raised a guest-page fault, or 0, which

@@ -139,7 +139,8 @@ impl RiscVH {
     #[must_use]
     pub fn exception(&self, fault: &Fault) -> RiscVException {
         // spec: riscv-h-cause
-        let exception = self.own.exception(fault);
+        let gva = self.guest_privilege(fault.access).is_some();
+        let exception = RiscVException { gva, ..self.own.exception(fault) };
         match fault.guest {
             Some(guest) if exception.is_page_fault() => RiscVException {
                 cause: exception.cause + (20 - 12),
@@ -240,8 +241,7 @@ impl Format for RiscVH {
         let access = access.with_privilege(privilege).with_flags(flags);
         // spec: riscv-h-bare
         match self.guest.is_bare() {
-            true if self.own.rv32 && access.addr.raw() >> 32 != 0 => Err(Cause::NonCanonical),
-            true => Ok(Route::Identity { access, bits: 64 }),
+            true => Ok(Route::Identity { access, bits: if self.own.rv32 { 32 } else { 64 } }),
             false => self.guest.through_tables(access),
         }
     }
