@@ -58,6 +58,8 @@ mod book {
     mod measure {}
     #[doc = include_str!("../../../docs/src/guide/own.md")]
     mod own {}
+    #[doc = include_str!("../../../docs/src/guide/segments.md")]
+    mod segments {}
     #[doc = include_str!("../../../docs/src/guide/test.md")]
     mod test {}
     #[doc = include_str!("../../../docs/src/own-format.md")]

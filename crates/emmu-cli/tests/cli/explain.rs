@@ -183,3 +183,17 @@ fn wrong_input_is_refused_in_one_line() {
     ];
     insta::assert_snapshot!(messages.join("\n"));
 }
+
+const PAGE: &str = include_str!("../../../../docs/src/guide/segments.md");
+
+#[test]
+fn what_the_book_shows_is_what_one_gets() {
+    let blocks: Vec<_> = PAGE.split("```console\n$ emmu ").skip(1).collect();
+    assert!(blocks.len() >= 2);
+    for block in blocks {
+        let shown = block.split("```").next().unwrap();
+        let (line, out) = shown.split_once('\n').unwrap();
+        let arguments: Vec<_> = line.split(' ').collect();
+        assert_eq!(emmu(&arguments).out, out, "{line}");
+    }
+}
