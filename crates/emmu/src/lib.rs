@@ -2,8 +2,8 @@
 //!
 //! Models: a CPU's memory interface, interchangeable translation units behind it (base and bounds,
 //! segmentation, multi-level paging with TLBs), physical memory, a minimal operating system that drives
-//! them, prices in cycles, and memory traces. This crate has no code of its own: each part is a crate,
-//! re-exported here as a module.
+//! them, memory managers in the memory they manage, prices in cycles, and memory traces. This crate has no
+//! code of its own: each part is a crate, re-exported here as a module.
 //!
 //! Does not model: instructions. Bring a CPU emulator of your own, or a trace.
 //!
@@ -28,6 +28,7 @@
 pub use emmu_base_bounds as base_bounds;
 pub use emmu_core as core;
 pub use emmu_cpu as cpu;
+pub use emmu_heap as heap;
 pub use emmu_memory as memory;
 pub use emmu_os as os;
 pub use emmu_paging as paging;
