@@ -3,7 +3,7 @@
 use emmu_base_bounds::{BaseBounds, Convention};
 use emmu_core::{
     Access, AccessFlags, Bus, Cause, Chain, PhysAddr, Privilege, RegisterError, Registers,
-    Translation, TranslationUnit, VirtAddr, Width, find_register,
+    Transfer, Translation, TranslationUnit, VirtAddr, Width, find_register,
 };
 use emmu_memory::Memory;
 use emmu_segmentation::{
@@ -154,6 +154,26 @@ fn where_the_stack_flag_decides_there_are_no_tickets() {
     let unit = build(32, Selection::Implicit, &[segment; 3]);
     let ticket = |access| ask(&unit, access).is_ok_and(|found| found.ticket.is_some());
     assert_eq!([ticket(load(0)), ticket(Access::fetch(VirtAddr::ZERO, 4))], [false, true]);
+}
+
+#[test]
+fn a_sparse_space_of_4_gib_costs_only_its_segments() {
+    let mib = |n: u64| n << 20;
+    let segments = [
+        Segment { base: 0, bounds: mib(1), flags: RX },
+        Segment { base: mib(1), bounds: mib(2), flags: RW },
+        Segment { base: mib(4), bounds: mib(1), flags: DOWN },
+    ];
+    let unit = build(32, Selection::Explicit { selector_bits: 2, segments: 3 }, &segments);
+    let memory = Memory::ram(mib(4));
+    let last = [mib(1) - 1, (1 << 30) + mib(2) - 1, (3 << 30) - 1];
+    let places = last.map(|addr| place(&unit, load(addr)).unwrap());
+    assert_eq!(places, [mib(1) - 1, mib(3) - 1, mib(4) - 1]);
+    for addr in places {
+        assert_eq!(memory.check(PhysAddr::new(addr), 1, Transfer::Read), Ok(()));
+    }
+    assert_eq!(place(&unit, load(mib(1))), Err(Cause::Bounds));
+    assert_eq!(place(&unit, load((3 << 30) - mib(1) - 1)), Err(Cause::Bounds));
 }
 
 #[test]

@@ -37,6 +37,7 @@ impl Violation {
 /// The linear address of the first byte, and how many bytes the segment has from there on, up to which linear
 /// addresses do not wrap.
 pub(super) fn check(segment: &SegmentState, access: Access) -> Result<(u64, u64), Violation> {
+    // spec: x86seg-linear
     let descriptor = segment.descriptor.ok_or(Violation::Null)?;
     if !permits(descriptor, access.kind) {
         return Err(Violation::Type);
@@ -50,6 +51,7 @@ pub(super) fn check(segment: &SegmentState, access: Access) -> Result<(u64, u64)
 const LAST_LINEAR: u64 = 0xffff_ffff;
 
 fn permits(descriptor: X86Descriptor, kind: AccessKind) -> bool {
+    // spec: x86seg-type
     match (descriptor.kind(), kind) {
         // What CS holds was code when it was loaded.
         (_, AccessKind::Fetch) => true,
@@ -64,6 +66,7 @@ fn permits(descriptor: X86Descriptor, kind: AccessKind) -> bool {
 /// How many valid offsets there are from that of the first byte on. Every byte of data must have one; of a fetch
 /// only the first byte is known to be wanted.
 fn within(descriptor: X86Descriptor, access: Access) -> Result<u64, Violation> {
+    // spec: x86seg-limit
     let (offsets, first) = (descriptor.offsets(), access.addr.raw());
     if !offsets.contains(&first) {
         return Err(Violation::Limit { offset: access.addr });

@@ -89,6 +89,7 @@ impl X86Descriptor {
     /// The valid offsets (Intel SDM Vol. 3A, "Limit Checking"): up to the limit; in data that expands down, past
     /// the limit up to FFFFFFFFH or, without B, FFFFH. It may be empty.
     pub(crate) const fn offsets(self) -> RangeInclusive<u64> {
+        // spec: x86seg-limit
         let limit = self.limit() as u64;
         match self.kind() {
             Kind::Data { down: true, .. } if self.is_big() => limit + 1..=0xffff_ffff,

@@ -52,6 +52,7 @@ impl SegmentException {
     /// "Protected Mode Exceptions").
     #[must_use]
     pub const fn of_rule(rule: Rule, selector: Selector) -> Self {
+        // spec: x86seg-error-code
         let (vector, code) = match rule {
             Rule::Null | Rule::Privileged => (Vector::GeneralProtection, 0),
             Rule::NotPresent => (Vector::NotPresent, selector.error_code()),
@@ -95,6 +96,7 @@ impl X86Segments {
     /// Null selectors, limits and types alike raise #SS(0) through the stack segment and #GP(0) through others.
     #[must_use]
     pub fn exception(&self, fault: &Fault) -> Option<SegmentException> {
+        // spec: x86seg-error-code
         let own = match fault.cause {
             Cause::Bounds | Cause::NoSegment => true,
             // Pages deny permission too.

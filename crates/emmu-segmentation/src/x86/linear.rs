@@ -25,6 +25,7 @@ pub(super) struct Linear<'a, B: ?Sized, P: ?Sized> {
 }
 
 fn implicit(access: Access) -> Access {
+    // spec: x86seg-implicit
     access.with_flags(AccessFlags::IMPLICIT)
 }
 

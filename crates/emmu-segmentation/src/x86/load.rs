@@ -137,6 +137,7 @@ pub(super) struct Table {
 impl Table {
     /// Where the descriptor of `bytes` bytes is, if all of it is within the limit.
     fn place(self, selector: Selector, bytes: u32) -> Result<VirtAddr, Rule> {
+        // spec: x86seg-table
         let offset = u32::from(selector.index()) * 8;
         match offset + (bytes - 1) <= self.limit {
             true => Ok(VirtAddr::new(self.base).wrapping_add(offset.into())),
@@ -153,6 +154,7 @@ impl Context {
         selector: Selector,
         memory: &mut impl LinearMemory,
     ) -> Result<SegmentState, LoadError> {
+        // spec: x86seg-register, x86seg-accessed
         if selector.is_null() {
             self.admit_null(register, selector)?;
             return Ok(SegmentState::null(selector));
@@ -172,6 +174,7 @@ impl Context {
     }
 
     fn table(self, selector: Selector) -> Result<Table, Rule> {
+        // spec: x86seg-table
         match selector.is_local() {
             true => self.ldt.ok_or(Rule::OutsideTable),
             false => Ok(self.gdt),
@@ -179,6 +182,7 @@ impl Context {
     }
 
     fn admit_null(self, register: SegmentRegister, selector: Selector) -> Result<(), Rule> {
+        // spec: x86seg-null
         let admitted = match register {
             SegmentRegister::Cs => false,
             SegmentRegister::Ss => self.is_64_bit && self.cpl != 3 && selector.rpl() == self.cpl,
@@ -190,6 +194,7 @@ impl Context {
     /// "#GP(selector) If … not a data or readable code segment", or "a data or nonconforming code segment, and …
     /// RPL or CPL > DPL"; "#NP(selector)".
     fn admit_data(self, selector: Selector, held: X86Descriptor) -> Result<Selector, Rule> {
+        // spec: x86seg-data
         let conforming = match held.kind() {
             Kind::System(_) => return Err(Rule::System),
             Kind::Code { readable: false, .. } => return Err(Rule::NotReadable),
@@ -204,6 +209,7 @@ impl Context {
 
     /// "#GP(selector) If … RPL ≠ CPL or segment is not a writable data segment or DPL ≠ CPL"; "#SS(selector)".
     fn admit_stack(self, selector: Selector, held: X86Descriptor) -> Result<Selector, Rule> {
+        // spec: x86seg-stack
         match held.kind() {
             Kind::System(_) => return Err(Rule::System),
             Kind::Data { writable: true, .. } => {}
@@ -217,6 +223,7 @@ impl Context {
 
     /// JMP, "CONFORMING-CODE-SEGMENT" and "NONCONFORMING-CODE-SEGMENT": the CPL stays, and becomes the RPL.
     fn admit_code(self, selector: Selector, held: X86Descriptor) -> Result<Selector, LoadError> {
+        // spec: x86seg-code
         let conforming = match held.kind() {
             Kind::Code { conforming, .. } => conforming,
             Kind::System(kind) if self.is_transfer(kind) => {
@@ -255,6 +262,7 @@ impl Context {
         selector: Selector,
         memory: &mut impl LinearMemory,
     ) -> Result<Option<Table>, LoadError> {
+        // spec: x86seg-ldt
         if self.cpl != 0 {
             return Err(Rule::Privileged.into());
         }

@@ -86,6 +86,7 @@ impl X86Segments {
     /// In 64-bit mode only FS and GS have bases, sums wrap, and nothing is checked (Intel SDM Vol. 3A, 3.2.4,
     /// 3.4.4). That the address is canonical is the paging unit's to check.
     fn linear_64(&self, register: SegmentRegister, offset: u64) -> (u64, u64) {
+        // spec: x86seg-64bit
         let base = match register {
             SegmentRegister::Fs | SegmentRegister::Gs => self.segment(register).base,
             _ => 0,

@@ -11,6 +11,7 @@ const DOWN: u8 = 0x97;
 const CODE: u8 = 0x9b;
 const EXECUTE_ONLY: u8 = 0x99;
 
+// spec: x86seg-linear
 #[test]
 fn base_and_offset_make_the_linear_address() {
     let unit = with_segment(SegmentRegister::Ds, descriptor(0x1234_5000, 0xff, DATA, B));
@@ -18,6 +19,7 @@ fn base_and_offset_make_the_linear_address() {
     assert_eq!((found.addr.raw(), found.span), (0x1234_5010, 0xf0));
 }
 
+// spec: x86seg-limit
 #[test]
 fn the_limit_is_the_last_valid_offset() {
     let unit = with_segment(SegmentRegister::Ds, descriptor(0, 0xff, DATA, B));
@@ -33,6 +35,7 @@ fn an_access_that_passes_the_limit_faults_whole_at_its_first_byte_past_it() {
     assert!(ask(&unit, load(0xfc, 4)).is_ok());
 }
 
+// spec: x86seg-limit
 #[test]
 fn granularity_makes_the_limit_count_pages_and_the_last_one_whole() {
     let unit = with_segment(SegmentRegister::Ds, descriptor(0, 0, DATA, GB));
@@ -40,6 +43,7 @@ fn granularity_makes_the_limit_count_pages_and_the_last_one_whole() {
     assert!(ask(&unit, load(0x1000, 1)).is_err());
 }
 
+// spec: x86seg-limit
 #[test]
 fn expand_down_data_is_valid_past_the_limit_up_to_what_the_b_flag_says() {
     let valid = |flags, offset| {
@@ -64,6 +68,7 @@ fn an_offset_past_ffffffff_faults() {
     assert!(ask(&unit, load(1 << 32, 1)).is_err());
 }
 
+// spec: x86seg-linear
 #[test]
 fn linear_addresses_wrap_at_4_gib_and_the_span_ends_there() {
     let unit = with_segment(SegmentRegister::Ds, descriptor(0xffff_f000, 0xf_ffff, DATA, GB));
@@ -72,6 +77,7 @@ fn linear_addresses_wrap_at_4_gib_and_the_span_ends_there() {
     assert_eq!(ask(&unit, load(0x1000, 8)).unwrap().addr.raw(), 0);
 }
 
+// spec: x86seg-error-code
 #[test]
 fn limits_and_types_raise_gp_0_and_through_the_stack_segment_ss_0() {
     for register in SegmentRegister::ALL {
@@ -86,6 +92,7 @@ fn limits_and_types_raise_gp_0_and_through_the_stack_segment_ss_0() {
     assert_eq!(exception(&unit, Access::fetch(VirtAddr::new(0x100), 1)), "#GP(0x0)");
 }
 
+// spec: x86seg-type
 #[test]
 fn types_allow_what_they_name() {
     let allowed = |access_byte| {
@@ -101,6 +108,7 @@ fn types_allow_what_they_name() {
     assert_eq!(allowed(EXECUTE_ONLY), [false, false, false]);
 }
 
+// spec: x86seg-null
 #[test]
 fn a_null_selector_may_be_held_but_not_used() {
     let mut unit = X86Segments::flat();

@@ -109,6 +109,7 @@ fn a_descriptor_in_two_pages_is_read_and_marked_through_both() {
     }
 }
 
+// spec: x86seg-implicit
 #[test]
 fn a_page_fault_at_a_descriptor_is_a_page_fault_of_the_supervisor_there() {
     let (mut unit, mut memory) = BOTH[0].chain(&[0, descriptor(0, 0xff, 0xf2, B)]);

@@ -37,6 +37,7 @@ fn outcome(register: SegmentRegister, cpl: u8, rpl: u16, raw: u64) -> String {
     }
 }
 
+// spec: x86seg-data
 #[test]
 fn data_needs_a_dpl_that_neither_cpl_nor_rpl_exceeds() {
     let loads = |cpl, rpl, dpl| outcome(DATA, cpl, rpl, segment(dpl, WRITABLE)) == "loaded";
@@ -45,6 +46,7 @@ fn data_needs_a_dpl_that_neither_cpl_nor_rpl_exceeds() {
     assert_eq!(outcome(DATA, 3, 3, segment(0, WRITABLE)), "#GP(0x8)");
 }
 
+// spec: x86seg-data
 #[test]
 fn conforming_code_is_data_to_everybody_and_other_code_like_data() {
     assert_eq!(outcome(DATA, 3, 3, segment(0, CONFORMING)), "loaded");
@@ -52,6 +54,7 @@ fn conforming_code_is_data_to_everybody_and_other_code_like_data() {
     assert_eq!(outcome(DATA, 0, 0, segment(0, EXECUTE_ONLY)), "#GP(0x8)");
 }
 
+// spec: x86seg-stack
 #[test]
 fn the_stack_is_writable_data_of_exactly_the_cpl() {
     assert_eq!(outcome(STACK, 3, 3, segment(3, WRITABLE)), "loaded");
@@ -63,6 +66,7 @@ fn the_stack_is_writable_data_of_exactly_the_cpl() {
     }
 }
 
+// spec: x86seg-data, x86seg-stack, x86seg-code
 #[test]
 fn what_is_not_present_raises_np_and_for_the_stack_ss() {
     let absent = |kind| segment(0, kind) & !(1 << 47);
@@ -95,6 +99,7 @@ fn jumps_to_gates_and_tasks_are_not_modelled_and_to_other_system_segments_fault(
     }
 }
 
+// spec: x86seg-code
 #[test]
 fn a_jump_needs_code_whose_privilege_fits_and_keeps_the_cpl() {
     assert_eq!(outcome(CODE, 3, 3, segment(3, READABLE_CODE)), "loaded");
@@ -110,6 +115,7 @@ fn a_jump_needs_code_whose_privilege_fits_and_keeps_the_cpl() {
     assert_eq!((machine.0.cpl(), machine.0.read_register(CODE.id())), (3, Ok(11)));
 }
 
+// spec: x86seg-null
 #[test]
 fn null_selectors_are_for_data_only() {
     for null in 0..4 {
@@ -121,6 +127,7 @@ fn null_selectors_are_for_data_only() {
     }
 }
 
+// spec: x86seg-table
 #[test]
 fn an_index_past_the_limit_is_refused_to_the_byte() {
     let mut machine = processor(0, &[segment(0, WRITABLE), segment(0, WRITABLE)]);
@@ -140,6 +147,7 @@ fn a_refused_load_leaves_the_register() {
     assert_eq!(machine.0, before);
 }
 
+// spec: x86seg-accessed
 #[test]
 fn a_load_marks_the_descriptor_accessed_and_a_refused_one_does_not() {
     let mut machine = processor(0, &[segment(0, WRITABLE), segment(0, EXECUTE_ONLY)]);
@@ -149,6 +157,7 @@ fn a_load_marks_the_descriptor_accessed_and_a_refused_one_does_not() {
     assert_eq!(held, [Ok(segment(0, WRITABLE | 1)), Ok(segment(0, EXECUTE_ONLY))]);
 }
 
+// spec: x86seg-register
 #[test]
 fn hidden_parts_stay_until_the_next_load() {
     let mut machine = processor(0, &[descriptor(0x5000, 0xff, access(0, WRITABLE), B)]);
@@ -174,6 +183,7 @@ fn lldt((unit, memory): &mut (X86Segments, Memory), selector: u16) -> Result<(),
         .map_err(|error| SegmentException::of_write(&error).unwrap().to_string())
 }
 
+// spec: x86seg-table
 #[test]
 fn selectors_with_ti_name_descriptors_of_the_ldt() {
     let mut machine = with_ldt();
@@ -194,6 +204,7 @@ fn index_0_of_the_ldt_is_a_descriptor_like_others() {
     assert_eq!(mov(&mut machine, STACK, 4), Ok(()));
 }
 
+// spec: x86seg-ldt
 #[test]
 fn lldt_takes_present_ldts_of_the_gdt_at_cpl_0() {
     let mut machine = with_ldt();
@@ -207,6 +218,7 @@ fn lldt_takes_present_ldts_of_the_gdt_at_cpl_0() {
     assert_eq!(refused(&mut machine, 8), "#GP(0x0)");
 }
 
+// spec: x86seg-ldt
 #[test]
 fn in_ia32e_mode_an_ldt_descriptor_has_16_bytes() {
     let mut machine = with_ldt();
@@ -219,6 +231,7 @@ fn in_ia32e_mode_an_ldt_descriptor_has_16_bytes() {
     assert_eq!(lldt(&mut machine, 16), Err("#GP(0x10)".to_owned()), "only half of it in the table");
 }
 
+// spec: x86seg-error-code
 #[test]
 fn every_rule_has_words_of_its_own_and_an_exception() {
     let texts: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.text()).collect();

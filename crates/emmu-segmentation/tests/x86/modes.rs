@@ -21,6 +21,7 @@ fn long_mode() -> (X86Segments, Memory) {
     machine
 }
 
+// spec: x86seg-64bit
 #[test]
 fn in_64_bit_mode_nothing_is_checked_and_only_fs_and_gs_have_bases() {
     let mut machine = long_mode();
@@ -36,6 +37,7 @@ fn in_64_bit_mode_nothing_is_checked_and_only_fs_and_gs_have_bases() {
     assert_eq!(place(SegmentRegister::Fs), (1 << 40) + 0x5000);
 }
 
+// spec: x86seg-64bit
 #[test]
 fn the_base_of_fs_is_64_bits_wide_and_sums_wrap() {
     let (mut unit, mut memory) = long_mode();
