@@ -169,8 +169,8 @@ pub fn usual_tlbs(page_bits: u8) -> Result<PagingConfig, GeometryError> {
             page_bits: vec![page_bits],
         })
     };
-    let first = TlbLevel::Split { instruction: vec![table(16, 4)?], data: vec![table(16, 4)?] };
-    let tlb = vec![first, TlbLevel::Unified(vec![table(128, 12)?])];
+    let first = TlbLevel::split(vec![table(16, 4)?], vec![table(16, 4)?]);
+    let tlb = vec![first, TlbLevel::unified(vec![table(128, 12)?])];
     Ok(PagingConfig { tlb, ..PagingConfig::default() })
 }
 

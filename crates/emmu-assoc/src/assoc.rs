@@ -166,7 +166,7 @@ impl<V: Copy + Default> Assoc<V> {
     }
 
     /// Where an entry of this tag is to go, and whether that is a vacant way.
-    #[inline]
+    #[inline(always)]
     fn make_room(&mut self, tag: u64, live: &impl Live) -> (usize, bool) {
         let set = self.set_of(tag);
         let first = set * self.fours * 4;
@@ -227,11 +227,13 @@ impl<V: Copy + Default> Assoc<V> {
     }
 
     /// The first vacant way of a set. A set that has none is not searched again in this era.
-    #[inline]
+    #[inline(always)]
     fn vacant(&mut self, set: usize, live: &impl Live) -> Option<usize> {
-        if self.full[set] == live.era() {
-            return None;
-        }
+        if self.full[set] == live.era() { None } else { self.search(set, live) }
+    }
+
+    #[inline(never)]
+    fn search(&mut self, set: usize, live: &impl Live) -> Option<usize> {
         let first = set * self.fours * 4;
         let is_vacant = |slot: &Slot<V>| slot.scope == Scope::NONE || !live.is_live(slot.scope);
         let ways = self.geometry.ways() as usize;

@@ -51,11 +51,12 @@ fn units_with_tlbs_and_walk_caches_pass_every_textbook_file() {
         page_bits: vec![5, 12],
     };
     let config = PagingConfig {
-        tlb: vec![TlbLevel::Unified(vec![table])],
+        tlb: vec![TlbLevel::unified(vec![table])],
         walk_cache: vec![WalkCacheTable {
             geometry: Geometry::fully_associative(4, Policy::Fifo).unwrap(),
             levels: vec![0],
         }],
+        ..PagingConfig::default()
     };
     run_all(&mut Units::with_caches(config).unwrap());
 }

@@ -241,8 +241,8 @@ fn config(shape: Shape, policy: Policy) -> PagingConfig {
         let geometry = Geometry::new(sets, ways, policy).unwrap();
         vec![TlbTable { geometry, page_bits: vec![12] }]
     };
-    let first = TlbLevel::Split { instruction: bank(shape.instruction), data: bank(shape.data) };
-    let second = shape.second.map(|second| TlbLevel::Unified(bank(second)));
+    let first = TlbLevel::split(bank(shape.instruction), bank(shape.data));
+    let second = shape.second.map(|second| TlbLevel::unified(bank(second)));
     let tlb = [first].into_iter().chain(second).collect();
     PagingConfig { tlb, ..PagingConfig::default() }
 }

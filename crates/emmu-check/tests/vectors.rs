@@ -48,13 +48,14 @@ fn units_with_tlbs_and_walk_caches_pass_every_vector() {
     let all_sizes = [12, 21, 30];
     let config = PagingConfig {
         tlb: vec![
-            TlbLevel::Split { instruction: vec![table(&all_sizes)], data: vec![table(&all_sizes)] },
-            TlbLevel::Unified(vec![table(&[12]), table(&[21])]),
+            TlbLevel::split(vec![table(&all_sizes)], vec![table(&all_sizes)]),
+            TlbLevel::unified(vec![table(&[12]), table(&[21])]),
         ],
         walk_cache: vec![WalkCacheTable {
             geometry: Geometry::fully_associative(8, Policy::Fifo).unwrap(),
             levels: vec![0, 1, 2, 3],
         }],
+        ..PagingConfig::default()
     };
     run_all(&mut Units::with_caches(config).unwrap());
 }

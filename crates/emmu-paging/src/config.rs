@@ -1,6 +1,6 @@
 //! What a machine's TLBs and walk caches look like.
 
-use crate::Geometry;
+use crate::{Geometry, InvalidationReach, Reach, format::Format};
 use alloc::vec::Vec;
 use thiserror::Error;
 
@@ -21,8 +21,28 @@ pub struct TlbTable {
 pub type Bank = Vec<TlbTable>;
 
 /// One level of TLB.
+///
+/// ```
+/// use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable};
+/// let bank = |entries| -> Result<_, emmu_paging::GeometryError> {
+///     let geometry = Geometry::fully_associative(entries, Policy::Lru)?;
+///     Ok(vec![TlbTable { geometry, page_bits: vec![12, 21, 30] }])
+/// };
+/// let tlb = vec![TlbLevel::split(bank(8)?, bank(16)?), TlbLevel::unified(bank(64)?).exclusive()];
+/// assert!(PagingConfig { tlb, ..PagingConfig::default() }.validate().is_ok());
+/// # Ok::<(), emmu_paging::GeometryError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TlbLevel {
+pub struct TlbLevel {
+    /// Its tables.
+    pub banks: Banks,
+    /// What it has to do with the levels above it.
+    pub inclusion: Inclusion,
+}
+
+/// The tables of one level of TLB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Banks {
     /// Fetches and data apart.
     Split {
         /// For fetches.
@@ -32,6 +52,78 @@ pub enum TlbLevel {
     },
     /// One for both.
     Unified(Bank),
+}
+
+/// What one level of TLB holds of what the levels above it, those nearer to the CPU, hold.
+///
+/// | | non-inclusive | inclusive | exclusive |
+/// |---|---|---|---|
+/// | a walk's outcome | enters it | enters it | passes it by |
+/// | a hit in it | is copied upwards | is copied upwards | moves upwards |
+/// | what the level directly above evicts | is lost | is lost | enters it |
+/// | what it evicts itself | stays above | leaves all levels above | stays above |
+///
+/// Levels are filled from the lowest to the first; an eviction takes effect, in other levels too, before the next
+/// level up is filled. What enters a level is told as [`Event::TlbFill`](emmu_core::Event::TlbFill); what leaves one
+/// is not told. A hit is told to the replacement policy of the level hit even if the entry moves away.
+///
+/// *Inclusive:* every entry above is a whole or a part of one here, so it must hold all page sizes that those above
+/// hold. What replaces an entry here where it stands (a page made dirty) replaces it above too, but for the side
+/// that did not ask, which keeps its older copy until this entry goes.
+///
+/// *Exclusive:* of the level directly above, and of the side that asks: where that is split, what is on one side of
+/// it may be here because of the other. If the level above can hold only a part of a page, the page itself is here,
+/// a hit copies the part, and an evicted part of a page that is here is lost. So is what is of no page size of this
+/// level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Inclusion {
+    /// Neither is seen to; every outcome of a walk enters all levels.
+    #[default]
+    NonInclusive,
+    /// Whatever a level above holds, this one holds.
+    Inclusive,
+    /// What the level directly above holds, this one does not.
+    Exclusive,
+}
+
+impl TlbLevel {
+    /// Fetches and data apart.
+    #[must_use]
+    pub const fn split(instruction: Bank, data: Bank) -> Self {
+        Self::of(Banks::Split { instruction, data })
+    }
+
+    /// One for both.
+    #[must_use]
+    pub const fn unified(bank: Bank) -> Self {
+        Self::of(Banks::Unified(bank))
+    }
+
+    /// The same, which includes the levels above.
+    #[must_use]
+    pub const fn inclusive(mut self) -> Self {
+        self.inclusion = Inclusion::Inclusive;
+        self
+    }
+
+    /// The same, which excludes what the level above holds.
+    #[must_use]
+    pub const fn exclusive(mut self) -> Self {
+        self.inclusion = Inclusion::Exclusive;
+        self
+    }
+
+    const fn of(banks: Banks) -> Self {
+        Self { banks, inclusion: Inclusion::NonInclusive }
+    }
+
+    /// What serves fetches, and what serves data: the same if it is unified.
+    fn sides(&self) -> [&Bank; 2] {
+        match &self.banks {
+            Banks::Split { instruction, data } => [instruction, data],
+            Banks::Unified(both) => [both, both],
+        }
+    }
 }
 
 /// A walk cache (Intel: paging-structure cache): remembers where tables of these levels are, so that a walk
@@ -52,6 +144,49 @@ pub struct PagingConfig {
     pub tlb: Vec<TlbLevel>,
     /// Walk caches; for one level, the first table that names it serves.
     pub walk_cache: Vec<WalkCacheTable>,
+    /// How much more than asked for an invalidation forgets.
+    pub reach: InvalidationReach,
+    /// A table of translations that ended at an invalid entry, if the machine remembers them: then such an entry
+    /// faults, without a walk, until it is invalidated or evicted, even if it has been made valid.
+    ///
+    /// The RISC-V manual leaves this to implementations ("Supervisor Memory-Management Fence Instruction": after an
+    /// invalid entry is made valid, a page fault may occur until `SFENCE.VMA` is executed). Other architectures
+    /// forbid it, and so do formats whose [`Format::MAY_CACHE_INVALID`](crate::format::Format::MAY_CACHE_INVALID)
+    /// is not set. What is remembered is what no access is allowed: entries that are invalid or malformed, and
+    /// never a mapping that refuses one access and may allow another.
+    pub invalid_entries: Option<Geometry>,
+}
+
+impl PagingConfig {
+    /// Checks what [`Geometry`] cannot.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`] found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.tlb.len() > 8 {
+            return Err(ConfigError::TooManyLevels { count: self.tlb.len() });
+        }
+        for (index, level) in self.tlb.iter().enumerate() {
+            for bank in level.sides() {
+                validate_bank(index + 1, bank)?;
+            }
+            self.validate_inclusion(index)?;
+        }
+        for (index, table) in self.walk_cache.iter().enumerate() {
+            if !ascending(&table.levels, 6) {
+                return Err(ConfigError::WalkLevels { index });
+            }
+        }
+        self.reach.validate()
+    }
+
+    /// The same, and that the architecture allows it.
+    pub(crate) fn validate_for<F: Format>(&self) -> Result<(), ConfigError> {
+        match self.invalid_entries {
+            Some(_) if !F::MAY_CACHE_INVALID => Err(ConfigError::InvalidEntries),
+            _ => self.validate(),
+        }
+    }
 }
 
 /// Why this configuration cannot be built.
@@ -89,6 +224,30 @@ pub enum ConfigError {
         /// The number of levels asked for.
         count: usize,
     },
+    /// The first level has none to include or to exclude.
+    #[error("TLB level 1: inclusive or exclusive, but there is no level above it")]
+    NothingAbove,
+    /// An inclusive level must be able to hold whatever is above it.
+    #[error(
+        "TLB level {level}: inclusive, but holds no pages of 2^{bits} bytes, and a level above it does"
+    )]
+    NotIncluded {
+        /// 1 is the level nearest to the CPU.
+        level: usize,
+        /// Log2 of the page size.
+        bits: u8,
+    },
+    /// A wider scope must hold all that is asked for.
+    #[error("{scope} invalidations that reach {reach}: that is not all that they must forget")]
+    Reach {
+        /// Which invalidations.
+        scope: &'static str,
+        /// What was asked for.
+        reach: Reach,
+    },
+    /// Only RISC-V lets invalid entries be remembered.
+    #[error("a table of invalid entries: this page-table format does not let them be remembered")]
+    InvalidEntries,
     /// Walk-cache levels must be ascending, and below the largest walk's root.
     #[error("walk cache {index}: levels must be ascending and below 7, at least one")]
     WalkLevels {
@@ -98,30 +257,29 @@ pub enum ConfigError {
 }
 
 impl PagingConfig {
-    /// Checks what [`Geometry`] cannot.
-    ///
-    /// # Errors
-    /// The first [`ConfigError`] found.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.tlb.len() > 8 {
-            return Err(ConfigError::TooManyLevels { count: self.tlb.len() });
-        }
-        for (index, level) in self.tlb.iter().enumerate() {
-            match level {
-                TlbLevel::Split { instruction, data } => {
-                    validate_bank(index + 1, instruction)?;
-                    validate_bank(index + 1, data)?;
-                }
-                TlbLevel::Unified(bank) => validate_bank(index + 1, bank)?,
+    /// Whether there is something above a level that includes or excludes it, and whether it can include it.
+    fn validate_inclusion(&self, index: usize) -> Result<(), ConfigError> {
+        let (above, level) = (&self.tlb[..index], &self.tlb[index]);
+        match level.inclusion {
+            Inclusion::NonInclusive => Ok(()),
+            _ if above.is_empty() => Err(ConfigError::NothingAbove),
+            Inclusion::Exclusive => Ok(()),
+            Inclusion::Inclusive => {
+                let missing = above.iter().find_map(|above| not_included(above, level));
+                missing
+                    .map_or(Ok(()), |bits| Err(ConfigError::NotIncluded { level: index + 1, bits }))
             }
         }
-        for (index, table) in self.walk_cache.iter().enumerate() {
-            if !ascending(&table.levels, 6) {
-                return Err(ConfigError::WalkLevels { index });
-            }
-        }
-        Ok(())
     }
+}
+
+/// A page size that a side of the level above holds and that of this level does not.
+fn not_included(above: &TlbLevel, level: &TlbLevel) -> Option<u8> {
+    let sides = above.sides().into_iter().zip(level.sides());
+    sides.into_iter().find_map(|(above, bank)| {
+        let holds = |bits: &u8| bank.iter().any(|table| table.page_bits.contains(bits));
+        above.iter().flat_map(|table| &table.page_bits).copied().find(|bits| !holds(bits))
+    })
 }
 
 fn validate_bank(level: usize, bank: &Bank) -> Result<(), ConfigError> {

@@ -20,6 +20,18 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// That of an entry that a walk has read.
+    pub(crate) const fn of_entry(cause: Cause, entry: FaultEntry) -> Self {
+        Self { cause, entry: Some(entry), guest: None }
+    }
+
+    /// The entry and the cause, if the entry is one that allows no access.
+    pub(crate) fn invalid(&self) -> Option<(Cause, FaultEntry)> {
+        let is_invalid = matches!(self.cause, Cause::Absent | Cause::Reserved | Cause::Misaligned);
+        let entry = self.entry.filter(|entry| entry.raw.is_some())?;
+        (is_invalid && self.guest.is_none()).then_some((self.cause, entry))
+    }
+
     /// One that no entry decided.
     const fn of_none(cause: Cause) -> Self {
         Self { cause, entry: None, guest: None }
@@ -292,5 +304,5 @@ fn decided<F: Format>(
     trail: &Trail<F::Permissions>,
     cause: Cause,
 ) -> Refusal {
-    Refusal { cause, entry: Some(walk.refusing(format, trail)), guest: None }
+    Refusal::of_entry(cause, walk.refusing(format, trail))
 }

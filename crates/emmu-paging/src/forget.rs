@@ -9,9 +9,10 @@ use crate::{
 use emmu_core::{Asid, Invalidate, VirtAddr, Vmid};
 
 impl<F: Format, S: SecondStage> Paging<F, S> {
-    /// Forgets at least what the scope names.
+    /// Forgets what the scope names, and as much more as the machine does.
     pub(crate) fn forget_here(&mut self, scope: Invalidate) {
         self.epoch += 1;
+        let scope = self.reach.widened(scope);
         let present = Context(self.second.present());
         match scope {
             Invalidate::All if !S::EXISTS => self.scopes.end_all(),
@@ -75,6 +76,9 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         let scopes = &self.scopes;
         let concerns = |scope| concerns(scopes, scope);
         self.tlbs.remove_page(addr, concerns);
+        if let Some(invalid) = &mut self.invalid {
+            invalid.remove_range(addr, addr, concerns);
+        }
         if F::PAGE_INVALIDATION_EMPTIES_WALK_CACHES {
             self.walk_caches.remove_scopes(concerns);
         } else {
@@ -89,6 +93,9 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         let scopes = &self.scopes;
         let concerns = |scope| scopes.is_of(scope, context);
         self.tlbs.remove_range(first, last, concerns);
+        if let Some(invalid) = &mut self.invalid {
+            invalid.remove_range(first, last, concerns);
+        }
         self.walk_caches.remove_range(first, last, concerns);
     }
 }

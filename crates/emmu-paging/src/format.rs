@@ -187,6 +187,11 @@ pub trait Format {
     /// (Intel SDM Vol. 3, 5.10.4.1: INVLPG), not only those on the way to the page.
     const PAGE_INVALIDATION_EMPTIES_WALK_CACHES: bool = false;
 
+    /// Whether the architecture lets an implementation remember that an entry was invalid, so that it may go on to
+    /// fault after it has been made valid, until it is invalidated
+    /// ([`PagingConfig::invalid_entries`](crate::PagingConfig::invalid_entries)).
+    const MAY_CACHE_INVALID: bool = false;
+
     /// Reads a register.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 //! Models: RISC-V Bare, Sv32, Sv39, Sv48 and Sv57 with PMP; x86 32-bit, PAE, 4-level and 5-level paging;
 //! AArch64 stage 1 with 4, 16 and 64 KiB granules; formats described at run time, or by implementing
 //! [`format::Format`]. Behind one algorithm, [`walk::Walk`], stand any number of TLB levels and walk caches, all of
-//! them one set-associative table with LRU, tree-PLRU, FIFO, random or SRRIP replacement.
+//! them one set-associative table with LRU, tree-PLRU, FIFO, random or SRRIP replacement or one of your own. A level
+//! of TLB may include or exclude the level above it; invalidations may reach further than they must; on RISC-V,
+//! invalid entries may be remembered.
 //!
 //! Does not model: a second stage (RISC-V H, EPT, AArch64 stage 2), time, or several accesses at once. What a
 //! register write asks for and is not there is refused as "not modelled".
@@ -46,17 +48,22 @@ mod config;
 mod drive;
 mod forget;
 pub mod format;
+mod invalid;
 mod nested;
+mod reach;
 mod scope;
 mod tlb;
 mod unit;
 pub mod walk;
 mod walk_cache;
 
-pub use config::{Bank, ConfigError, PagingConfig, TlbLevel, TlbTable, WalkCacheTable};
+pub use config::{
+    Bank, Banks, ConfigError, Inclusion, PagingConfig, TlbLevel, TlbTable, WalkCacheTable,
+};
 pub use emmu_assoc::{
-    Assoc, Forever, Found, Geometry, GeometryError, Live, Own, Policy, Replace, Scope,
+    Assoc, Evicted, Forever, Found, Geometry, GeometryError, Live, Own, Policy, Replace, Scope,
 };
 pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
 pub use nested::{SecondStage, SecondStageFormat};
+pub use reach::{InvalidationReach, Reach};
 pub use unit::Paging;

@@ -1,9 +1,10 @@
 //! The paging unit: TLBs, then walk caches, then the walk, then the bus.
 
 use crate::{
-    ConfigError, PagingConfig,
+    ConfigError, InvalidationReach, PagingConfig,
     drive::{OnBus, PeekOnBus, Refusal, drive},
     format::{Format, Mapping, Route},
+    invalid::InvalidEntries,
     nested::{Both, Guest, SecondStage, SecondStageFormat, compose},
     scope::{Context, Scopes},
     tlb::{Cached, Hit, Query, Tlbs},
@@ -35,7 +36,9 @@ pub struct Paging<F: Format, S: SecondStage = ()> {
     pub(crate) second: S,
     pub(crate) tlbs: Tlbs<Rights<F, S>>,
     pub(crate) walk_caches: WalkCaches<F::Permissions>,
+    pub(crate) invalid: Option<InvalidEntries>,
     pub(crate) scopes: Scopes,
+    pub(crate) reach: InvalidationReach,
     /// Where the last walk went.
     pub(crate) trail: Trail<F::Permissions>,
     /// Changes with everything that could change the answer to an access other than TLB contents.
@@ -53,7 +56,7 @@ impl<F: Format> Paging<F> {
     /// # Errors
     /// [`ConfigError`] if there can be no such TLBs.
     pub fn new(format: F, config: &PagingConfig) -> Result<Self, ConfigError> {
-        config.validate()?;
+        config.validate_for::<F>()?;
         Ok(Self::build(format, (), config))
     }
 
@@ -75,7 +78,7 @@ impl<F: Format, H: SecondStageFormat> Paging<F, Paging<H>> {
         config: &PagingConfig,
         mut second: Paging<H>,
     ) -> Result<Self, ConfigError> {
-        config.validate()?;
+        config.validate_for::<F>()?;
         second.tlbs.relabel(Side::SecondStage);
         Ok(Self::build(format, second, config))
     }
@@ -97,7 +100,9 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
             second,
             tlbs: Tlbs::new(&config.tlb),
             walk_caches: WalkCaches::new(&config.walk_cache),
+            invalid: config.invalid_entries.map(InvalidEntries::new),
             scopes: Scopes::new(),
+            reach: config.reach,
             trail: Trail::default(),
             epoch: 0,
             registers,
@@ -151,14 +156,37 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
             }
             known = true;
         }
+        if self.invalid.is_some()
+            && !known
+            && let Some(refusal) = self.remembered(query)
+        {
+            return Err(refusal.of(asked));
+        }
         let root = self.format.root(query.access).map_err(|cause| Fault::new(asked, cause))?;
         probe.on(Event::WalkBegin(asked));
         let mut walk =
             self.walk_caches.begin(&self.format, query.access, root, query.visible, probe);
         let outcome = self.walk(&mut walk, query, bus, probe);
         probe.on(Event::WalkEnd { faulted: outcome.is_err() });
-        let found = outcome.map_err(|refusal| refusal.of(asked))?;
+        let found = outcome.map_err(|refusal| self.refuse(refusal, asked, query))?;
         Ok(self.tlbs.fill(found, known, query, &self.scopes, probe))
+    }
+
+    /// The refusal of an access whose entry is remembered to be invalid.
+    #[cold]
+    fn remembered(&mut self, Query { access, visible }: Query) -> Option<Refusal> {
+        self.invalid.as_mut()?.lookup(access.addr, self.format.shape(access), visible)
+    }
+
+    /// What a refusal means for the access; it is remembered where that is done.
+    #[cold]
+    fn refuse(&mut self, refusal: Refusal, asked: Access, query: Query) -> Fault {
+        let Query { access, visible } = query;
+        if let Some(invalid) = &mut self.invalid {
+            let shape = self.format.shape(access);
+            invalid.fill(&refusal, access.addr, shape, visible, &self.scopes);
+        }
+        refusal.of(asked)
     }
 
     /// Walks, remembers the tables on the way, and takes the outcome through the second stage.

@@ -19,7 +19,7 @@ use emmu_paging::{
 /// A fully associative table for these page sizes, alone in its level.
 fn level(page_bits: &[u8], entries: u32, policy: Policy) -> TlbLevel {
     let geometry = Geometry::fully_associative(entries, policy).unwrap();
-    TlbLevel::Unified(vec![TlbTable { geometry, page_bits: page_bits.to_vec() }])
+    TlbLevel::unified(vec![TlbTable { geometry, page_bits: page_bits.to_vec() }])
 }
 
 struct Machine<F: Format> {
@@ -29,7 +29,7 @@ struct Machine<F: Format> {
 
 impl<F: Format> Machine<F> {
     fn new(format: F, tlb: Vec<TlbLevel>, registers: &[(RegisterId, u64)]) -> Self {
-        let unit = Paging::new(format, &PagingConfig { tlb, walk_cache: vec![] }).unwrap();
+        let unit = Paging::new(format, &PagingConfig { tlb, ..PagingConfig::default() }).unwrap();
         let mut machine = Self { unit, memory: Memory::ram(1 << 40) };
         for &(id, value) in registers {
             machine.unit.write_register(id, value, &mut machine.memory, &mut ()).unwrap();

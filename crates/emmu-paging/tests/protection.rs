@@ -20,7 +20,7 @@ const ENTRY: PhysAddr = PhysAddr::new(0x1008);
 fn hart(entries: &[(PmpConfig, u64)]) -> (Paging<RiscV>, Memory) {
     let format = RiscV::rv64().with_pmp().with_menvcfg(EnvConfig::ADUE).with_satp(8 << 60 | 1);
     let geometry = Geometry::new(1, 2, Policy::Lru).unwrap();
-    let tlb = TlbLevel::Unified(vec![TlbTable { geometry, page_bits: vec![12] }]);
+    let tlb = TlbLevel::unified(vec![TlbTable { geometry, page_bits: vec![12] }]);
     let config = PagingConfig { tlb: vec![tlb], ..PagingConfig::default() };
     let mut unit = Paging::new(format, &config).unwrap();
     let mut memory = Memory::ram(1 << 32);

@@ -28,7 +28,7 @@ struct Machine<F: Format> {
 impl<F: Format> Machine<F> {
     fn new(format: F) -> Self {
         let geometry = Geometry::fully_associative(16, Policy::Lru).unwrap();
-        let tlb = vec![TlbLevel::Unified(vec![TlbTable { geometry, page_bits: vec![12] }])];
+        let tlb = vec![TlbLevel::unified(vec![TlbTable { geometry, page_bits: vec![12] }])];
         let unit = Paging::new(format, &PagingConfig { tlb, ..PagingConfig::default() }).unwrap();
         Self { unit, memory: Memory::ram(1 << 30) }
     }

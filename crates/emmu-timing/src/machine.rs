@@ -73,6 +73,7 @@ impl Machine {
         PagingConfig {
             tlb: self.tlb.iter().map(|level| level.banks.config()).collect(),
             walk_cache: tables.map(|table| table.value.clone()).collect(),
+            ..PagingConfig::default()
         }
     }
 
@@ -151,10 +152,8 @@ impl Banks {
 
     fn config(&self) -> TlbLevel {
         match self {
-            Self::Split { instruction, data } => {
-                TlbLevel::Split { instruction: bank(instruction), data: bank(data) }
-            }
-            Self::Unified(tables) => TlbLevel::Unified(bank(tables)),
+            Self::Split { instruction, data } => TlbLevel::split(bank(instruction), bank(data)),
+            Self::Unified(tables) => TlbLevel::unified(bank(tables)),
         }
     }
 }

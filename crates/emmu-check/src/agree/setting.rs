@@ -72,13 +72,11 @@ fn config(sizes: &[u8]) -> PagingConfig {
     let second = second.filter_map(|sizes| table((2, 2), Policy::TreePlru, sizes)).collect();
     let walk_cache = Geometry::fully_associative(3, Policy::Fifo).ok();
     PagingConfig {
-        tlb: vec![
-            TlbLevel::Split { instruction: first(), data: first() },
-            TlbLevel::Unified(second),
-        ],
+        tlb: vec![TlbLevel::split(first(), first()), TlbLevel::unified(second)],
         walk_cache: walk_cache
             .map(|geometry| WalkCacheTable { geometry, levels: vec![0, 1, 2, 3] })
             .into_iter()
             .collect(),
+        ..PagingConfig::default()
     }
 }

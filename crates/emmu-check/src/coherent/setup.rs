@@ -24,13 +24,26 @@ pub(super) fn config(number: u16) -> PagingConfig {
     let parts = bank(&[digits_sizes(number)]);
     let tlb = match number % 7 {
         0 => Vec::new(),
-        1 => vec![TlbLevel::Unified(first)],
-        2 => vec![TlbLevel::Unified(parts)],
-        3 => vec![TlbLevel::Unified(first), TlbLevel::Unified(parts)],
-        4 => vec![TlbLevel::Unified(parts), TlbLevel::Unified(second)],
-        _ => vec![TlbLevel::Split { instruction: parts, data: first }, TlbLevel::Unified(second)],
+        1 => vec![TlbLevel::unified(first)],
+        2 => vec![TlbLevel::unified(parts)],
+        3 if number.is_multiple_of(3) => {
+            vec![TlbLevel::unified(first), TlbLevel::unified(parts).exclusive()]
+        }
+        3 => vec![TlbLevel::unified(first), TlbLevel::unified(parts)],
+        4 => vec![TlbLevel::unified(parts), bound(second, number)],
+        _ => vec![TlbLevel::split(parts, first), bound(second, number)],
     };
-    PagingConfig { tlb, walk_cache: walk_caches(number / 7 % 4, policy) }
+    PagingConfig { tlb, walk_cache: walk_caches(number / 7 % 4, policy), ..PagingConfig::default() }
+}
+
+/// A second level that includes the first, excludes it, or neither.
+fn bound(bank: Vec<TlbTable>, number: u16) -> TlbLevel {
+    let level = TlbLevel::unified(bank);
+    match number / 28 % 3 {
+        0 => level,
+        1 => level.inclusive(),
+        _ => level.exclusive(),
+    }
 }
 
 fn digits_sizes(number: u16) -> &'static [u8] {

@@ -65,7 +65,7 @@ impl args::Paging {
         }
         let geometry = Geometry::fully_associative(self.tlb, Policy::Lru).context("--tlb")?;
         let table = TlbTable { geometry, page_bits: vec![page_bits] };
-        Ok(PagingConfig { tlb: vec![TlbLevel::Unified(vec![table])], walk_cache: Vec::new() })
+        Ok(PagingConfig { tlb: vec![TlbLevel::unified(vec![table])], ..PagingConfig::default() })
     }
 }
 

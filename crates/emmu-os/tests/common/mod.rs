@@ -119,10 +119,11 @@ pub(crate) fn tiny() -> PagingConfig {
     let geometry = Geometry::fully_associative(2, Policy::Fifo).unwrap();
     PagingConfig {
         tlb: vec![
-            TlbLevel::Split { instruction: first(2), data: first(4) },
-            TlbLevel::Unified(vec![table(8, &[12, 21])]),
+            TlbLevel::split(first(2), first(4)),
+            TlbLevel::unified(vec![table(8, &[12, 21])]),
         ],
         walk_cache: vec![WalkCacheTable { geometry, levels: vec![0, 1, 2] }],
+        ..PagingConfig::default()
     }
 }
 

@@ -325,6 +325,10 @@ fn leaf(pte: Pte, frame: PhysAddr, bits: u8, inherited: Permissions) -> Entry<Pe
 impl Format for RiscV {
     type Permissions = Permissions;
 
+    /// "Supervisor Memory-Management Fence Instruction": after an invalid entry is made valid, a page fault may occur
+    /// until `SFENCE.VMA` is executed.
+    const MAY_CACHE_INVALID: bool = true;
+
     const REGISTERS: &'static [RegisterInfo] = registers::ALL;
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {

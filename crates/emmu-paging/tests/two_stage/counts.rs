@@ -12,14 +12,14 @@ fn none() -> PagingConfig {
 fn tlb() -> PagingConfig {
     let geometry = Geometry::fully_associative(16, Policy::Lru).unwrap();
     let table = TlbTable { geometry, page_bits: vec![12] };
-    PagingConfig { tlb: vec![TlbLevel::Unified(vec![table])], walk_cache: vec![] }
+    PagingConfig { tlb: vec![TlbLevel::unified(vec![table])], ..PagingConfig::default() }
 }
 
 /// Walk caches that hold tables of these levels.
 fn walk_caches(levels: &[u8]) -> PagingConfig {
     let geometry = Geometry::fully_associative(16, Policy::Lru).unwrap();
     let table = WalkCacheTable { geometry, levels: levels.to_vec() };
-    PagingConfig { tlb: vec![], walk_cache: vec![table] }
+    PagingConfig { walk_cache: vec![table], ..PagingConfig::default() }
 }
 
 #[test]

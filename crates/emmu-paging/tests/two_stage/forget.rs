@@ -18,7 +18,7 @@ use emmu_paging::{
 fn tlb() -> PagingConfig {
     let geometry = Geometry::fully_associative(32, Policy::Lru).unwrap();
     let table = TlbTable { geometry, page_bits: vec![12] };
-    PagingConfig { tlb: vec![TlbLevel::Unified(vec![table])], walk_cache: vec![] }
+    PagingConfig { tlb: vec![TlbLevel::unified(vec![table])], ..PagingConfig::default() }
 }
 
 fn none() -> PagingConfig {

@@ -43,7 +43,7 @@ fn there_is_a_preset_of_every_format() {
 #[test]
 fn skylake_has_the_tlbs_of_its_manual() {
     let config = Machine::preset("skylake-sp").unwrap().paging_config();
-    let emmu_paging::TlbLevel::Split { instruction, data } = &config.tlb[0] else {
+    let emmu_paging::Banks::Split { instruction, data } = &config.tlb[0].banks else {
         panic!("the first level is split")
     };
     let entries = |bank: &emmu_paging::Bank| -> Vec<_> {
@@ -51,7 +51,7 @@ fn skylake_has_the_tlbs_of_its_manual() {
     };
     assert_eq!(entries(instruction), [(vec![12], 128), (vec![21], 8)]);
     assert_eq!(entries(data), [(vec![12], 64), (vec![21], 32), (vec![30], 4)]);
-    let emmu_paging::TlbLevel::Unified(second) = &config.tlb[1] else {
+    let emmu_paging::Banks::Unified(second) = &config.tlb[1].banks else {
         panic!("the second level is unified")
     };
     assert_eq!(entries(second), [(vec![12, 21], 1536), (vec![30], 16)]);

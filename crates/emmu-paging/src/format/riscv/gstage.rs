@@ -88,6 +88,10 @@ impl GStage {
 impl Format for GStage {
     type Permissions = Permissions;
 
+    /// "Supervisor Memory-Management Fence Instruction": after an invalid entry is made valid, a page fault may occur
+    /// until `SFENCE.VMA` is executed.
+    const MAY_CACHE_INVALID: bool = true;
+
     const REGISTERS: &'static [RegisterInfo] = REGISTERS;
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {

@@ -1,0 +1,76 @@
+//! Invalid entries that a unit remembers, on machines that do: a third user of the associative table.
+
+use crate::{
+    Assoc, Geometry, Scope,
+    drive::Refusal,
+    format::{MAX_LEVELS, Shape},
+    scope::{Scopes, Visible},
+    tlb::block_tag,
+};
+use emmu_core::{Cause, FaultEntry, VirtAddr};
+
+/// Where walks ended at an entry that allows no access at all.
+#[derive(Clone, Debug)]
+pub(crate) struct InvalidEntries {
+    assoc: Assoc<Held>,
+}
+
+/// Such an entry, why it allows nothing, and log2 of what it maps.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    refusal: Option<(Cause, FaultEntry)>,
+    bits: u8,
+}
+
+impl InvalidEntries {
+    pub(crate) fn new(geometry: Geometry) -> Self {
+        Self { assoc: Assoc::new(geometry) }
+    }
+
+    /// The refusal of any access to this address, if it is remembered: the entry nearest to a leaf decides.
+    pub(crate) fn lookup(
+        &mut self,
+        addr: VirtAddr,
+        shape: &Shape,
+        visible: Visible,
+    ) -> Option<Refusal> {
+        let levels = 0..u8::try_from(MAX_LEVELS).unwrap_or(u8::MAX);
+        let tags = levels.map(|level| block_tag(addr, shape.page_bits(level).into()));
+        let own = |scope, _: &Held| scope == visible.own;
+        let found = tags.into_iter().find_map(|tag| self.assoc.find(tag, own))?;
+        let (slot, refusal) = (found.slot, found.value.refusal);
+        self.assoc.hit(slot);
+        let (cause, entry) = refusal?;
+        Some(Refusal::of_entry(cause, entry))
+    }
+
+    /// Remembers a refusal, if it is due to an entry that allows no access.
+    pub(crate) fn fill(
+        &mut self,
+        refusal: &Refusal,
+        addr: VirtAddr,
+        shape: &Shape,
+        visible: Visible,
+        scopes: &Scopes,
+    ) {
+        let Some((cause, entry)) = refusal.invalid() else { return };
+        let bits = shape.page_bits(entry.level);
+        let tag = block_tag(addr, bits.into());
+        let held = Held { refusal: Some((cause, entry)), bits };
+        self.assoc.remove(tag, |scope, _| scope == visible.own);
+        self.assoc.insert(tag, visible.own, held, scopes);
+    }
+
+    /// Forgets every entry that maps something of `first ..= last`, if its scope is concerned.
+    pub(crate) fn remove_range(
+        &mut self,
+        first: VirtAddr,
+        last: VirtAddr,
+        concerns: impl Fn(Scope) -> bool,
+    ) {
+        self.assoc.retain(|tag, scope, held| {
+            let bits = held.bits.into();
+            !concerns(scope) || tag < block_tag(first, bits) || block_tag(last, bits) < tag
+        });
+    }
+}

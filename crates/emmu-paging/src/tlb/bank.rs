@@ -1,0 +1,336 @@
+//! The tables of one side of one level of TLB.
+
+use super::{Cached, Hit, Query, block_tag};
+use crate::{Assoc, Evicted, Found, Scope, TlbTable, scope::Scopes};
+use alloc::vec::Vec;
+use emmu_core::{Access, AccessKind, Event, Probe, TlbId, VirtAddr, low_mask};
+
+/// The tables that are one TLB.
+#[derive(Clone, Debug)]
+pub(super) struct Bank<P> {
+    pub(super) id: TlbId,
+    pub(super) tables: Vec<Table<P>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Table<P> {
+    sizes: PageSizes,
+    assoc: Assoc<Cached<P>>,
+    /// Whether it has ever held a part of a leaf, for want of the leaf's own size.
+    has_parts: bool,
+}
+
+/// A set of page sizes: bit n stands for 2^n bytes.
+#[derive(Clone, Copy, Debug)]
+struct PageSizes(u64);
+
+impl PageSizes {
+    fn new(page_bits: &[u8]) -> Self {
+        Self(page_bits.iter().fold(0, |sizes, &bits| sizes | 1 << bits))
+    }
+
+    /// Log2 of each, the smallest first.
+    #[inline]
+    fn iter(self) -> impl Iterator<Item = u32> {
+        let mut left = self.0;
+        core::iter::from_fn(move || {
+            let smallest = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (smallest < u64::BITS).then_some(smallest)
+        })
+    }
+
+    fn contains(self, bits: u32) -> bool {
+        self.0 >> bits & 1 == 1
+    }
+
+    /// Log2 of the largest of at most 2^`bits` bytes.
+    #[inline]
+    fn largest_within(self, bits: u8) -> Option<u8> {
+        let largest = (self.0 & low_mask(u32::from(bits) + 1)).checked_ilog2()?;
+        u8::try_from(largest).ok()
+    }
+}
+
+/// The addresses that an entry is for, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    tag: u64,
+    bits: u32,
+    scope: Scope,
+}
+
+impl Block {
+    pub(super) fn of<P>(entry: &Evicted<Cached<P>>) -> Self {
+        Self { tag: entry.tag, bits: entry.value.bits.into(), scope: entry.scope }
+    }
+
+    /// The block of 2^`bits` bytes, which are no fewer than its own, that it is a part of.
+    fn around(self, bits: u32) -> Self {
+        Self { tag: self.tag.wrapping_shr(bits.wrapping_sub(self.bits)), bits, ..self }
+    }
+
+    /// Whether the other is a part of it.
+    fn has(self, other: Self) -> bool {
+        other.bits <= self.bits && other.around(self.bits) == self
+    }
+
+    fn is_in<P: Copy + Default>(self, assoc: &Assoc<Cached<P>>) -> bool {
+        assoc.find(self.tag, |scope, _| scope == self.scope).is_some()
+    }
+
+    /// Its first address: the tag's leading one falls out.
+    fn first(self) -> VirtAddr {
+        VirtAddr::new(self.tag.wrapping_shl(self.bits))
+    }
+}
+
+/// Bits of a ticket's slot number that are the slot in a table; above them are the table, and the side.
+const SLOT_BITS: u32 = 24;
+pub(super) const DATA_SIDE: u32 = 1 << 31;
+
+impl<P: Copy + Default> Bank<P> {
+    pub(super) fn new(id: TlbId, config: &[TlbTable]) -> Self {
+        let table = |config: &TlbTable| Table {
+            sizes: PageSizes::new(&config.page_bits),
+            assoc: Assoc::new(config.geometry),
+            has_parts: false,
+        };
+        Self { id, tables: config.iter().map(table).collect() }
+    }
+
+    #[inline(always)]
+    pub(super) fn lookup(
+        &mut self,
+        query: Query,
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Option<Hit<P>> {
+        let access = query.access;
+        for (index, table) in self.tables.iter_mut().enumerate() {
+            if let Some(found) = table.find(query) {
+                let Found { slot, version, value: &mapping } = found;
+                table.assoc.hit(slot);
+                probe.on(Event::TlbHit { tlb: self.id, access });
+                return Some(Hit { mapping, first: ticket(access.kind, index, slot, version) });
+            }
+        }
+        probe.on(Event::TlbMiss { tlb: self.id, access });
+        None
+    }
+
+    /// Repeats a hit, if the slot still holds what it held.
+    #[inline]
+    pub(super) fn repeat(
+        &mut self,
+        slot: u32,
+        version: u32,
+        access: Access,
+        probe: &mut (impl Probe + ?Sized),
+    ) -> bool {
+        let (table, slot) = place(slot);
+        let Some(table) = self.tables.get_mut(table) else { return false };
+        if table.assoc.version(slot) != Some(version) {
+            return false;
+        }
+        table.assoc.hit(slot);
+        probe.on(Event::TlbHit { tlb: self.id, access });
+        true
+    }
+
+    /// Puts the largest part of the mapping that some table takes into it. If an older entry is `known` to be
+    /// there, it takes that one's place, and no other answers for the address any more; or else `insert` makes room.
+    #[inline]
+    pub(super) fn fill(
+        &mut self,
+        found: Cached<P>,
+        known: bool,
+        query: Query,
+        probe: &mut (impl Probe + ?Sized),
+        insert: impl FnOnce(&mut Assoc<Cached<P>>, u64, Scope, Cached<P>) -> usize,
+    ) -> Option<(u32, u32)> {
+        let Query { access, visible } = query;
+        let (index, size) = self.taking(found.bits)?;
+        let bits = u32::from(size);
+        let tag = block_tag(access.addr, bits);
+        let held = found.part(access.addr, size);
+        let scope = if held.global { visible.global } else { visible.own };
+        let place = known.then(|| self.replaceable(query, index, tag)).flatten();
+        let Table { assoc, has_parts, .. } = self.tables.get_mut(index)?;
+        *has_parts |= size != found.permissions.leaf;
+        let slot = match place {
+            Some(slot) => {
+                assoc.update(slot, scope, held);
+                slot
+            }
+            None => {
+                let page = access.addr.align_down(bits);
+                probe.on(Event::TlbFill { tlb: self.id, page, bits: size });
+                insert(assoc, tag, scope, held)
+            }
+        };
+        ticket(access.kind, index, slot, assoc.version(slot)?)
+    }
+
+    /// Removes all that is held for the access, and says where the table of this index held an entry of this
+    /// tag: whoever updates that slot revives it with its age.
+    #[inline(never)]
+    fn replaceable(&mut self, query: Query, index: usize, tag: u64) -> Option<usize> {
+        let sees = |scope, _: &Cached<P>| query.visible.sees(scope);
+        let place = self.tables.get(index)?.assoc.find(tag, sees).map(|found| found.slot);
+        for Table { sizes, assoc, .. } in &mut self.tables {
+            for bits in sizes.iter() {
+                assoc.remove(block_tag(query.access.addr, bits), sees);
+            }
+        }
+        place
+    }
+
+    /// Log2 of the size of the part that it takes of a block of 2^`bits` bytes, if it takes any.
+    pub(super) fn size_of(&self, bits: u8) -> Option<u8> {
+        Some(self.taking(bits)?.1)
+    }
+
+    /// Vacates the slot that a lookup finds.
+    pub(super) fn vacate(&mut self, query: Query) {
+        let found = self.tables.iter_mut().find_map(|table| {
+            let slot = table.find(query)?.slot;
+            Some((table, slot))
+        });
+        if let Some((table, slot)) = found {
+            table.assoc.vacate(slot);
+        }
+    }
+
+    /// All that answers for the access.
+    pub(super) fn held_for(&self, query: Query) -> Vec<Block> {
+        let mut held = Vec::new();
+        for Table { sizes, assoc, .. } in &self.tables {
+            for bits in sizes.iter() {
+                let tag = block_tag(query.access.addr, bits);
+                let scopes = [query.visible.own, query.visible.global];
+                let blocks = scopes.map(|scope| Block { tag, bits, scope });
+                held.extend(blocks.into_iter().filter(|block| block.is_in(assoc)));
+            }
+        }
+        held
+    }
+
+    /// Whether it holds just this block.
+    pub(super) fn holds(&self, block: Block) -> bool {
+        self.tables.iter().any(|table| block.is_in(&table.assoc))
+    }
+
+    /// Forgets just this block.
+    pub(super) fn remove(&mut self, block: Block) {
+        for table in &mut self.tables {
+            table.assoc.remove(block.tag, |scope, _| scope == block.scope);
+        }
+    }
+
+    /// Forgets this block, and all parts of it.
+    pub(super) fn remove_within(&mut self, block: Block) {
+        for Table { assoc, has_parts, .. } in &mut self.tables {
+            if *has_parts {
+                assoc.retain(|tag, scope, held| {
+                    !block.has(Block { tag, bits: held.bits.into(), scope })
+                });
+            } else {
+                assoc.remove(block.tag, |scope, _| scope == block.scope);
+            }
+        }
+    }
+
+    /// Takes in what the level above has evicted, and says what had to go for it. What is held here already, whole
+    /// or as a part of something larger, and what is of no size that is held here, is lost.
+    pub(super) fn take_in(
+        &mut self,
+        victim: Evicted<Cached<P>>,
+        scopes: &Scopes,
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Option<Evicted<Cached<P>>> {
+        let block @ Block { tag, bits, scope } = Block::of(&victim);
+        if self.has_around(block) {
+            return None;
+        }
+        let size = victim.value.bits;
+        let table = self.tables.iter_mut().find(|table| table.sizes.contains(bits))?;
+        table.has_parts |= size != victim.value.permissions.leaf;
+        probe.on(Event::TlbFill { tlb: self.id, page: block.first(), bits: size });
+        table.assoc.exchange(tag, scope, victim.value, scopes).1
+    }
+
+    /// Whether it holds this block or one that this is a part of.
+    fn has_around(&self, block: Block) -> bool {
+        let around = |table: &Table<P>| {
+            let larger = table.sizes.iter().filter(|&bits| bits >= block.bits);
+            larger.map(|bits| block.around(bits)).any(|around| around.is_in(&table.assoc))
+        };
+        self.tables.iter().any(around)
+    }
+
+    /// The first of the tables that take the largest part of a block of 2^`bits` bytes, and the part's size.
+    #[inline]
+    fn taking(&self, bits: u8) -> Option<(usize, u8)> {
+        let mut best = None;
+        for (index, table) in self.tables.iter().enumerate() {
+            let fitting = table.sizes.largest_within(bits);
+            if fitting > best.map(|(_, bits)| bits) {
+                best = fitting.map(|bits| (index, bits));
+            }
+        }
+        best
+    }
+}
+
+impl<P: Copy + Default> Table<P> {
+    #[inline]
+    fn find(&self, query: Query) -> Option<Found<'_, Cached<P>>> {
+        let Query { access, visible } = query;
+        self.sizes.iter().find_map(|bits| {
+            self.assoc.find(block_tag(access.addr, bits), |scope, _| visible.sees(scope))
+        })
+    }
+
+    /// Forgets the page that holds `addr`, of every size and with all its parts.
+    pub(super) fn remove_page(&mut self, addr: VirtAddr, concerns: impl Fn(Scope) -> bool) {
+        if self.has_parts {
+            return self.remove_range(addr, addr, concerns);
+        }
+        for bits in self.sizes.iter() {
+            self.assoc.remove(block_tag(addr, bits), |scope, _| concerns(scope));
+        }
+    }
+
+    /// Forgets every page that reaches into `first ..= last`.
+    pub(super) fn remove_range(
+        &mut self,
+        first: VirtAddr,
+        last: VirtAddr,
+        concerns: impl Fn(Scope) -> bool,
+    ) {
+        self.assoc
+            .retain(|tag, scope, held| !concerns(scope) || is_outside(held, tag, first, last));
+    }
+}
+
+/// The table and the slot in it that a ticket's number means.
+#[inline]
+fn place(number: u32) -> (usize, usize) {
+    let table = (number & !DATA_SIDE) >> SLOT_BITS;
+    (table as usize, (number & ((1 << SLOT_BITS) - 1)) as usize)
+}
+
+/// The number and version of a slot, by which to repeat a hit.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "64 tables of 2^24 slots at most")]
+fn ticket(kind: AccessKind, table: usize, slot: usize, version: u32) -> Option<(u32, u32)> {
+    let side = if kind == AccessKind::Fetch { 0 } else { DATA_SIDE };
+    Some((side | (table as u32) << SLOT_BITS | slot as u32, version))
+}
+
+/// Whether the leaf that a mapping of this tag came from has no byte in `first ..= last`.
+fn is_outside<P>(mapping: &Cached<P>, tag: u64, first: VirtAddr, last: VirtAddr) -> bool {
+    let leaf = mapping.permissions.leaf;
+    let page = tag.wrapping_shr(u32::from(leaf - mapping.bits));
+    page < block_tag(first, leaf.into()) || block_tag(last, leaf.into()) < page
+}
