@@ -61,6 +61,8 @@ mod book {
     mod own {}
     #[doc = include_str!("../../../docs/src/guide/segments.md")]
     mod segments {}
+    #[doc = include_str!("../../../docs/src/guide/systems.md")]
+    mod systems {}
     #[doc = include_str!("../../../docs/src/guide/test.md")]
     mod test {}
     #[doc = include_str!("../../../docs/src/own-format.md")]

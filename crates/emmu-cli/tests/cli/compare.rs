@@ -33,6 +33,13 @@ fn the_story_of_memory_in_one_table() {
 }
 
 #[test]
+fn the_guide_shows_what_emmu_prints() {
+    let page = include_str!("../../../../docs/src/guide/systems.md");
+    let shown = page.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(emmu(&["compare"]).out, shown);
+}
+
+#[test]
 fn json_has_what_the_table_has() {
     let run = emmu(&["compare", "--json", "--accesses", "10"]);
     insta::assert_snapshot!(run.out);
