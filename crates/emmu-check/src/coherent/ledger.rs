@@ -15,6 +15,7 @@ pub(super) struct Ledger<A> {
 }
 
 /// What a TLB may hold: the outcome of a whole walk.
+#[derive(PartialEq)]
 struct Fill<A> {
     /// Under which root.
     registers: A,
@@ -31,6 +32,7 @@ struct Fill<A> {
 }
 
 /// What a walk cache may hold: where a table is.
+#[derive(PartialEq)]
 pub(super) struct Pointer<A> {
     registers: A,
     asid: Asid,
@@ -58,10 +60,10 @@ impl<A: Manual> Ledger<A> {
         let asid = registers.asid();
         for (level, count) in (0..top).rev().zip(1..path.len()) {
             let (registers, path) = (registers.clone(), path[..count].to_vec());
-            self.pointers.push(Pointer { registers, asid, addr, level, path });
+            note(&mut self.pointers, Pointer { registers, asid, addr, level, path });
         }
         let run = run.filter(|run| fits(*run, registers.place(addr), outcome.pa));
-        self.fills.push(Fill {
+        let fill = Fill {
             asid,
             global: registers.is_global(&path),
             addr,
@@ -70,7 +72,8 @@ impl<A: Manual> Ledger<A> {
             lost: Vec::new(),
             registers: registers.clone(),
             path,
-        });
+        };
+        note(&mut self.fills, fill);
     }
 
     /// Tables of this level that an access may find remembered, with its entry there at `addr` if that is known.
@@ -235,6 +238,14 @@ impl<A: Manual> Fill<A> {
                 false
             }
         }
+    }
+}
+
+/// Adds an item that is not there yet. Each may lead to several others: if some were there twice, they would be
+/// without number before long.
+fn note<T: PartialEq>(items: &mut Vec<T>, item: T) {
+    if !items.contains(&item) {
+        items.push(item);
     }
 }
 

@@ -6,7 +6,7 @@ use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, RegisterId, VirtAddr};
 use emmu_oracle::reference::SparseMemory;
 
 /// What an architecture's manual says of caching translations.
-pub trait Manual: Architecture<Second = ()> {
+pub trait Manual: Architecture<Second = ()> + PartialEq {
     /// What an invalidation of one page does to walk caches.
     const PAGE_FORGETS: Forgets;
 
