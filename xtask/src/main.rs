@@ -6,6 +6,7 @@ mod docs;
 mod fuzz;
 mod layers;
 mod markdown;
+mod mutants;
 mod no_std;
 mod process;
 mod readme;
@@ -44,6 +45,15 @@ enum Rule {
         #[arg(long)]
         check: bool,
     },
+    /// Makes single mutations of the code that translates, one after the other in a copy, and runs the tests on each
+    Mutants {
+        /// Only those whose description contains this
+        #[arg(default_value = "")]
+        only: String,
+        /// Make none; fail if some can no longer be made
+        #[arg(long)]
+        check: bool,
+    },
     /// Prints the cargo and emmu commands that the README shows, one a line
     ReadmeCommands,
 }
@@ -69,6 +79,8 @@ fn run(rule: &Rule) -> Result<bool, Error> {
         Rule::FuzzSmoke { seconds } => fuzz::smoke(&root, *seconds)?,
         Rule::SpecMap { check: true } => report("spec-map", &spec_map::check(&root)?),
         Rule::SpecMap { check: false } => report("spec-map", &spec_map::write(&root)?),
+        Rule::Mutants { check: true, .. } => report("mutants", &mutants::check(&root)?),
+        Rule::Mutants { only, .. } => mutants::run(&root, only)?,
         Rule::ReadmeCommands => {
             readme::commands(&root)?.iter().for_each(|command| println!("{command}"));
             true

@@ -10,6 +10,12 @@ pub(crate) fn succeeds(command: &mut Command) -> Result<bool, Error> {
     status.map(|status| status.success()).map_err(|error| start(command, error))
 }
 
+/// The same without any output.
+pub(crate) fn succeeds_quietly(command: &mut Command) -> Result<bool, Error> {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
+    command.status().map(|status| status.success()).map_err(|error| start(command, error))
+}
+
 /// What it prints, or `None` if it is not there or fails.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
