@@ -4,14 +4,15 @@ use crate::tables::{
     ABOVE, ARM_STAGE_2, GPA, GUEST_ROOT, HOST_ROOT, Machine, Plan, Stage, VA, aarch64, riscv, x86,
 };
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Cause, Fault, Privilege, RegisterError, TranslationUnit,
-    VirtAddr,
+    Access, AccessFlags, AccessKind, Cause, Fault, Privilege, RegisterError, Registers,
+    TranslationUnit, VirtAddr,
 };
 use emmu_paging::{
     PagingConfig, SecondStageFormat, X86,
     format::{
         Format,
-        riscv::{HENVCFG, MENVCFG, MSTATUS, RiscVException, RiscVH, SATP, VSATP, VSSTATUS},
+        aarch64::VTCR_EL2,
+        riscv::{HENVCFG, HGATP, MENVCFG, MSTATUS, RiscVException, RiscVH, SATP, VSATP, VSSTATUS},
         x86::{CR0, CR3, CR4, EPTP, Ept, VmExit},
     },
 };
@@ -52,6 +53,7 @@ fn exit(fault: Result<u64, Fault>) -> Option<VmExit> {
     Ept::exit(&fault.unwrap_err())
 }
 
+// spec: riscv-h-cause
 #[test]
 fn data_absent_at_the_g_stage_is_a_guest_page_fault_of_its_own_type() {
     let mut machine = riscv(SMALL, &none(), &none());
@@ -71,6 +73,7 @@ fn data_absent_at_the_g_stage_is_a_guest_page_fault_of_its_own_type() {
     assert_eq!(exception(fetch.map(|found| found.addr.raw())), expected(20));
 }
 
+// spec: riscv-h-cause, riscv-h-tinst
 #[test]
 fn a_guest_table_absent_at_the_g_stage_names_the_entry_and_the_implicit_read() {
     let mut machine = riscv(SMALL, &none(), &none());
@@ -85,6 +88,7 @@ fn a_guest_table_absent_at_the_g_stage_names_the_entry_and_the_implicit_read() {
     );
 }
 
+// spec: riscv-h-tinst
 #[test]
 fn a_guest_s_dirty_bit_needs_a_writable_table() {
     let mut machine = riscv(SMALL, &none(), &none());
@@ -142,6 +146,7 @@ fn what_the_guest_s_own_tables_refuse_is_its_own_page_fault() {
     );
 }
 
+// spec: riscv-h-width, riscv-h-bare
 #[test]
 fn a_guest_physical_address_of_more_than_41_bits_is_a_guest_page_fault() {
     let mut machine = riscv(SMALL, &none(), &none());
@@ -150,6 +155,7 @@ fn a_guest_physical_address_of_more_than_41_bits_is_a_guest_page_fault() {
     assert_eq!((found.cause, found.htval), (21, 1 << 39));
 }
 
+// spec: riscv-h-user
 #[test]
 fn the_g_stage_takes_every_access_for_one_of_user_mode() {
     let mut machine = riscv(SMALL, &none(), &none());
@@ -159,6 +165,7 @@ fn the_g_stage_takes_every_access_for_one_of_user_mode() {
     assert_eq!(exception(machine.load(VA)).cause, 21);
 }
 
+// spec: riscv-h-mxr
 #[test]
 fn mxr_of_the_hart_holds_at_both_stages_and_mxr_of_the_guest_at_one() {
     let mut machine = riscv(SMALL, &none(), &none());
@@ -176,6 +183,7 @@ fn mxr_of_the_hart_holds_at_both_stages_and_mxr_of_the_guest_at_one() {
     assert!(machine.load(VA).is_ok());
 }
 
+// spec: riscv-h-mxr
 #[test]
 fn mxr_makes_no_executable_page_readable_for_a_guest_s_walk() {
     let mut machine = riscv(SMALL, &none(), &none());
@@ -211,6 +219,7 @@ fn the_hart_s_own_accesses_go_through_one_stage() {
     assert_eq!(machine.load(VA), Ok(GPA));
 }
 
+// spec: riscv-h-mprv
 #[test]
 fn mprv_with_mpv_makes_data_accesses_in_the_guest() {
     let mut machine = riscv(SMALL, &none(), &none());
@@ -228,6 +237,7 @@ fn mprv_with_mpv_makes_data_accesses_in_the_guest() {
     assert_eq!(addr(&mut machine, fetch), VA);
 }
 
+// spec: ept-violation, ept-present
 #[test]
 fn an_ept_violation_tells_what_was_tried_and_what_would_have_been_allowed() {
     let mut machine = x86(LONG, &none(), &none());
@@ -250,6 +260,7 @@ fn an_ept_violation_tells_what_was_tried_and_what_would_have_been_allowed() {
     assert_eq!(exit(fetch.map(|found| found.addr.raw())), violation(0x184 | 0b011 << 3));
 }
 
+// spec: ept-flags
 #[test]
 fn with_flags_in_use_a_guest_s_walk_counts_as_a_write() {
     let mut machine = x86(LONG, &none(), &none());
@@ -272,6 +283,7 @@ fn with_flags_in_use_a_guest_s_walk_counts_as_a_write() {
     assert_eq!(machine.get(data) & 0x300, 0x100, "accessed");
 }
 
+// spec: ept-misconfiguration
 #[test]
 fn entries_that_mean_nothing_are_misconfigurations() {
     let mut machine = x86(LONG, &none(), &none());
@@ -295,6 +307,7 @@ fn a_guest_s_own_page_fault_is_no_exit() {
     assert_eq!(exit(machine.load(VA)), None);
 }
 
+// spec: ept-eptp
 #[test]
 fn an_ept_pointer_that_vm_entry_refuses_is_refused() {
     let mut machine = x86(LONG, &none(), &none());
@@ -305,6 +318,7 @@ fn an_ept_pointer_that_vm_entry_refuses_is_refused() {
     }
 }
 
+// spec: ept-flags
 #[test]
 fn the_pdptes_of_a_guest_are_loaded_through_ept() {
     let mut pae = Machine {
@@ -338,6 +352,7 @@ fn the_pdptes_of_a_guest_are_loaded_through_ept() {
     assert_eq!(Ept::exit_of_load(&fault), Some(expected));
 }
 
+// spec: arm-s2-syndrome
 #[test]
 fn stage_2_aborts_go_to_el2_with_the_intermediate_address() {
     let mut machine = aarch64(LONG, &none(), &none());
@@ -362,6 +377,7 @@ fn stage_2_aborts_go_to_el2_with_the_intermediate_address() {
     assert_eq!(abort.hpfar, Some(leaf >> 12 << 4));
 }
 
+// spec: arm-s2xn
 #[test]
 fn xn_of_stage_2_tells_el0_and_el1_apart() {
     let mut machine = aarch64(LONG, &none(), &none());
@@ -381,4 +397,69 @@ fn xn_of_stage_2_tells_el0_and_el1_apart() {
     assert_eq!(executable(0b01), (true, false));
     assert_eq!(executable(0b10), (false, false));
     assert_eq!(executable(0b11), (false, true));
+}
+
+// spec: riscv-h-hgatp
+#[test]
+fn a_write_of_hgatp_with_an_unsupported_mode_keeps_the_mode_and_writes_the_rest() {
+    let mut machine = riscv(SMALL, &none(), &none());
+    machine.write(HGATP, 3 << 60 | 7 << 44 | 0x1237);
+    assert_eq!(machine.unit.read_register(HGATP), Ok(8 << 60 | 7 << 44 | 0x1234));
+}
+
+// spec: arm-s2ap
+#[test]
+fn s2ap_allows_reads_and_writes_apart() {
+    let mut machine = aarch64(LONG, &none(), &none());
+    let entry = Stage::new(ARM_STAGE_2, HOST_ROOT, 4).find(&mut machine.memory, GPA).unwrap();
+    let none = machine.get(entry) & !0xc0;
+    let mut allowed = |s2ap: u64| {
+        machine.set(entry, none | s2ap << 6);
+        (machine.load(VA).is_ok(), machine.store(VA).is_ok())
+    };
+    assert_eq!(allowed(0b00), (false, false));
+    assert_eq!(allowed(0b01), (true, false));
+    assert_eq!(allowed(0b10), (false, true));
+    assert_eq!(allowed(0b11), (true, true));
+}
+
+// spec: arm-s2-dirty
+#[test]
+fn stage_2_makes_a_page_dirty_at_its_first_write_where_hardware_is_to() {
+    let mut machine = aarch64(LONG, &none(), &none());
+    let entry = Stage::new(ARM_STAGE_2, HOST_ROOT, 4).find(&mut machine.memory, GPA).unwrap();
+    let clean = machine.get(entry) & !0x80 | 1 << 51;
+    machine.set(entry, clean);
+    assert!(machine.store(VA).is_err(), "HA and HD are clear");
+    let vtcr = machine.unit.read_register(VTCR_EL2).unwrap();
+    machine.write(VTCR_EL2, vtcr | 1 << 21 | 1 << 22);
+    assert!(machine.load(VA).is_ok());
+    assert_eq!(machine.get(entry), clean);
+    assert!(machine.store(VA).is_ok());
+    assert_eq!(machine.get(entry), clean | 0x80);
+}
+
+// spec: arm-s2-start
+#[test]
+fn a_first_level_that_does_not_suit_the_size_translates_nothing() {
+    let mut machine = aarch64(LONG, &none(), &none());
+    let vtcr = machine.unit.read_register(VTCR_EL2).unwrap();
+    // 48 bits need level 0, which is SL0 = 2; level 1 with 16 tables holds 43.
+    machine.write(VTCR_EL2, vtcr & !(3 << 6) | 1 << 6);
+    let fault = machine.load(VA).unwrap_err();
+    let abort = machine.unit.format().exception(&fault);
+    assert_eq!(abort.esr & 0x3f, 0b00_0100, "a translation fault at level 0");
+    machine.write(VTCR_EL2, vtcr & !(3 << 6) & !0x3f | 1 << 6 | (64 - 43));
+    let fault = machine.load(VA).unwrap_err();
+    assert!(fault.entry.is_some(), "the tables are read");
+}
+
+// spec: arm-s2-range
+#[test]
+fn an_intermediate_address_beyond_the_size_is_a_translation_fault_at_level_0() {
+    let mut machine = aarch64(Plan::small(4, 3), &none(), &none());
+    machine.write(emmu_paging::format::aarch64::SCTLR_EL1, 0);
+    let fault = machine.load(1 << 39).unwrap_err();
+    let abort = machine.unit.format().exception(&fault);
+    assert_eq!((abort.esr & 0x3f, abort.hpfar), (0b00_0100, Some(1 << 39 >> 12 << 4)));
 }
