@@ -67,6 +67,7 @@ const TABLE: &[Row] = &[
     Row { name: "emmu-cpu",          layer: Layer::Machine, reach: CORE_ONLY,        external: TINY },
     Row { name: "emmu-heap",         layer: Layer::Machine, reach: CORE_ONLY,        external: TINY },
     Row { name: "emmu-os",           layer: Layer::Systems, reach: Reach::Lower,     external: SMALL },
+    Row { name: "emmu-sanitizer",    layer: Layer::Systems, reach: Reach::Lower,     external: SMALL },
     Row { name: "emmu-timing",       layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu-trace",        layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },
     // The judge shares nothing with the judged but the vocabulary.

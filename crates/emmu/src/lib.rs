@@ -2,7 +2,8 @@
 //!
 //! Models: a CPU's memory interface, interchangeable translation units behind it (base and bounds,
 //! segmentation, multi-level paging with TLBs), physical memory, a minimal operating system that drives
-//! them, memory managers in the memory they manage, prices in cycles, and memory traces. This crate has no
+//! them, memory managers in the memory they manage, prices in cycles, memory traces, and a sanitizer
+//! that finds missing invalidations. This crate has no
 //! code of its own: each part is a crate, re-exported here as a module.
 //!
 //! Does not model: instructions. Bring a CPU emulator of your own, or a trace.
@@ -32,6 +33,7 @@ pub use emmu_heap as heap;
 pub use emmu_memory as memory;
 pub use emmu_os as os;
 pub use emmu_paging as paging;
+pub use emmu_sanitizer as sanitizer;
 pub use emmu_segmentation as segmentation;
 pub use emmu_timing as timing;
 pub use emmu_trace as trace;
@@ -55,6 +57,8 @@ pub mod prelude {
 mod book {
     #[doc = include_str!("../../../docs/src/guide/embed.md")]
     mod embed {}
+    #[doc = include_str!("../../../docs/src/guide/invalidation.md")]
+    mod invalidation {}
     #[doc = include_str!("../../../docs/src/guide/measure.md")]
     mod measure {}
     #[doc = include_str!("../../../docs/src/guide/own.md")]

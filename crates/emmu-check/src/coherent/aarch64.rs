@@ -1,4 +1,4 @@
-//! AArch64: Arm ARM D8.16, "Translation Lookaside Buffers", and D8.17, "TLB maintenance".
+//! AArch64: Arm ARM, chapter D8, "TLB maintenance", and the TLBI instructions.
 
 use super::{EntryRead, Forgets, Manual, Turn};
 use emmu_core::{Asid, PhysAddr, Privilege, VirtAddr};

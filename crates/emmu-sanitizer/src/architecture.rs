@@ -1,0 +1,221 @@
+//! What differs between architectures: flags, address spaces, and the names of invalidations.
+
+use core::fmt;
+use emmu_core::{Asid, Invalidate, Registers, VirtAddr, find_register};
+
+/// An architecture, told by the registers that a unit has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// It has `satp`.
+    RiscV,
+    /// It has `cr3`.
+    X86,
+    /// It has `ttbr0_el1`.
+    AArch64,
+    /// Another one, whose flags and names are not known.
+    Other,
+}
+
+/// What the flags of a leaf entry say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flags {
+    pub(crate) accessed: bool,
+    pub(crate) dirty: bool,
+}
+
+impl Architecture {
+    /// That of this unit.
+    #[must_use]
+    pub fn of(unit: &(impl Registers + ?Sized)) -> Self {
+        let has = |name| find_register(unit.registers(), name).is_some();
+        match () {
+            () if has("satp") => Self::RiscV,
+            () if has("cr3") => Self::X86,
+            () if has("ttbr0_el1") => Self::AArch64,
+            () => Self::Other,
+        }
+    }
+
+    /// The flags of a leaf, if their place is known.
+    pub(crate) fn flags(self, raw: u64) -> Option<Flags> {
+        let set = |bit: u32| raw >> bit & 1 == 1;
+        match self {
+            Self::RiscV => Some(Flags { accessed: set(6), dirty: set(7) }),
+            Self::X86 => Some(Flags { accessed: set(5), dirty: set(6) }),
+            // DBM with AP[2] is writable and clean (Arm ARM D8.5).
+            Self::AArch64 => Some(Flags { accessed: set(10), dirty: !(set(51) && set(7)) }),
+            Self::Other => None,
+        }
+    }
+
+    /// The bits that a walk sets by itself: a change of them alone makes no entry stale.
+    pub(crate) const fn walker_bits(self) -> u64 {
+        match self {
+            Self::RiscV => 0b11 << 6,
+            Self::X86 => 0b11 << 5,
+            Self::AArch64 => 1 << 10,
+            Self::Other => 0,
+        }
+    }
+
+    /// Whether the translation by these entries, the last of which is the leaf, is global.
+    pub(crate) fn is_global(self, raws: impl DoubleEndedIterator<Item = u64>) -> bool {
+        let mut raws = raws;
+        match self {
+            Self::RiscV => raws.any(|raw| raw >> 5 & 1 == 1),
+            Self::X86 => raws.next_back().is_some_and(|raw| raw >> 8 & 1 == 1),
+            Self::AArch64 => raws.next_back().is_some_and(|raw| raw >> 11 & 1 == 0),
+            Self::Other => false,
+        }
+    }
+
+    /// The present address space of a unit.
+    pub(crate) fn asid(self, unit: &(impl Registers + ?Sized)) -> Asid {
+        let read = |name| read(unit, name);
+        let asid = match self {
+            Self::RiscV => {
+                let satp = read("satp");
+                // The register of RV32 has 32 bits.
+                if satp >> 32 == 0 { satp >> 22 & 0x1ff } else { satp >> 44 & 0xffff }
+            }
+            Self::X86 if read("cr4") >> 17 & 1 == 1 => read("cr3") & 0xfff,
+            Self::AArch64 => {
+                let (tcr, name) = (read("tcr_el1"), ["ttbr0_el1", "ttbr1_el1"]);
+                let ttbr = read(name[usize::from(tcr >> 22 & 1 == 1)]) >> 48;
+                if tcr >> 36 & 1 == 1 { ttbr } else { ttbr & 0xff }
+            }
+            Self::X86 | Self::Other => 0,
+        };
+        Asid(u16::try_from(asid).unwrap_or(0))
+    }
+
+    /// How many levels of tables the walk for an address has.
+    pub(crate) fn levels(self, unit: &(impl Registers + ?Sized), addr: VirtAddr) -> Option<u8> {
+        let read = |name| read(unit, name);
+        let bit = |name, bit: u32| read(name) >> bit & 1 == 1;
+        match self {
+            Self::RiscV => match read("satp") {
+                satp if satp >> 32 == 0 => Some(2),
+                satp => u8::try_from((satp >> 60).checked_sub(5)?).ok(),
+            },
+            Self::X86 => Some(match (bit("cr4", 5), bit("efer", 8), bit("cr4", 12)) {
+                (true, true, true) => 5,
+                (true, true, false) => 4,
+                _ => 2,
+            }),
+            Self::AArch64 => arm_levels(read("tcr_el1"), addr),
+            Self::Other => None,
+        }
+    }
+
+    /// The invalidation of what one entry on the way to an address is cached as, as narrow as the manual has it.
+    pub(crate) fn narrowest(
+        self,
+        addr: VirtAddr,
+        asid: Asid,
+        is_leaf: bool,
+        is_global: bool,
+    ) -> Invalidate {
+        match self {
+            // "Supervisor Memory-Management Fence Instruction": with an address, leaf entries only; with an address
+            // space, none that are global.
+            Self::RiscV => match (is_leaf, is_global) {
+                (true, true) => Invalidate::Page(addr),
+                (true, false) => Invalidate::PageInAsid { addr, asid },
+                (false, true) => Invalidate::All,
+                (false, false) => Invalidate::Asid(asid),
+            },
+            // INVLPG drops all paging-structure caches; TLBI VAE1 applies to entries of all levels.
+            Self::X86 | Self::AArch64 | Self::Other => Invalidate::Page(addr),
+        }
+    }
+
+    /// The invalidation of an address space, which a change of its root needs.
+    pub(crate) const fn of_space(self, asid: Asid, is_global: bool) -> Invalidate {
+        if is_global { Invalidate::All } else { Invalidate::Asid(asid) }
+    }
+
+    /// Whether a register says where the tables are, or which address space they are of.
+    pub(crate) fn is_root(self, name: &str) -> bool {
+        match self {
+            Self::RiscV => name == "satp",
+            Self::X86 => name == "cr3",
+            Self::AArch64 => matches!(name, "ttbr0_el1" | "ttbr1_el1"),
+            Self::Other => false,
+        }
+    }
+}
+
+fn read(unit: &(impl Registers + ?Sized), name: &str) -> u64 {
+    let register = find_register(unit.registers(), name);
+    register.and_then(|info| unit.read_register(info.id).ok()).unwrap_or(0)
+}
+
+/// As many as the bits of an address that `TCR_EL1.TnSZ` leaves need, by the granule of their half.
+fn arm_levels(tcr: u64, addr: VirtAddr) -> Option<u8> {
+    let (size, granule) = match addr.bits(55, 1) {
+        0 => (tcr & 0x3f, [12, 16, 14, 12][usize::try_from(tcr >> 14 & 0b11).ok()?]),
+        _ => (tcr >> 16 & 0x3f, [12, 14, 12, 16][usize::try_from(tcr >> 30 & 0b11).ok()?]),
+    };
+    let bits = 64_u64.checked_sub(size)?.checked_sub(granule)?;
+    u8::try_from(bits.div_ceil(granule - 3)).ok()
+}
+
+/// An invalidation in an architecture's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// Whose words.
+    pub architecture: Architecture,
+    /// The invalidation.
+    pub scope: Invalidate,
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.architecture, self.scope) {
+            (Architecture::RiscV, scope) => riscv(f, scope),
+            (Architecture::X86, scope) => x86(f, scope),
+            (Architecture::AArch64, scope) => aarch64(f, scope),
+            (Architecture::Other, scope) => write!(f, "{scope:?}"),
+        }
+    }
+}
+
+fn riscv(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
+    match scope {
+        Invalidate::Page(addr) => write!(f, "sfence.vma {addr}, x0"),
+        Invalidate::PageInAsid { addr, asid } => write!(f, "sfence.vma {addr}, {asid}"),
+        Invalidate::Asid(asid) => write!(f, "sfence.vma x0, {asid}"),
+        Invalidate::Range { addr, len } => write!(f, "sfence.vma for {len:#x} bytes at {addr}"),
+        Invalidate::All | Invalidate::NonGlobal => f.write_str("sfence.vma x0, x0"),
+        Invalidate::Guest { .. } => f.write_str("hfence.vvma"),
+        Invalidate::SecondStage { .. } => f.write_str("hfence.gvma"),
+    }
+}
+
+fn x86(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
+    match scope {
+        Invalidate::Page(addr) => write!(f, "invlpg [{addr}]"),
+        Invalidate::PageInAsid { addr, asid } => write!(f, "invpcid 0 (pcid {asid}, {addr})"),
+        Invalidate::Asid(asid) => {
+            write!(f, "invpcid 1 (pcid {asid}), or mov cr3 with bit 63 clear")
+        }
+        Invalidate::Range { addr, len } => write!(f, "invlpg for {len:#x} bytes at {addr}"),
+        Invalidate::NonGlobal => f.write_str("invpcid 3"),
+        Invalidate::All => f.write_str("invpcid 2"),
+        Invalidate::Guest { .. } => f.write_str("invvpid"),
+        Invalidate::SecondStage { .. } => f.write_str("invept"),
+    }
+}
+
+fn aarch64(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
+    match scope {
+        Invalidate::Page(addr) => write!(f, "tlbi vae1, {addr}"),
+        Invalidate::PageInAsid { addr, asid } => write!(f, "tlbi vae1, {addr} of asid {asid}"),
+        Invalidate::Asid(asid) => write!(f, "tlbi aside1, {asid}"),
+        Invalidate::Range { addr, len } => write!(f, "tlbi rvae1, {len:#x} bytes at {addr}"),
+        Invalidate::All | Invalidate::NonGlobal => f.write_str("tlbi vmalle1"),
+        Invalidate::Guest { .. } => f.write_str("tlbi vmalle1"),
+        Invalidate::SecondStage { .. } => f.write_str("tlbi ipas2e1"),
+    }
+}
