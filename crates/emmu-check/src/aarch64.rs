@@ -1,7 +1,9 @@
 //! AArch64 on [`AArch64`] units.
 
+mod stage2;
+
 use crate::architecture::{Architecture, Run, Unit, passes};
-use emmu_core::{Access, Bus, Fault, RegisterError, TranslationUnit, VirtAddr};
+use emmu_core::{Access, Bus, Fault, RegisterError, RegisterId, TranslationUnit, VirtAddr};
 use emmu_oracle::{
     aarch64::{Fault as Taken, FaultKind, Registers},
     reference::SparseMemory,
@@ -33,12 +35,7 @@ impl Architecture for Registers {
         unit: &mut Paging<AArch64>,
         bus: &mut B,
     ) -> Result<(), RegisterError> {
-        let mut write = |id, value| unit.write_register(id, value, bus, &mut ());
-        write(TTBR0_EL1, self.ttbr0_el1)?;
-        write(TTBR1_EL1, self.ttbr1_el1)?;
-        write(TCR_EL1, self.tcr_el1)?;
-        write(PAN, u64::from(self.pan) << 22)?;
-        write(SCTLR_EL1, self.sctlr_el1)
+        write_all(self, |id, value| unit.write_register(id, value, bus, &mut ()))
     }
 
     fn exception(element: &AArch64, fault: &Fault) -> Option<Taken> {
@@ -85,4 +82,16 @@ fn address_bits(registers: &Registers, addr: VirtAddr) -> u32 {
     let [t0sz, _, t1sz, ..] = registers.tcr_el1.to_le_bytes();
     let size = if addr.bits(55, 1) == 0 { t0sz } else { t1sz };
     64 - u32::from(size & 0x3f)
+}
+
+/// Writes all registers of EL1.
+fn write_all(
+    registers: &Registers,
+    mut write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,
+) -> Result<(), RegisterError> {
+    write(TTBR0_EL1, registers.ttbr0_el1)?;
+    write(TTBR1_EL1, registers.ttbr1_el1)?;
+    write(TCR_EL1, registers.tcr_el1)?;
+    write(PAN, u64::from(registers.pan) << 22)?;
+    write(SCTLR_EL1, registers.sctlr_el1)
 }

@@ -4,7 +4,10 @@ use crate::noted;
 use core::fmt::Debug;
 use emmu_core::{Access, Bus, Fault, RegisterError};
 use emmu_oracle::{
-    Memory, Reference, generate::Generate, reference::SparseMemory, two_stage::Nested,
+    Memory, Reference,
+    generate::Generate,
+    reference::{SparseMemory, Write},
+    two_stage::Nested,
 };
 use emmu_paging::{ConfigError, Paging, PagingConfig, SecondStage, format::Format};
 
@@ -49,18 +52,18 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
         noted::ask(self, access, memory)
     }
 
-    /// What the model expects of [`switch_on`](Self::switch_on).
+    /// What the model expects of [`switch_on`](Self::switch_on): the entries that it changes.
     ///
     /// # Errors
     /// The exception that a write raises.
-    fn expected_switch_on(&self, memory: &SparseMemory) -> Result<(), Self::Fault> {
+    fn expected_switch_on(&self, memory: &SparseMemory) -> Result<Vec<Write>, Self::Fault> {
         let _ = memory;
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// The exception that a refused write raises, if it raises one.
     #[must_use]
-    fn refused_write(error: &RegisterError) -> Option<Self::Fault> {
+    fn refused_write(&self, error: &RegisterError) -> Option<Self::Fault> {
         let _ = error;
         None
     }

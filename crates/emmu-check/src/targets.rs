@@ -32,6 +32,8 @@ pub const TARGETS: &[Target] = &[
     ("x86", walk::<x86::Registers>),
     ("aarch64", walk::<aarch64::Registers>),
     ("riscv_guest", walk::<riscv::hypervisor::Registers>),
+    ("x86_guest", walk::<x86::ept::Registers>),
+    ("aarch64_guest", walk::<aarch64::stage2::Registers>),
     ("coherent", coherent),
     ("descriptors", descriptors),
 ];

@@ -39,7 +39,7 @@ impl Units {
             .map_err(|error| Answer::NotModelled(error.to_string()))?;
         match registers.switch_on(&mut unit, memory) {
             Ok(()) => Ok(unit),
-            Err(error) => Err(refused::<A>(&error)),
+            Err(error) => Err(refused(registers, &error)),
         }
     }
 
@@ -85,8 +85,8 @@ impl Subject for Units {
     }
 }
 
-fn refused<A: Told>(error: &RegisterError) -> Answer {
-    match A::refused_write(error) {
+fn refused<A: Told>(registers: &A, error: &RegisterError) -> Answer {
+    match registers.refused_write(error) {
         Some(exception) => Answer::Fault(exception.into()),
         None => Answer::NotModelled(error.to_string()),
     }

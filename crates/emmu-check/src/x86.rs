@@ -1,9 +1,11 @@
 //! x86 on [`X86`] units.
 
+mod ept;
+
 use crate::architecture::{Architecture, Run, Unit, passes};
-use emmu_core::{Access, Bus, Fault, PhysAddr, RegisterError, TranslationUnit};
+use emmu_core::{Access, Bus, Fault, PhysAddr, RegisterError, RegisterId, TranslationUnit};
 use emmu_oracle::{
-    reference::SparseMemory,
+    reference::{SparseMemory, Write},
     x86::{Fault as Raised, Mode, Registers},
 };
 use emmu_paging::{
@@ -28,26 +30,16 @@ impl Architecture for Registers {
         Paging::new(X86::new(u8::try_from(self.maxphyaddr).unwrap_or(u8::MAX)), config)
     }
 
-    /// PCIDs can be switched on only in IA-32e mode and with PCID 0.
     fn switch_on<B: Bus>(&self, unit: &mut Paging<X86>, bus: &mut B) -> Result<(), RegisterError> {
-        let mut write = |id, value| unit.write_register(id, value, bus, &mut ());
-        write(RFLAGS, if self.ac { RFLAGS_AC } else { 0 })?;
-        write(PKRU, self.pkru.into())?;
-        write(EFER, self.efer)?;
-        write(CR4, self.cr4 & !Cr4::PCIDE.bits())?;
-        let pcids = self.cr4 & Cr4::PCIDE.bits() != 0;
-        write(CR3, if pcids { self.cr3 & !0xfff } else { self.cr3 })?;
-        write(CR0, self.cr0)?;
-        write(CR4, self.cr4)?;
-        write(CR3, self.cr3)
+        write_all(self, |id, value| unit.write_register(id, value, bus, &mut ()))
     }
 
     /// Only the load of the PDPTEs can fail.
-    fn expected_switch_on(&self, memory: &SparseMemory) -> Result<(), Raised> {
-        self.load_pdptes(memory).map(drop)
+    fn expected_switch_on(&self, memory: &SparseMemory) -> Result<Vec<Write>, Raised> {
+        self.load_pdptes(memory).map(|_| Vec::new())
     }
 
-    fn refused_write(error: &RegisterError) -> Option<Raised> {
+    fn refused_write(&self, error: &RegisterError) -> Option<Raised> {
         match error {
             RegisterError::Reserved { .. } => Some(Raised::GeneralProtection),
             RegisterError::Bus { error, .. } => Some(Raised::BusError { entry: error.addr() }),
@@ -78,4 +70,21 @@ impl Architecture for Registers {
     fn run(&self, _: Access, _: &SparseMemory) -> Option<Run> {
         None
     }
+}
+
+/// Writes all registers. PCIDs can be switched on only in IA-32e mode and with PCID 0.
+fn write_all(
+    registers: &Registers,
+    mut write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,
+) -> Result<(), RegisterError> {
+    let Registers { cr0, cr3, cr4, efer, pkru, ac, .. } = *registers;
+    write(RFLAGS, if ac { RFLAGS_AC } else { 0 })?;
+    write(PKRU, pkru.into())?;
+    write(EFER, efer)?;
+    write(CR4, cr4 & !Cr4::PCIDE.bits())?;
+    let pcids = cr4 & Cr4::PCIDE.bits() != 0;
+    write(CR3, if pcids { cr3 & !0xfff } else { cr3 })?;
+    write(CR0, cr0)?;
+    write(CR4, cr4)?;
+    write(CR3, cr3)
 }

@@ -52,3 +52,26 @@ fn riscv_cpus_with_guests_do_what_the_model_does_piece_by_piece() {
         spans_agree::<riscv::hypervisor::Registers> as fn(Case<_>) -> Result<(), Disagreement>,
     );
 }
+
+#[test]
+fn x86_units_with_ept_do_what_the_model_does() {
+    check(4000, agree::<x86::ept::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn x86_cpus_with_ept_do_what_the_model_does_piece_by_piece() {
+    check(2000, spans_agree::<x86::ept::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn aarch64_units_with_stage_2_do_what_the_model_does() {
+    check(4000, agree::<aarch64::stage2::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn aarch64_cpus_with_stage_2_do_what_the_model_does_piece_by_piece() {
+    check(
+        2000,
+        spans_agree::<aarch64::stage2::Registers> as fn(Case<_>) -> Result<(), Disagreement>,
+    );
+}

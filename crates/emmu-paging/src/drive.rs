@@ -8,7 +8,7 @@ use crate::{
 };
 use emmu_core::{
     Access, AccessKind, Bus, BusError, Cause, Event, Fault, FaultEntry, GuestAccess, PhysAddr,
-    Privilege, Probe, Width,
+    Privilege, Probe, Transfer, Width,
 };
 
 /// How a walk ended in a refusal, and what it is due to.
@@ -76,6 +76,9 @@ pub(crate) trait Tables<F: Format> {
         new: u64,
     ) -> Result<u64, Refusal>;
 
+    /// Whether an entry could be replaced, before any is.
+    fn check_update(&mut self, format: &F, entry: EntryAddr) -> Result<(), Refusal>;
+
     /// Whether the access may go where the mapping says, before flags are set for it.
     fn check(
         &mut self,
@@ -126,6 +129,10 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> Tables<F>
             self.probe.on(Event::EntryUpdate { level, addr, raw: new });
         }
         Ok(held)
+    }
+
+    fn check_update(&mut self, format: &F, entry: EntryAddr) -> Result<(), Refusal> {
+        self.peeking().check_update(format, entry)
     }
 
     fn check(
@@ -180,16 +187,15 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized> Tables<F> for PeekOnBus<'_, S, 
         guarded(format, entry, addr, AccessKind::Load, || self.bus.peek(addr, entry.width))
     }
 
-    /// It would have to be possible, though.
-    fn update(
-        &mut self,
-        format: &F,
-        entry: EntryAddr,
-        current: u64,
-        _: u64,
-    ) -> Result<u64, Refusal> {
+    /// It would have to be possible, though, which was made sure of.
+    fn update(&mut self, _: &F, _: EntryAddr, current: u64, _: u64) -> Result<u64, Refusal> {
+        Ok(current)
+    }
+
+    fn check_update(&mut self, format: &F, entry: EntryAddr) -> Result<(), Refusal> {
         let addr = self.place(entry, AccessKind::Store)?;
-        guarded(format, entry, addr, AccessKind::Store, || Ok(current))
+        let check = || self.bus.check(addr, entry.width.bytes(), Transfer::Write).map(|()| 0);
+        guarded(format, entry, addr, AccessKind::Store, check).map(drop)
     }
 
     fn check(
@@ -284,6 +290,7 @@ fn settle<F: Format>(
         step = match step {
             Step::Check(mapping) => {
                 tables.check(format, &mapping, walk.access())?;
+                rehearse(walk, format, trail, tables)?;
                 walk.checked(format, trail)
             }
             Step::Update { entry, current, new } => {
@@ -295,6 +302,21 @@ fn settle<F: Format>(
             Step::Fault(cause) => return Err(decided(&walk, format, trail, cause)),
         };
     }
+}
+
+/// Goes through all updates without making one, so that a refusal of the last finds the first not made.
+fn rehearse<F: Format>(
+    mut walk: Walk<F::Permissions>,
+    format: &F,
+    trail: &mut Trail<F::Permissions>,
+    tables: &mut impl Tables<F>,
+) -> Result<(), Refusal> {
+    let mut step = walk.checked(format, trail);
+    while let Step::Update { entry, current, .. } = step {
+        tables.check_update(format, entry)?;
+        step = walk.updated(format, current, trail);
+    }
+    Ok(())
 }
 
 /// A refusal by the entry that the walk has read.

@@ -110,10 +110,11 @@ enum Refused<E> {
 impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
     /// A machine with the registers and the memory of the case; none if they cannot be.
     fn switch_on(case: &'a Case<A>, setting: Setting) -> Option<Self> {
-        let (registers, memory) = (&case.registers, case.memory());
+        let (registers, mut memory) = (&case.registers, case.memory());
         let mut bus = B::with(&memory, &case.holes)?;
         let [config, second] = setting.configs();
         let mut unit = registers.out_of_reset(&config, &second).ok()?;
+        memory.apply_all(&registers.expected_switch_on(&memory).ok()?);
         registers.switch_on(&mut unit, &mut bus).ok()?;
         let mut cpu = Cpu::new(unit, bus);
         cpu.install_handler(VirtAddr::ZERO).ok()?;

@@ -1,0 +1,101 @@
+//! x86 in VMX non-root operation, on units with EPT.
+
+use super::write_all;
+use crate::architecture::{Architecture, Run, Unit};
+use emmu_core::{Access, Bus, Cause, Fault, RegisterError, TranslationUnit};
+use emmu_oracle::{
+    Memory, TwoStage,
+    reference::{SparseMemory, Write},
+    two_stage::Nested,
+    x86::{
+        self,
+        ept::{Fault as Raised, Registers},
+    },
+};
+use emmu_paging::{
+    ConfigError, Paging, PagingConfig, X86,
+    format::x86::{EPTP, Ept, VmExit},
+};
+
+impl Architecture for Registers {
+    type Format = X86;
+    type Second = Paging<Ept>;
+
+    /// The unit has execute-only translations. The PDPTE registers hold what the load of CR3 finds.
+    fn implemented(self, memory: &SparseMemory) -> Self {
+        let this = Self { execute_only: true, ..self };
+        let pdptes = this.load_pdptes(memory).map(|(pdptes, _)| pdptes).unwrap_or_default();
+        Self { guest: x86::Registers { pdptes, ..this.guest }, ..this }
+    }
+
+    fn out_of_reset(
+        &self,
+        config: &PagingConfig,
+        second: &PagingConfig,
+    ) -> Result<Unit<Self>, ConfigError> {
+        X86::new(u8::try_from(self.guest.maxphyaddr).unwrap_or(u8::MAX)).guest(config, second)
+    }
+
+    fn switch_on<B: Bus>(&self, unit: &mut Unit<Self>, bus: &mut B) -> Result<(), RegisterError> {
+        let mut write = |id, value| unit.write_register(id, value, bus, &mut ());
+        if self.enable_ept {
+            write(EPTP, self.eptp)?;
+        }
+        write_all(&self.guest, write)
+    }
+
+    fn expected_switch_on(&self, memory: &SparseMemory) -> Result<Vec<Write>, Raised> {
+        self.load_pdptes(memory).map(|(_, changes)| changes)
+    }
+
+    fn refused_write(&self, error: &RegisterError) -> Option<Raised> {
+        match error {
+            RegisterError::Reserved { name: "eptp", .. } => {
+                self.check_eptp().err().map(Raised::InvalidEptp)
+            }
+            RegisterError::Fault(fault) => {
+                exit(Ept::exit_of_load(fault), false).or(bus_error(fault))
+            }
+            RegisterError::Bus { error, .. } => Some(Raised::BusError { entry: error.addr() }),
+            _ => self.guest.refused_write(error).map(Raised::Exception),
+        }
+    }
+
+    fn ask(&self, access: Access, memory: &dyn Memory) -> Nested<Raised> {
+        self.nested(access, memory)
+    }
+
+    fn exception(processor: &X86, fault: &Fault) -> Option<Raised> {
+        let exception = || x86::Registers::exception(processor, fault).map(Raised::Exception);
+        exit(Ept::exit(fault), true).or_else(|| bus_error(fault)).or_else(exception)
+    }
+
+    fn leaves_address_space(&self, access: Access) -> bool {
+        self.guest.leaves_address_space(access)
+    }
+
+    fn run(&self, _: Access, _: &SparseMemory) -> Option<Run> {
+        None
+    }
+}
+
+/// A VM exit as the model says it, with or without a linear address.
+fn exit(exit: Option<VmExit>, has_linear: bool) -> Option<Raised> {
+    Some(match exit? {
+        VmExit::EptViolation { qualification, guest_linear, guest_physical } => {
+            let linear = has_linear.then_some(guest_linear.raw());
+            Raised::EptViolation { qualification, gpa: guest_physical.raw(), linear }
+        }
+        VmExit::EptMisconfiguration { guest_physical } => {
+            Raised::EptMisconfiguration { gpa: guest_physical.raw() }
+        }
+    })
+}
+
+/// Nothing answers at the host address of an entry.
+fn bus_error(fault: &Fault) -> Option<Raised> {
+    match fault.cause {
+        Cause::Bus(error) => Some(Raised::BusError { entry: error.addr() }),
+        _ => None,
+    }
+}
