@@ -39,3 +39,14 @@ pub(super) fn restarts<F>(nested: &Nested<F>) -> bool {
         before.iter().collect::<BTreeSet<_>>().len() < before.len()
     })
 }
+
+/// Whether the access is refused, but it is open which refusal is reported: the walk of the first stage meets an entry
+/// on two levels, and so sets flags of it for either before or after those of the entries between, each of which the
+/// second stage may refuse.
+pub(super) fn is_ambiguous<F>(nested: &Nested<F>) -> bool {
+    let of = |stage| nested.reads.iter().filter(move |entry| entry.stage == stage);
+    let mut places = BTreeSet::new();
+    nested.answer.is_err()
+        && of(Stage::Second).next().is_some()
+        && !of(Stage::First).all(|entry| places.insert(entry.addr))
+}

@@ -4,7 +4,7 @@ use super::{
     Disagreement, EVERYTHING, Mismatch, Setting,
     board::{Board, adopt},
     implemented, operation,
-    roles::Roles,
+    roles::{Roles, is_ambiguous},
     same,
 };
 use crate::{Architecture, Unit};
@@ -123,11 +123,11 @@ impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
 
     /// Whether the manual leaves open what comes of the access.
     fn is_open(&mut self, access: Access) -> bool {
-        self.is_ambiguous(access) || self.clashes(access)
+        self.may_be_several(access) || self.clashes(access)
     }
 
     /// Whether it may be several accesses, or go elsewhere.
-    fn is_ambiguous(&self, access: Access) -> bool {
+    fn may_be_several(&self, access: Access) -> bool {
         let (registers, memory) = (self.registers, &self.memory);
         // A run may count as one page.
         let of_run = |page| registers.run(page, memory).is_some();
@@ -139,12 +139,13 @@ impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
         registers.leaves_address_space(access) || spans_pages(access) && pages(access).any(any)
     }
 
-    /// Whether the access changes an entry of both stages. If not, those that it reads are noted.
+    /// Whether the access changes an entry of both stages, or it is open which refusal is reported. If not, the entries
+    /// that it reads are noted.
     fn clashes(&mut self, access: Access) -> bool {
         let (mut roles, mut memory) = (self.roles.clone(), self.memory.clone());
         for piece in pieces_of(access) {
             let nested = self.registers.ask(piece, &memory);
-            if roles.clash(&nested) {
+            if roles.clash(&nested) || is_ambiguous(&nested) {
                 return true;
             }
             memory.apply_all(&nested.changes);
