@@ -7,7 +7,9 @@
 //! of TLB may include or exclude the level above it; invalidations may reach further than they must; on RISC-V,
 //! invalid entries may be remembered.
 //!
-//! Does not model: a second stage (RISC-V H, EPT, AArch64 stage 2), time, or several accesses at once. What a
+//! Two stages: RISC-V H, x86 EPT and AArch64 stage 2, as [`Paging`] with another [`Paging`] behind it.
+//!
+//! Does not model: time, or several accesses at once. What a
 //! register write asks for and is not there is refused as "not modelled".
 //!
 //! Which type you want: [`Paging`], with [`RiscV`], [`X86`], [`AArch64`] or

@@ -69,6 +69,8 @@ mod book {
     mod systems {}
     #[doc = include_str!("../../../docs/src/guide/test.md")]
     mod test {}
+    #[doc = include_str!("../../../docs/src/guide/virtual-machines.md")]
+    mod virtual_machines {}
     #[doc = include_str!("../../../docs/src/own-format.md")]
     mod own_format {}
 }

@@ -204,6 +204,13 @@ fn without_svadu_a_clear_a_or_a_clear_d_on_a_store_is_a_page_fault() {
     assert_eq!(clean.outcome(store(VA)), Err(Cause::DirtyFlag));
 }
 
+// spec: riscv-8, riscv-9-svade
+#[test]
+fn permission_comes_before_the_accessed_bit() {
+    let mut machine = page(RWX - Pte::W);
+    assert_eq!(machine.outcome(store(VA)), Err(Cause::ReadOnly));
+}
+
 // spec: riscv-9-svadu
 #[test]
 fn with_svadu_a_load_sets_a_and_a_store_sets_d_too() {
