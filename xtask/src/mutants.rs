@@ -33,7 +33,7 @@ struct Mutant {
 
 /// What the tests that are asked, in this order, until one fails.
 const SUITES: [&[&str]; 2] = [
-    &["test", "--quiet", "-p", "emmu-paging", "--lib", "--tests", "--no-fail-fast"],
+    &["test", "--quiet", "-p", "emmu-paging", "--lib", "--tests"],
     &["test", "--quiet", "-p", "emmu-check", "--test", "agree", "--test", "coherent"],
 ];
 
@@ -98,23 +98,24 @@ enum Verdict {
 }
 
 fn verdict(copy: &Path) -> Result<Verdict, Error> {
-    let cargo = |arguments: &[&str]| -> Result<bool, Error> {
-        let target = copy.with_file_name("target");
-        let mut command = Command::new("timeout");
-        // A mutant that never comes to an end is killed as well.
-        command.args(["600", "cargo"]).args(arguments).current_dir(copy);
-        command.env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "0");
-        process::succeeds_quietly(&mut command)
-    };
-    if !cargo(&["check", "--quiet", "-p", "emmu-paging"])? {
-        return Ok(Verdict::Unviable);
-    }
     for suite in SUITES {
-        if !cargo(suite)? {
+        if !cargo(copy, suite, &["--no-run"])? {
+            return Ok(Verdict::Unviable);
+        }
+        if !cargo(copy, suite, &[])? {
             return Ok(Verdict::Killed);
         }
     }
     Ok(Verdict::Survived)
+}
+
+/// Whether cargo succeeds in the copy. A mutant that never comes to an end is killed as well.
+fn cargo(copy: &Path, arguments: &[&str], more: &[&str]) -> Result<bool, Error> {
+    let mut command = Command::new("timeout");
+    command.args(["600", "cargo"]).args(arguments).args(more).current_dir(copy);
+    command.env("CARGO_TARGET_DIR", copy.with_file_name("target"));
+    command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
+    process::succeeds_quietly(&mut command)
 }
 
 /// Copies what git knows of.
