@@ -3,7 +3,8 @@
 mod report;
 
 pub use report::{
-    CountersReport, KindCounts, PerThousand, TlbReport, TransferReport, WalkCacheReport, WalkReport,
+    CountersReport, KindCounts, PerThousand, SecondStageReport, TlbReport, TransferReport,
+    WalkCacheReport, WalkReport,
 };
 
 use crate::{Account, ByAccount, ratio};
@@ -206,7 +207,7 @@ impl Counters {
     /// Entry reads per walk; `None` if there were no walks.
     #[must_use]
     pub fn references_per_walk(&self) -> Option<f64> {
-        ratio::of(self.walks.reads.iter().sum(), self.walks.begun.total())
+        self.walks.reads_per_walk()
     }
 
     /// How many accesses were refused, by [`Cause`] with all bus errors as one.
@@ -271,6 +272,10 @@ impl WalkCounts {
     fn read(&mut self, level: u8) {
         self.reads[level_index(level)] += 1;
         self.reads_of_this += 1;
+    }
+
+    fn reads_per_walk(&self) -> Option<f64> {
+        ratio::of(self.reads.iter().sum(), self.begun.total())
     }
 
     fn end(&mut self, faulted: bool) {

@@ -6,8 +6,10 @@ pub use report::{CyclesReport, WalkLatency};
 
 use crate::counters::{MAX_LEVELS, account, level_index, tlb_level_index};
 use crate::hierarchy::{Asker, Hierarchy};
-use crate::{Account, ByAccount, Histogram, InvalidatePrices, Machine, Prices, Served, ratio};
-use emmu_core::{Access, AccessKind, Event, Invalidate, Probe};
+use crate::{
+    Account, ByAccount, Histogram, InvalidatePrices, Machine, Prices, Served, StageModel, ratio,
+};
+use emmu_core::{Access, AccessKind, Event, Invalidate, Probe, Side, TlbId};
 use serde::Serialize;
 
 /// Prices events in the cycles of one machine: a probe.
@@ -33,8 +35,8 @@ use serde::Serialize;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Cycles {
-    tlb_latency: [u64; MAX_LEVELS],
-    walk_cache_latency: u64,
+    stage: Lookups,
+    second_stage: Lookups,
     prices: Prices,
     invalidate_prices: InvalidatePrices,
     caches: Hierarchy,
@@ -43,8 +45,29 @@ pub struct Cycles {
     walk: (u64, Account),
     in_second_stage: bool,
     walk_latency: Histogram,
-    /// Entry reads by level of the table, then by what served them.
-    entry_reads: [[u64; Served::ALL.len()]; MAX_LEVELS],
+    entry_reads: EntryReads,
+    second_stage_entry_reads: EntryReads,
+}
+
+/// Entry reads by level of the table, then by what served them.
+type EntryReads = [[u64; Served::ALL.len()]; MAX_LEVELS];
+
+/// What lookups cost in the TLBs and walk caches of one stage.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lookups {
+    tlb: [u64; MAX_LEVELS],
+    walk_cache: u64,
+}
+
+impl Lookups {
+    fn new(stage: &StageModel) -> Self {
+        let mut tlb = [0; MAX_LEVELS];
+        for (latency, level) in tlb.iter_mut().zip(&stage.tlb) {
+            *latency = level.latency.value.into();
+        }
+        let walk_cache = stage.walk_cache.as_ref();
+        Self { tlb, walk_cache: walk_cache.map_or(0, |caches| caches.latency.value.into()) }
+    }
 }
 
 /// What one account has spent. The most frequent events are counted here, and priced when somebody asks.
@@ -83,6 +106,35 @@ pub struct CyclesByCause {
     pub fetches: [u64; 4],
     /// Data bytes moved, likewise.
     pub data: [u64; 4],
+    /// What the second stage took of walks; all 0 where there is none.
+    #[serde(skip_serializing_if = "SecondStageCycles::is_nothing")]
+    pub second_stage: SecondStageCycles,
+}
+
+/// Cycles of the second stage in walks of both stages, by what they were spent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SecondStageCycles {
+    /// Lookups in each level of its TLB, hit or miss, the nearest level first.
+    pub tlb: [u64; 8],
+    /// Lookups in its walk caches.
+    pub walk_cache: u64,
+    /// Entries of its tables read.
+    pub entry_reads: u64,
+    /// Entries of its tables updated.
+    pub entry_updates: u64,
+}
+
+impl SecondStageCycles {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let lookups: u64 = self.tlb.iter().sum();
+        lookups + self.walk_cache + self.entry_reads + self.entry_updates
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl CyclesByCause {
@@ -99,7 +151,8 @@ impl CyclesByCause {
     #[must_use]
     pub fn translation(&self) -> u64 {
         let lookups: u64 = self.tlb[1..].iter().sum();
-        lookups + self.walk_cache + self.entry_reads + self.entry_updates
+        let own = lookups + self.walk_cache + self.entry_reads + self.entry_updates;
+        own + self.second_stage.total()
     }
 }
 
@@ -109,6 +162,11 @@ impl Probe for Cycles {
     fn on(&mut self, event: Event) {
         match event {
             Event::Access(_) => {}
+            Event::TlbHit { tlb, .. } | Event::TlbMiss { tlb, .. }
+                if tlb.side == Side::SecondStage =>
+            {
+                self.second_stage_lookup(tlb);
+            }
             Event::TlbHit { tlb, access } | Event::TlbMiss { tlb, access } => {
                 self.spent[account(access)].lookups[tlb_level_index(tlb)] += 1;
             }
@@ -122,14 +180,10 @@ impl Cycles {
     /// Nothing spent yet, and all data caches empty.
     #[must_use]
     pub fn new(machine: &Machine) -> Self {
-        let mut tlb_latency = [0; MAX_LEVELS];
-        for (latency, level) in tlb_latency.iter_mut().zip(&machine.tlb) {
-            *latency = level.latency.value.into();
-        }
-        let walk_cache = machine.walk_cache.as_ref();
+        let second_stage = machine.second_stage.as_ref();
         Self {
-            tlb_latency,
-            walk_cache_latency: walk_cache.map_or(0, |caches| caches.latency.value.into()),
+            stage: Lookups::new(&machine.stage),
+            second_stage: second_stage.map(Lookups::new).unwrap_or_default(),
             prices: machine.prices.value,
             invalidate_prices: machine.invalidate.value,
             caches: Hierarchy::new(machine),
@@ -138,6 +192,7 @@ impl Cycles {
             in_second_stage: false,
             walk_latency: Histogram::default(),
             entry_reads: Default::default(),
+            second_stage_entry_reads: Default::default(),
         }
     }
 
@@ -146,6 +201,7 @@ impl Cycles {
         self.spent = ByAccount::default();
         self.walk_latency = Histogram::default();
         self.entry_reads = Default::default();
+        self.second_stage_entry_reads = Default::default();
     }
 
     /// All cycles so far.
@@ -158,7 +214,7 @@ impl Cycles {
     #[must_use]
     pub fn by_cause(&self) -> ByAccount<CyclesByCause> {
         self.spent.map(|spent| CyclesByCause {
-            tlb: std::array::from_fn(|level| spent.lookups[level] * self.tlb_latency[level]),
+            tlb: std::array::from_fn(|level| spent.lookups[level] * self.stage.tlb[level]),
             fetches: self.price_lines(Asker::Fetch, &spent.fetched),
             data: self.price_lines(Asker::Data, &spent.data),
             ..spent.others
@@ -186,8 +242,8 @@ impl Cycles {
         ratio::of(self.by_cause()[account].total(), self.perfect()[account])
     }
 
-    /// How long walks took: their lookups in walk caches, entry reads and entry updates. Walks that ended
-    /// in a fault count.
+    /// How long walks took: their lookups in walk caches, entry reads and entry updates, and all that the second
+    /// stage did for them. Walks that ended in a fault count.
     #[must_use]
     pub const fn walk_latency(&self) -> &Histogram {
         &self.walk_latency
@@ -201,15 +257,9 @@ impl Cycles {
             Event::SecondStageEnd => self.in_second_stage = false,
             Event::WalkBegin(_) | Event::WalkEnd { .. } if self.in_second_stage => {}
             Event::WalkBegin(access) => self.walk = (0, account(access)),
-            Event::WalkCacheHit { .. } | Event::WalkCacheMiss => {
-                let cycles = self.walk_cache_latency;
-                self.in_walk(cycles).walk_cache += cycles;
-            }
+            Event::WalkCacheHit { .. } | Event::WalkCacheMiss => self.walk_cache_lookup(),
             Event::EntryRead { level, addr, .. } => self.entry_read(level, addr.raw()),
-            Event::EntryUpdate { .. } => {
-                let cycles = self.prices.entry_update.into();
-                self.in_walk(cycles).entry_updates += cycles;
-            }
+            Event::EntryUpdate { .. } => self.entry_update(),
             Event::WalkEnd { .. } => self.walk_end(),
             Event::TrapEnter => self.kernel().trap_entries += u64::from(self.prices.trap_entry),
             Event::TrapReturn => self.kernel().trap_returns += u64::from(self.prices.trap_return),
@@ -257,11 +307,45 @@ impl Cycles {
         Served::ALL.map(|served| lines[served as usize] * self.caches.latency(asker, served))
     }
 
+    #[inline(never)]
+    fn second_stage_lookup(&mut self, tlb: TlbId) {
+        let level = tlb_level_index(tlb);
+        let cycles = self.second_stage.tlb[level];
+        self.in_walk(cycles).second_stage.tlb[level] += cycles;
+    }
+
+    fn walk_cache_lookup(&mut self) {
+        if self.in_second_stage {
+            let cycles = self.second_stage.walk_cache;
+            self.in_walk(cycles).second_stage.walk_cache += cycles;
+        } else {
+            let cycles = self.stage.walk_cache;
+            self.in_walk(cycles).walk_cache += cycles;
+        }
+    }
+
     fn entry_read(&mut self, level: u8, addr: u64) {
         let served = self.caches.read(Asker::Walker, addr);
         let cycles = self.caches.latency(Asker::Walker, served);
-        self.entry_reads[level_index(level)][served as usize] += 1;
-        self.in_walk(cycles).entry_reads += cycles;
+        let (level, served) = (level_index(level), served as usize);
+        if self.in_second_stage {
+            self.second_stage_entry_reads[level][served] += 1;
+            self.in_walk(cycles).second_stage.entry_reads += cycles;
+        } else {
+            self.entry_reads[level][served] += 1;
+            self.in_walk(cycles).entry_reads += cycles;
+        }
+    }
+
+    fn entry_update(&mut self) {
+        let cycles = self.prices.entry_update.into();
+        let is_second = self.in_second_stage;
+        let spent = self.in_walk(cycles);
+        if is_second {
+            spent.second_stage.entry_updates += cycles;
+        } else {
+            spent.entry_updates += cycles;
+        }
     }
 
     /// Adds cycles to the walk under way; whose account they are on. What units read outside of walks is
@@ -290,9 +374,8 @@ impl InvalidatePrices {
             Invalidate::Page(_) => self.page,
             Invalidate::PageInAsid { .. } => self.page_in_asid,
             Invalidate::Range { .. } => self.range,
-            Invalidate::Guest { addr: None, .. } => self.asid,
-            Invalidate::Guest { addr: Some(_), .. } => self.page,
-            Invalidate::SecondStage { .. } => self.all,
+            Invalidate::Guest { .. } => self.guest,
+            Invalidate::SecondStage { .. } => self.second_stage,
         }
     }
 }

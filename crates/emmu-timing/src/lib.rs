@@ -51,15 +51,15 @@ mod ratio;
 
 pub use account::{Account, ByAccount};
 pub use counters::{
-    Counters, CountersReport, KindCounts, PerThousand, TlbCounts, TlbReport, TransferReport,
-    WalkCacheReport, WalkReport,
+    Counters, CountersReport, KindCounts, PerThousand, SecondStageReport, TlbCounts, TlbReport,
+    TransferReport, WalkCacheReport, WalkReport,
 };
-pub use cycles::{Cycles, CyclesByCause, CyclesReport, WalkLatency};
+pub use cycles::{Cycles, CyclesByCause, CyclesReport, SecondStageCycles, WalkLatency};
 pub use disk::DiskCycles;
 pub use hierarchy::{ByServed, Served};
 pub use histogram::Histogram;
 pub use machine::{
     Banks, CacheError, CacheLevel, CacheModel, Caches, Confidence, InvalidatePrices, Machine,
-    MachineError, Memory, PagingFormat, Place, Prices, Provenance, Sourced, TlbModel,
+    MachineError, Memory, PagingFormat, Place, Prices, Provenance, Sourced, StageModel, TlbModel,
     WalkCacheModel, Walker,
 };

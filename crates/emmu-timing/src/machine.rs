@@ -7,16 +7,19 @@ mod format;
 mod preset;
 mod provenance;
 mod read;
+mod read_stage;
 mod section;
 mod seed;
 mod shape;
+mod stage;
 
 pub use cache::{CacheError, CacheModel};
 pub use error::{MachineError, Place};
 pub use format::PagingFormat;
 pub use provenance::{Confidence, Provenance, Sourced};
+pub use stage::{Banks, StageModel, TlbModel, WalkCacheModel};
 
-use emmu_paging::{Bank, PagingConfig, TlbLevel, TlbTable, WalkCacheTable};
+use emmu_paging::PagingConfig;
 use std::num::NonZeroU32;
 
 /// A machine: its page-table format, its TLBs, walk caches and data caches, and the price of each event in
@@ -27,14 +30,14 @@ use std::num::NonZeroU32;
 /// ```
 /// use emmu_timing::Machine;
 /// let machine = Machine::preset("skylake-sp")?;
-/// assert_eq!(machine.tlb[1].latency.value, 9);
+/// assert_eq!(machine.stage.tlb[1].latency.value, 9);
 /// assert!(machine.paging_config().validate().is_ok());
 ///
 /// let refused = Machine::from_toml("mine.toml", "name = \"mine\"\nformt = \"riscv-sv39\"");
 /// assert_eq!(
 ///     refused.unwrap_err().to_string(),
 ///     "mine.toml:2:1: formt: unknown key (expected one of name, description, format, memory, tlb, \
-///      walk_cache, walker, cache, prices)"
+///      walk_cache, invalid_entries, invalidate, second_stage, walker, cache, prices)"
 /// );
 /// # Ok::<(), emmu_timing::MachineError>(())
 /// ```
@@ -48,10 +51,10 @@ pub struct Machine {
     pub format: PagingFormat,
     /// Physical memory.
     pub memory: Sourced<Memory>,
-    /// TLB levels, the one nearest to the CPU first.
-    pub tlb: Vec<TlbModel>,
-    /// Walk caches, if it has any.
-    pub walk_cache: Option<WalkCacheModel>,
+    /// What holds translations: of the only stage, or of both stages together and of the tables of the first one.
+    pub stage: StageModel,
+    /// What holds translations of guest-physical addresses, if the machine has a second stage.
+    pub second_stage: Option<StageModel>,
     /// Page walkers.
     pub walker: Sourced<Walker>,
     /// Data caches.
@@ -69,12 +72,14 @@ impl Machine {
     /// The TLBs and walk caches, as the paging unit takes them.
     #[must_use]
     pub fn paging_config(&self) -> PagingConfig {
-        let tables = self.walk_cache.iter().flat_map(|caches| &caches.tables);
-        PagingConfig {
-            tlb: self.tlb.iter().map(|level| level.banks.config()).collect(),
-            walk_cache: tables.map(|table| table.value.clone()).collect(),
-            ..PagingConfig::default()
-        }
+        self.stage.config()
+    }
+
+    /// The TLBs and walk caches of the second stage, as [`emmu_paging::Paging::two_stage`] and the like take them;
+    /// none where the machine has no second stage.
+    #[must_use]
+    pub fn second_stage_config(&self) -> PagingConfig {
+        self.second_stage.as_ref().map(StageModel::config).unwrap_or_default()
     }
 
     /// Where the numbers come from: each part's key, and its source and confidence, in the order of
@@ -82,19 +87,9 @@ impl Machine {
     #[must_use]
     pub fn provenance(&self) -> Vec<(String, &Provenance)> {
         let mut all = vec![("memory".to_owned(), &self.memory.provenance)];
-        for (level, tlb) in (1..).zip(&self.tlb) {
-            all.push((format!("tlb.l{level}"), &tlb.latency.provenance));
-            for (side, bank) in tlb.banks.sides() {
-                for (index, table) in bank.iter().enumerate() {
-                    all.push((format!("tlb.l{level}.{side}[{index}]"), &table.provenance));
-                }
-            }
-        }
-        if let Some(caches) = &self.walk_cache {
-            all.push(("walk_cache".to_owned(), &caches.latency.provenance));
-            for (index, table) in caches.tables.iter().enumerate() {
-                all.push((format!("walk_cache.tables[{index}]"), &table.provenance));
-            }
+        all.extend(self.stage.provenance(""));
+        if let Some(stage) = &self.second_stage {
+            all.extend(stage.provenance("second_stage."));
         }
         all.push(("walker".to_owned(), &self.walker.provenance));
         for (name, cache) in self.caches.levels() {
@@ -113,62 +108,6 @@ pub struct Memory {
     pub size: u64,
     /// Cycles of a read that no cache serves.
     pub latency: u32,
-}
-
-/// One level of TLB.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlbModel {
-    /// Cycles that a lookup adds, hit or miss, beyond what overlaps with the data cache.
-    pub latency: Sourced<u32>,
-    /// Its tables.
-    pub banks: Banks,
-}
-
-/// The tables of one level of TLB.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Banks {
-    /// Fetches and data apart.
-    Split {
-        /// For fetches.
-        instruction: Vec<Sourced<TlbTable>>,
-        /// For loads, stores and atomics.
-        data: Vec<Sourced<TlbTable>>,
-    },
-    /// One for both.
-    Unified(Vec<Sourced<TlbTable>>),
-}
-
-impl Banks {
-    /// The tables of each side, with the side's key.
-    pub fn sides(&self) -> impl Iterator<Item = (&'static str, &[Sourced<TlbTable>])> {
-        let (first, second) = match self {
-            Self::Split { instruction, data } => {
-                (("instruction", instruction.as_slice()), Some(("data", data.as_slice())))
-            }
-            Self::Unified(tables) => (("unified", tables.as_slice()), None),
-        };
-        [first].into_iter().chain(second)
-    }
-
-    fn config(&self) -> TlbLevel {
-        match self {
-            Self::Split { instruction, data } => TlbLevel::split(bank(instruction), bank(data)),
-            Self::Unified(tables) => TlbLevel::unified(bank(tables)),
-        }
-    }
-}
-
-fn bank(tables: &[Sourced<TlbTable>]) -> Bank {
-    tables.iter().map(|table| table.value.clone()).collect()
-}
-
-/// The walk caches of a machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WalkCacheModel {
-    /// Cycles of one lookup in all of them.
-    pub latency: Sourced<u32>,
-    /// The tables.
-    pub tables: Vec<Sourced<WalkCacheTable>>,
 }
 
 /// The page walkers.
@@ -269,4 +208,8 @@ pub struct InvalidatePrices {
     pub page_in_asid: u32,
     /// [`emmu_core::Invalidate::Range`].
     pub range: u32,
+    /// [`emmu_core::Invalidate::Guest`].
+    pub guest: u32,
+    /// [`emmu_core::Invalidate::SecondStage`].
+    pub second_stage: u32,
 }

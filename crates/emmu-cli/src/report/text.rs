@@ -3,7 +3,9 @@
 use super::Report;
 use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Table, presets::NOTHING};
-use emmu_timing::{Account, ByAccount, CyclesByCause, KindCounts, PerThousand, TlbReport};
+use emmu_timing::{
+    Account, ByAccount, CyclesByCause, KindCounts, PerThousand, SecondStageReport, TlbReport,
+};
 use indicatif::HumanCount;
 use std::io::Write;
 
@@ -89,11 +91,20 @@ fn walks(report: &Report) -> Table {
     for (level, &hits) in report.counters.walk_cache.hits.iter().enumerate() {
         add_row(&mut rows, &format!("  knew the table of level {level}"), [count(hits)]);
     }
+    if let Some(second) = &report.counters.second_stage {
+        second_stage(&mut rows, second);
+    }
     add_row(&mut rows, "cycles a walk, mean", [decimal(latency.mean)]);
     add_row(&mut rows, "  p50", [whole(latency.p50)]);
     add_row(&mut rows, "  p99", [whole(latency.p99)]);
     add_row(&mut rows, "  longest", [whole(latency.max)]);
     rows
+}
+
+fn second_stage(rows: &mut Table, second: &SecondStageReport) {
+    add_row(rows, "walks of the second stage", [count(second.walks.begun.total())]);
+    add_row(rows, "  references a walk", [decimal(second.walks.reads_per_walk)]);
+    add_row(rows, "  walk-cache hit ratio", [percent(second.walk_cache.hit_ratio)]);
 }
 
 fn entry_reads(report: &Report) -> Table {
@@ -132,6 +143,10 @@ fn cycles(report: &Report) -> Table {
     add("walk-cache lookups", &|cause| cause.walk_cache);
     add("entry reads", &|cause| cause.entry_reads);
     add("entry updates", &|cause| cause.entry_updates);
+    add("second-stage TLB lookups", &|cause| cause.second_stage.tlb.iter().sum());
+    add("second-stage walk-cache lookups", &|cause| cause.second_stage.walk_cache);
+    add("second-stage entry reads", &|cause| cause.second_stage.entry_reads);
+    add("second-stage entry updates", &|cause| cause.second_stage.entry_updates);
     add("trap entries", &|cause| cause.trap_entries);
     add("trap returns", &|cause| cause.trap_returns);
     add("register writes", &|cause| cause.register_writes);
@@ -226,4 +241,52 @@ fn factor(ratio: Option<f64>) -> String {
 /// What stands where there is nothing to divide by.
 fn none() -> String {
     "-".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        report::{Host, MachineId, TraceId},
+        simulate::Outcome,
+    };
+    use emmu_core::{Access, Event, GuestAccess, PhysAddr, Probe, VirtAddr};
+    use emmu_os::{Exit, OsStats};
+    use emmu_timing::{Counters, Cycles, Machine};
+
+    /// The report of a run in which this happened.
+    fn text(events: &[Event]) -> String {
+        let machine = Machine::preset("textbook-sv39").unwrap();
+        let (counters, cycles) = (Counters::default(), Cycles::new(&machine));
+        let mut outcome =
+            Outcome { exit: Exit::Code(0), stats: OsStats::default(), counters, cycles };
+        for &event in events {
+            outcome.counters.on(event);
+            outcome.cycles.on(event);
+        }
+        let trace = TraceId { name: "none".to_owned(), hash: None, provenance: None, records: 0 };
+        let host = Host::new(1.0, &outcome.counters);
+        let report = Report::new(trace, MachineId::new(&machine), 0, &outcome, host);
+        let mut out = Vec::new();
+        write(&report, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_second_stage_has_lines_only_where_it_did_something() {
+        let access = Access::load(VirtAddr::new(0), 8);
+        let addr = PhysAddr::new(0x1000);
+        let guest = GuestAccess { addr, kind: access.kind, walk: true, rights: 0 };
+        let walk = [
+            Event::WalkBegin(access),
+            Event::EntryRead { level: 0, addr, raw: 0 },
+            Event::WalkEnd { faulted: false },
+        ];
+        let nested = [&[Event::SecondStage(guest)], &walk[..], &[Event::SecondStageEnd]].concat();
+        let alone = text(&walk);
+        assert!(!alone.contains("second stage") && !alone.contains("second-stage"), "{alone}");
+        let told = text(&nested);
+        assert!(told.contains("walks of the second stage      1"), "{told}");
+        assert!(told.contains("second-stage entry reads"), "{told}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Counts as a report gives them, in JSON or otherwise.
 
-use super::{Counters, INVALIDATE_KINDS, TlbCounts};
+use super::{Counters, INVALIDATE_KINDS, TlbCounts, WalkCounts};
 use crate::{ByAccount, ratio};
 use emmu_core::{Side, TlbId};
 use serde::{Serialize, Serializer};
@@ -22,6 +22,9 @@ pub struct CountersReport {
     pub walks: WalkReport,
     /// The walk caches.
     pub walk_cache: WalkCacheReport,
+    /// The second stage's walks and walk caches; absent where it did nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_stage: Option<SecondStageReport>,
     /// Refused accesses, by cause.
     pub faults: BTreeMap<&'static str, u64>,
     /// Entries into the trap handler.
@@ -86,7 +89,7 @@ impl PerThousand {
 pub struct TlbReport {
     /// 1 is the level nearest to the CPU.
     pub level: u8,
-    /// `instruction`, `data` or `unified`.
+    /// `instruction`, `data`, `unified` or `second-stage`.
     pub side: &'static str,
     /// Lookups that found the page.
     pub hits: ByAccount<u64>,
@@ -118,6 +121,16 @@ pub struct WalkReport {
     /// Finished walks by number of entries read: the first read none. The last place, if there are 64,
     /// holds walks of 63 reads and more.
     pub by_reads: Vec<u64>,
+}
+
+/// The second stage: translations of guest-physical addresses that its own TLBs, which are among
+/// [`CountersReport::tlbs`], did not hold.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SecondStageReport {
+    /// Its page walks.
+    pub walks: WalkReport,
+    /// Its walk caches.
+    pub walk_cache: WalkCacheReport,
 }
 
 /// The walk caches.
@@ -156,8 +169,9 @@ impl Counters {
             restarts: self.restarts,
             per_thousand: self.per_thousand(),
             tlbs: self.tlbs().map(|(tlb, counts)| self.tlb_report(tlb, counts)).collect(),
-            walks: self.walk_report(),
-            walk_cache: self.walk_cache_report(),
+            walks: self.walks.report(),
+            walk_cache: self.walks.cache_report(),
+            second_stage: self.second_stage_report(),
             faults: self.faults().filter(|&(_, count)| count != 0).collect(),
             traps_entered: self.traps_entered,
             traps_returned: self.traps_returned,
@@ -183,27 +197,34 @@ impl Counters {
         }
     }
 
-    fn walk_report(&self) -> WalkReport {
-        let (walks, begun) = (&self.walks, self.walks.begun.total());
-        let reads = up_to_last(&walks.reads);
+    fn second_stage_report(&self) -> Option<SecondStageReport> {
+        let stage = &self.second_stage;
+        (*stage != WalkCounts::NONE)
+            .then(|| SecondStageReport { walks: stage.report(), walk_cache: stage.cache_report() })
+    }
+}
+
+impl WalkCounts {
+    fn report(&self) -> WalkReport {
+        let begun = self.begun.total();
+        let reads = up_to_last(&self.reads);
         WalkReport {
-            begun: walks.begun,
-            faulted: walks.faulted,
-            reads_per_walk: self.references_per_walk(),
+            begun: self.begun,
+            faulted: self.faulted,
+            reads_per_walk: self.reads_per_walk(),
             reads_per_walk_by_level: reads.iter().map(|&reads| ratio::of(reads, begun)).collect(),
             reads,
-            updates: up_to_last(&walks.updates),
-            by_reads: up_to_last(&walks.by_reads),
+            updates: up_to_last(&self.updates),
+            by_reads: up_to_last(&self.by_reads),
         }
     }
 
-    fn walk_cache_report(&self) -> WalkCacheReport {
-        let (hits, misses) = (self.walks.cache_hits, self.walks.cache_misses);
-        let found: u64 = hits.iter().sum();
+    fn cache_report(&self) -> WalkCacheReport {
+        let found: u64 = self.cache_hits.iter().sum();
         WalkCacheReport {
-            hits: up_to_last(&hits),
-            misses,
-            hit_ratio: ratio::of(found, found + misses),
+            hits: up_to_last(&self.cache_hits),
+            misses: self.cache_misses,
+            hit_ratio: ratio::of(found, found + self.cache_misses),
         }
     }
 }

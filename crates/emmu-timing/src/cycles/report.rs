@@ -1,6 +1,6 @@
 //! Cycles as a report gives them, in JSON or otherwise.
 
-use super::{Cycles, CyclesByCause};
+use super::{Cycles, CyclesByCause, EntryReads};
 use crate::{Account, ByAccount, Histogram, hierarchy::ByServed};
 use serde::{Serialize, Serializer};
 
@@ -23,10 +23,14 @@ pub struct CyclesReport {
     pub overhead_by_account: ByAccount<Option<f64>>,
     /// How long walks took.
     pub walk_latency: WalkLatency,
-    /// Entries read by walks, by what served them.
+    /// Entries read by walks, of both stages, by what served them.
     pub entry_reads_by_cache: ByServed,
-    /// The same for each level of table, beginning with 0, that of the smallest pages.
+    /// The same for each level of table, beginning with 0, that of the smallest pages; of the only stage, or of the
+    /// first.
     pub entry_reads_by_level_and_cache: Vec<ByServed>,
+    /// The same for the second stage's tables; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub second_stage_entry_reads_by_level_and_cache: Vec<ByServed>,
     /// Lines read or written by transfers, by what served them.
     pub lines_by_cache: ByServed,
 }
@@ -71,9 +75,10 @@ impl Cycles {
     /// The cycles so far.
     #[must_use]
     pub fn report(&self) -> CyclesReport {
-        let used = self.entry_reads.iter().rposition(|reads| reads.iter().any(|&n| n != 0));
-        let levels = &self.entry_reads[..used.map_or(0, |last| last + 1)];
-        let by_cache = |served: usize| levels.iter().map(|reads| reads[served]).sum();
+        let stages = [&self.entry_reads, &self.second_stage_entry_reads];
+        let all = || stages.into_iter().flatten();
+        let by_cache = |served: usize| all().map(|reads| reads[served]).sum();
+        let [by_level, second_by_level] = stages.map(up_to_last);
         let by_cause = self.by_cause();
         CyclesReport {
             total: self.total(),
@@ -88,7 +93,8 @@ impl Cycles {
             ),
             walk_latency: self.walk_latency().into(),
             entry_reads_by_cache: std::array::from_fn(by_cache).into(),
-            entry_reads_by_level_and_cache: levels.iter().map(|&reads| reads.into()).collect(),
+            entry_reads_by_level_and_cache: by_level,
+            second_stage_entry_reads_by_level_and_cache: second_by_level,
             lines_by_cache: self.lines().into(),
         }
     }
@@ -99,4 +105,10 @@ impl Cycles {
             |served: usize| self.spent.map(|spent| spent.fetched[served] + spent.data[served]);
         std::array::from_fn(|served| lines(served).total())
     }
+}
+
+/// The levels up to the last one at which something was read.
+fn up_to_last(levels: &EntryReads) -> Vec<ByServed> {
+    let used = levels.iter().rposition(|reads| reads.iter().any(|&n| n != 0));
+    levels[..used.map_or(0, |last| last + 1)].iter().map(|&reads| reads.into()).collect()
 }

@@ -1,15 +1,17 @@
 //! The one way to write a machine down, and the hash of what matters in it.
 
 use super::section::show_bytes;
-use super::{Machine, Provenance, Sourced};
-use emmu_paging::{Geometry, Policy};
+use super::{Machine, Provenance, Sourced, StageModel, TlbModel};
+use emmu_paging::{Geometry, Inclusion, Policy};
 use std::fmt::Write;
 
 /// Names the meaning of the canonical text; changes when the same text comes to mean another machine.
 const VERSION: &str = "emmu machine 1";
 
 impl Machine {
-    /// The description in canonical form: every key, in a fixed order and notation. It reads back as the
+    /// The description in canonical form: every key, in a fixed order and notation; but what came to be described
+    /// after others had been hashed (inclusion, invalid entries, how far invalidations reach, a second stage, prices of
+    /// its invalidations) only where it is not the default. It reads back as the
     /// same machine, unless a table's replacement policy is one of your own: that has no name to read back.
     #[must_use]
     pub fn to_toml(&self) -> String {
@@ -45,44 +47,74 @@ impl Text {
             text.string("size", &show_bytes(memory.size));
             text.number("latency", memory.latency);
         });
-        self.tlbs(machine);
-        self.walks(machine);
+        self.stage("", &machine.stage);
+        if let Some(stage) = &machine.second_stage {
+            self.line(format_args!("\n[second_stage]"));
+            self.stage("second_stage.", stage);
+        }
+        self.walker(machine);
         self.caches(machine);
         self.prices(machine);
     }
 
-    fn tlbs(&mut self, machine: &Machine) {
-        for (level, tlb) in (1..).zip(&machine.tlb) {
-            self.part(&format!("[tlb.l{level}]"), &tlb.latency, |text| {
-                text.number("latency", tlb.latency.value);
-            });
-            for (side, bank) in tlb.banks.sides() {
-                for table in bank {
-                    self.part(&format!("[[tlb.l{level}.{side}]]"), table, |text| {
-                        let sizes = table.value.page_bits.iter();
-                        text.list(
-                            "pages",
-                            sizes.map(|&bits| format!("\"{}\"", show_bytes(1 << bits))),
-                        );
-                        text.geometry(table.value.geometry);
-                    });
-                }
-            }
+    fn stage(&mut self, prefix: &str, stage: &StageModel) {
+        for (level, tlb) in (1..).zip(&stage.tlb) {
+            self.tlb(&format!("{prefix}tlb.l{level}"), tlb);
         }
+        self.walk_caches(prefix, stage);
+        if let Some(table) = &stage.invalid_entries {
+            self.part(&format!("[{prefix}invalid_entries]"), table, |text| {
+                text.geometry(table.value);
+            });
+        }
+        self.reach(prefix, stage);
     }
 
-    fn walks(&mut self, machine: &Machine) {
-        if let Some(caches) = &machine.walk_cache {
-            self.part("[walk_cache]", &caches.latency, |text| {
-                text.number("latency", caches.latency.value);
-            });
-            for table in &caches.tables {
-                self.part("[[walk_cache.tables]]", table, |text| {
-                    text.list("levels", table.value.levels.iter().map(ToString::to_string));
+    fn tlb(&mut self, key: &str, tlb: &TlbModel) {
+        self.part(&format!("[{key}]"), &tlb.latency, |text| {
+            text.number("latency", tlb.latency.value);
+            if tlb.inclusion != Inclusion::default() {
+                text.string("inclusion", inclusion_name(tlb.inclusion));
+            }
+        });
+        for (side, bank) in tlb.banks.sides() {
+            for table in bank {
+                self.part(&format!("[[{key}.{side}]]"), table, |text| {
+                    let sizes = table.value.page_bits.iter();
+                    text.list("pages", sizes.map(|&bits| format!("\"{}\"", show_bytes(1 << bits))));
                     text.geometry(table.value.geometry);
                 });
             }
         }
+    }
+
+    fn walk_caches(&mut self, prefix: &str, stage: &StageModel) {
+        let Some(caches) = &stage.walk_cache else { return };
+        self.part(&format!("[{prefix}walk_cache]"), &caches.latency, |text| {
+            text.number("latency", caches.latency.value);
+        });
+        for table in &caches.tables {
+            self.part(&format!("[[{prefix}walk_cache.tables]]"), table, |text| {
+                text.list("levels", table.value.levels.iter().map(ToString::to_string));
+                text.geometry(table.value.geometry);
+            });
+        }
+    }
+
+    /// Sources of what is the default are written down, but have no bearing.
+    fn reach(&mut self, prefix: &str, stage: &StageModel) {
+        let Sourced { value, provenance } = &stage.reach;
+        let is_sourced = self.sources && *provenance != Provenance::default();
+        if *value != Default::default() || is_sourced {
+            self.part(&format!("[{prefix}invalidate]"), &stage.reach, |text| {
+                for (scope, reach, _) in value.scopes() {
+                    text.string(scope, reach.name());
+                }
+            });
+        }
+    }
+
+    fn walker(&mut self, machine: &Machine) {
         self.part("[walker]", &machine.walker, |text| {
             text.number("count", machine.walker.value.count.get());
             if let Some(level) = machine.walker.value.cache {
@@ -118,6 +150,13 @@ impl Text {
             text.number("page", invalidate.page);
             text.number("page_in_asid", invalidate.page_in_asid);
             text.number("range", invalidate.range);
+            for (key, price) in
+                [("guest", invalidate.guest), ("second_stage", invalidate.second_stage)]
+            {
+                if price != 0 {
+                    text.number(key, price);
+                }
+            }
         });
     }
 
@@ -178,5 +217,14 @@ pub(crate) fn policy_name(policy: Policy) -> &'static str {
         Policy::Random { .. } => "random",
         Policy::Srrip => "srrip",
         Policy::Own(own) => own.name(),
+    }
+}
+
+/// The name of an inclusion in a machine description.
+pub(crate) const fn inclusion_name(inclusion: Inclusion) -> &'static str {
+    match inclusion {
+        Inclusion::NonInclusive => "non-inclusive",
+        Inclusion::Inclusive => "inclusive",
+        Inclusion::Exclusive => "exclusive",
     }
 }

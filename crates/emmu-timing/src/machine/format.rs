@@ -1,5 +1,6 @@
 //! The page-table formats that a machine can have.
 
+use emmu_paging::{RiscV, X86, format::Format};
 use std::{fmt, ops::RangeInclusive};
 
 /// The format of the page tables that a machine walks.
@@ -38,6 +39,15 @@ impl PagingFormat {
     pub const fn page_bits(self) -> &'static [u8] {
         match self {
             Self::RiscvSv39 | Self::X86_64FourLevel => &[12, 21, 30],
+        }
+    }
+
+    /// Whether the architecture lets a machine remember that an entry was invalid.
+    #[must_use]
+    pub const fn may_cache_invalid(self) -> bool {
+        match self {
+            Self::RiscvSv39 => RiscV::MAY_CACHE_INVALID,
+            Self::X86_64FourLevel => X86::MAY_CACHE_INVALID,
         }
     }
 

@@ -1,27 +1,30 @@
 //! From TOML to a [`Machine`]. Each section's keys are listed once, beside the function that reads it.
 
-use super::section::{Item, Section, Source, parse_bytes, show_bytes};
-use super::shape::{MAX_ENTRIES, geometry, policy, refuse_geometry};
+use super::read_stage::{second_stage, stage};
+use super::section::{Item, Section, Source};
+use super::shape::{MAX_ENTRIES, policy, refuse_geometry};
 use super::{
-    Banks, CacheError, CacheLevel, CacheModel, Caches, Confidence, InvalidatePrices, Machine,
-    MachineError, Memory, PagingFormat, Prices, Provenance, Sourced, TlbModel, WalkCacheModel,
-    Walker,
+    CacheError, CacheLevel, CacheModel, Caches, Confidence, InvalidatePrices, Machine,
+    MachineError, Memory, PagingFormat, Prices, Provenance, Sourced, Walker,
 };
-use emmu_paging::{TlbTable, WalkCacheTable};
 use std::num::NonZeroU32;
 use toml::Spanned;
 
-pub(crate) const ROOT: &[&str] =
-    &["name", "description", "format", "memory", "tlb", "walk_cache", "walker", "cache", "prices"];
+pub(crate) const ROOT: &[&str] = &[
+    "name",
+    "description",
+    "format",
+    "memory",
+    "tlb",
+    "walk_cache",
+    "invalid_entries",
+    "invalidate",
+    "second_stage",
+    "walker",
+    "cache",
+    "prices",
+];
 pub(crate) const MEMORY: &[&str] = &["size", "latency", "source", "confidence"];
-pub(crate) const TLB: &[&str] = &["l1", "l2", "l3"];
-pub(crate) const TLB_LEVEL: &[&str] =
-    &["latency", "instruction", "data", "unified", "source", "confidence"];
-pub(crate) const TLB_TABLE: &[&str] =
-    &["pages", "sets", "ways", "entries", "replacement", "seed", "source", "confidence"];
-pub(crate) const WALK_CACHE: &[&str] = &["latency", "tables", "source", "confidence"];
-pub(crate) const WALK_CACHE_TABLE: &[&str] =
-    &["levels", "sets", "ways", "entries", "replacement", "seed", "source", "confidence"];
 pub(crate) const WALKER: &[&str] = &["count", "cache", "source", "confidence"];
 pub(crate) const CACHE: &[&str] = &["l1i", "l1d", "l2", "llc"];
 pub(crate) const CACHE_LEVEL: &[&str] =
@@ -35,15 +38,25 @@ pub(crate) const PRICES: &[&str] = &[
     "source",
     "confidence",
 ];
-pub(crate) const INVALIDATE: &[&str] =
-    &["all", "non_global", "asid", "page", "page_in_asid", "range", "source", "confidence"];
+pub(crate) const INVALIDATE: &[&str] = &[
+    "all",
+    "non_global",
+    "asid",
+    "page",
+    "page_in_asid",
+    "range",
+    "guest",
+    "second_stage",
+    "source",
+    "confidence",
+];
 
 /// The longest latency and highest price, in cycles.
 const MAX_CYCLES: u32 = 1_000_000;
 const MAX_WALKERS: u32 = 1024;
 const CACHE_SIZES: std::ops::RangeInclusive<u64> = 1..=64 << 30;
 
-type Read<T> = Result<T, MachineError>;
+pub(super) type Read<T> = Result<T, MachineError>;
 
 impl Machine {
     /// Reads a description; `docs/src/machines.md` documents every key. `file` is the name to give in
@@ -71,8 +84,11 @@ fn machine(root: &Section<'_>) -> Read<Machine> {
         description: description.unwrap_or_default().to_owned(),
         format,
         memory: memory(root, format)?,
-        tlb: root.find("tlb").map(|item| tlb(&item, format)).transpose()?.unwrap_or_default(),
-        walk_cache: root.find("walk_cache").map(|item| walk_cache(&item, format)).transpose()?,
+        stage: stage(root, format)?,
+        second_stage: root
+            .find("second_stage")
+            .map(|item| second_stage(&item, format))
+            .transpose()?,
         walker: walker(root, &caches)?,
         caches,
         prices,
@@ -105,115 +121,6 @@ fn memory(root: &Section<'_>, format: PagingFormat) -> Read<Sourced<Memory>> {
         return Err(size.refuse(format!("{bytes} bytes are no whole pages"), "a multiple of 4K"));
     }
     sourced(&section, Memory { size: bytes, latency: latency(&section)? })
-}
-
-fn tlb(item: &Item<'_>, format: PagingFormat) -> Read<Vec<TlbModel>> {
-    let section = item.section(TLB)?;
-    let mut levels = Vec::new();
-    for (index, key) in TLB.iter().enumerate() {
-        match section.find(key) {
-            Some(_) if levels.len() < index => {
-                return Err(section.refuse(
-                    TLB[index - 1],
-                    "missing",
-                    format!("a table, as there is {key}"),
-                ));
-            }
-            Some(item) => levels.push(tlb_level(&item, format)?),
-            None => {}
-        }
-    }
-    Ok(levels)
-}
-
-fn tlb_level(item: &Item<'_>, format: PagingFormat) -> Read<TlbModel> {
-    let section = item.section(TLB_LEVEL)?;
-    let bank = |key| section.find(key).map(|item| tlb_tables(&item, format)).transpose();
-    let banks = match (bank("unified")?, bank("instruction")?, bank("data")?) {
-        (Some(tables), None, None) => Banks::Unified(tables),
-        (None, Some(instruction), Some(data)) => Banks::Split { instruction, data },
-        (Some(_), _, _) => return Err(item.refuse("both unified and split", BANKS)),
-        (None, _, _) => return Err(item.refuse("tables are missing", BANKS)),
-    };
-    Ok(TlbModel { latency: sourced(&section, latency(&section)?)?, banks })
-}
-
-const BANKS: &str = "either [[….unified]] or both [[….instruction]] and [[….data]]";
-
-fn tlb_tables(item: &Item<'_>, format: PagingFormat) -> Read<Vec<Sourced<TlbTable>>> {
-    let tables = tables(item, TLB_TABLE, |section| {
-        Ok(TlbTable { page_bits: pages(section, format)?, geometry: geometry(section)? })
-    })?;
-    match repeated(tables.iter().flat_map(|table| &table.value.page_bits)) {
-        None => Ok(tables),
-        Some(bits) => Err(item.refuse(
-            format!("pages of {} are in two tables", show_bytes(1 << bits)),
-            "each page size in one table of a side",
-        )),
-    }
-}
-
-/// A number that comes twice. None is larger than 63.
-fn repeated<'a>(mut numbers: impl Iterator<Item = &'a u8>) -> Option<u8> {
-    let mut seen = 0_u64;
-    let twice = numbers.find(|&&number| {
-        let before = seen;
-        seen |= 1 << number;
-        seen == before
-    });
-    twice.copied()
-}
-
-fn pages(section: &Section<'_>, format: PagingFormat) -> Read<Vec<u8>> {
-    let known = format.page_bits().iter().map(|&bits| format!("\"{}\"", show_bytes(1 << bits)));
-    let known: Vec<_> = known.collect();
-    let expected = format!("page sizes of {format} in ascending order: {}", known.join(", "));
-    let item = section.need("pages", &expected)?;
-    let mut found = Vec::new();
-    for element in item.elements(&expected)? {
-        let text = element.text(&expected)?;
-        let bytes = parse_bytes(text);
-        let bits = format.page_bits().iter().find(|&&bits| bytes == Some(1 << bits));
-        let unknown = || element.refuse(format!("unknown page size {text:?}"), &expected);
-        found.push(*bits.ok_or_else(unknown)?);
-    }
-    ascending(&item, found, &expected)
-}
-
-fn walk_cache(item: &Item<'_>, format: PagingFormat) -> Read<WalkCacheModel> {
-    let section = item.section(WALK_CACHE)?;
-    let item = section.need("tables", "at least one [[walk_cache.tables]]")?;
-    let tables = tables(&item, WALK_CACHE_TABLE, |section| {
-        Ok(WalkCacheTable { levels: levels(section, format)?, geometry: geometry(section)? })
-    })?;
-    if let Some(level) = repeated(tables.iter().flat_map(|table| &table.value.levels)) {
-        let problem = format!("level {level} is in two tables");
-        return Err(item.refuse(problem, "each level in one table"));
-    }
-    Ok(WalkCacheModel { latency: sourced(&section, latency(&section)?)?, tables })
-}
-
-fn levels(section: &Section<'_>, format: PagingFormat) -> Read<Vec<u8>> {
-    let top = u32::from(format.levels() - 2);
-    let expected =
-        format!("levels of {format}'s tables below the root in ascending order: 0 to {top}");
-    let item = section.need("levels", &expected)?;
-    let mut found = Vec::new();
-    for element in item.elements(&expected)? {
-        found.push(element.integer32(0..=top, ", the level of a table below the root")?);
-    }
-    let found = found.into_iter().map(|level| level.to_le_bytes()[0]).collect();
-    ascending(&item, found, &expected)
-}
-
-fn ascending(item: &Item<'_>, found: Vec<u8>, expected: &str) -> Read<Vec<u8>> {
-    if found.is_empty() {
-        return Err(item.refuse("is empty", expected));
-    }
-    if !found.is_sorted_by(|a, b| a < b) {
-        return Err(item.refuse("is not ascending", expected));
-    }
-    Ok(found)
 }
 
 fn walker(root: &Section<'_>, caches: &Caches) -> Read<Sourced<Walker>> {
@@ -290,6 +197,8 @@ fn invalidate(item: &Item<'_>) -> Read<Sourced<InvalidatePrices>> {
         page: price(&section, "page")?,
         page_in_asid: price(&section, "page_in_asid")?,
         range: price(&section, "range")?,
+        guest: price(&section, "guest")?,
+        second_stage: price(&section, "second_stage")?,
     };
     sourced(&section, prices)
 }
@@ -298,13 +207,13 @@ fn price(section: &Section<'_>, key: &str) -> Read<u32> {
     section.find(key).map_or(Ok(0), |item| item.integer32(0..=MAX_CYCLES, " cycles"))
 }
 
-fn latency(section: &Section<'_>) -> Read<u32> {
+pub(super) fn latency(section: &Section<'_>) -> Read<u32> {
     let item = section.need("latency", "a number of cycles")?;
     item.integer32(0..=MAX_CYCLES, " cycles")
 }
 
 /// Every table of an array of tables, each with its source.
-fn tables<T>(
+pub(super) fn tables<T>(
     item: &Item<'_>,
     keys: &[&str],
     read: impl Fn(&Section<'_>) -> Read<T>,
@@ -320,7 +229,7 @@ fn tables<T>(
     tables.collect()
 }
 
-fn sourced<T>(section: &Section<'_>, value: T) -> Read<Sourced<T>> {
+pub(super) fn sourced<T>(section: &Section<'_>, value: T) -> Read<Sourced<T>> {
     let source = section.find("source").map(|item| item.text("who says so")).transpose()?;
     let names = Confidence::ALL.map(|confidence| (confidence.name(), confidence));
     let confidence = section.find("confidence").map(|item| item.choice(&names)).transpose()?;

@@ -1,7 +1,7 @@
 //! Another seed for everything that is drawn at random.
 
-use super::{Banks, CacheModel, Caches, Machine, Sourced, WalkCacheModel};
-use emmu_paging::{Geometry, Policy, TlbTable, WalkCacheTable};
+use super::{Banks, CacheModel, Caches, Machine, Sourced, StageModel};
+use emmu_paging::{Geometry, Policy, TlbTable};
 
 impl Machine {
     /// The same machine, whose random replacement is drawn from other seeds: the one that the description
@@ -12,18 +12,25 @@ impl Machine {
             Policy::Random { seed: own } => geometry.with_seed(own ^ seed),
             _ => geometry,
         };
-        for level in &mut self.tlb {
-            for table in level.banks.tables_mut() {
-                table.value.geometry = reseeded(table.value.geometry);
+        for stage in [&mut self.stage].into_iter().chain(&mut self.second_stage) {
+            for geometry in stage.geometries_mut() {
+                *geometry = reseeded(*geometry);
             }
-        }
-        for table in self.walk_cache.iter_mut().flat_map(WalkCacheModel::tables_mut) {
-            table.value.geometry = reseeded(table.value.geometry);
         }
         for cache in self.caches.levels_mut() {
             cache.value = cache.value.with_geometry(reseeded(cache.value.geometry()));
         }
         self
+    }
+}
+
+impl StageModel {
+    fn geometries_mut(&mut self) -> impl Iterator<Item = &mut Geometry> {
+        let tlbs = self.tlb.iter_mut().flat_map(|level| level.banks.tables_mut());
+        let caches = self.walk_cache.iter_mut().flat_map(|caches| &mut caches.tables);
+        let invalid = self.invalid_entries.iter_mut().map(|table| &mut table.value);
+        let tlbs = tlbs.map(|table| &mut table.value.geometry);
+        tlbs.chain(caches.map(|table| &mut table.value.geometry)).chain(invalid)
     }
 }
 
@@ -34,12 +41,6 @@ impl Banks {
             Self::Unified(tables) => (tables, None),
         };
         first.iter_mut().chain(second.into_iter().flatten())
-    }
-}
-
-impl WalkCacheModel {
-    fn tables_mut(&mut self) -> impl Iterator<Item = &mut Sourced<WalkCacheTable>> {
-        self.tables.iter_mut()
     }
 }
 
@@ -67,6 +68,17 @@ mod tests {
         assert_eq!(machine.clone().with_seed(0), machine);
         assert_ne!(machine.clone().with_seed(1).hash(), machine.hash());
         assert_eq!(machine.clone().with_seed(1).with_seed(1), machine);
+    }
+
+    #[test]
+    fn a_seed_changes_the_second_stage_too() {
+        let mut text = Machine::preset_text("textbook-sv39").unwrap().to_owned();
+        let table = format!("pages = [\"4K\"]\nentries = 4\n{RANDOM}\n");
+        text += &format!(
+            "[second_stage.tlb.l1]\nlatency = 1\n[[second_stage.tlb.l1.unified]]\n{table}"
+        );
+        let machine = Machine::from_toml("random", &text).unwrap();
+        assert_ne!(machine.clone().with_seed(1).second_stage, machine.second_stage);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::events::{AnyEvent, dtlb, fetch, load, read, stlb, transfer, walk};
 use emmu_core::{
-    Access, Asid, Event, Invalidate, PhysAddr, Privilege, Probe, RegisterId, VirtAddr,
+    Access, Asid, Event, Invalidate, PhysAddr, Privilege, Probe, RegisterId, VirtAddr, Vmid,
 };
 use emmu_timing::{Account, ByServed, Cycles, CyclesByCause, Machine};
 use quickcheck::quickcheck;
@@ -215,6 +215,18 @@ fn every_scope_of_invalidation_has_its_price() {
     ];
     for (scope, price) in scopes {
         assert_eq!(spend(&[Event::Invalidate(scope)]).total(), price, "{scope:?}");
+    }
+}
+
+#[test]
+fn invalidations_for_virtual_machines_have_prices_of_their_own() {
+    let machine =
+        machine_with("[prices.invalidate]", "[prices.invalidate]\nguest = 70\nsecond_stage = 80");
+    let guest = Invalidate::Guest { vmid: Vmid(1), asid: None, addr: None, keeps_global: false };
+    let stage = Invalidate::SecondStage { tables: None, addr: None, combined: true };
+    for (scope, price) in [(guest, 70), (stage, 80)] {
+        assert_eq!(spend_on(&machine, &[Event::Invalidate(scope)]).total(), price);
+        assert_eq!(spend(&[Event::Invalidate(scope)]).total(), 0);
     }
 }
 

@@ -46,6 +46,9 @@ fn every_key_of_a_machine_is_documented_and_no_other() {
         ("`[[tlb.l1.instruction]]`", "[[tlb.l1.instruction]]"),
         ("`[walk_cache]`", "[walk_cache]"),
         ("`[[walk_cache.tables]]`", "[[walk_cache.tables]]"),
+        ("`[invalid_entries]`", "[invalid_entries]"),
+        ("`[invalidate]`", "[invalidate]"),
+        ("`[second_stage]`", "[second_stage]"),
         ("`[walker]`", "[walker]"),
         ("`[cache]`", "[cache]"),
         ("`[cache.l1i]`", "[cache.l1i]"),
@@ -56,6 +59,16 @@ fn every_key_of_a_machine_is_documented_and_no_other() {
         let mut known = keys_of(header);
         known.retain(|key| key != "source" && key != "confidence");
         assert_eq!(documented_keys(&machines, title), known, "{title}");
+    }
+}
+
+#[test]
+fn every_reach_of_an_invalidation_is_documented() {
+    let machines = page("machines.md");
+    for (scope, _, possible) in emmu_paging::InvalidationReach::default().scopes() {
+        let names: Vec<_> = possible.iter().map(|reach| format!("`\"{reach}\"`")).collect();
+        let row = format!("| `{scope}` | | {} | `\"exact\"` |", names.join(", "));
+        assert!(machines.contains(&row), "{row}");
     }
 }
 

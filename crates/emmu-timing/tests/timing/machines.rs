@@ -1,5 +1,6 @@
 //! Properties of machine descriptions, and of the bundled ones in particular.
 
+use emmu_paging::{Banks, Geometry, Inclusion, PagingConfig, Reach, format::riscv::RiscVH};
 use emmu_timing::{Machine, MachineError, PagingFormat, Served};
 use quickcheck::{TestResult, quickcheck};
 
@@ -43,7 +44,7 @@ fn there_is_a_preset_of_every_format() {
 #[test]
 fn skylake_has_the_tlbs_of_its_manual() {
     let config = Machine::preset("skylake-sp").unwrap().paging_config();
-    let emmu_paging::Banks::Split { instruction, data } = &config.tlb[0].banks else {
+    let Banks::Split { instruction, data } = &config.tlb[0].banks else {
         panic!("the first level is split")
     };
     let entries = |bank: &emmu_paging::Bank| -> Vec<_> {
@@ -51,7 +52,7 @@ fn skylake_has_the_tlbs_of_its_manual() {
     };
     assert_eq!(entries(instruction), [(vec![12], 128), (vec![21], 8)]);
     assert_eq!(entries(data), [(vec![12], 64), (vec![21], 32), (vec![30], 4)]);
-    let emmu_paging::Banks::Unified(second) = &config.tlb[1].banks else {
+    let Banks::Unified(second) = &config.tlb[1].banks else {
         panic!("the second level is unified")
     };
     assert_eq!(entries(second), [(vec![12, 21], 1536), (vec![30], 16)]);
@@ -62,6 +63,116 @@ fn the_canonical_form_reads_back_as_the_same_machine() {
     for machine in presets() {
         let text = machine.to_toml();
         assert_eq!(Machine::from_toml("canonical", &text), Ok(machine), "{text}");
+    }
+}
+
+/// The textbook machine with everything that few machines have.
+const NESTED: &str = r#"
+[invalid_entries]
+entries = 8
+replacement = "fifo"
+[invalidate]
+page_in_asid = "asid"
+guest = "all"
+source = "me"
+confidence = "assumed"
+[second_stage.tlb.l1]
+latency = 3
+[[second_stage.tlb.l1.unified]]
+pages = ["4K", "2M"]
+entries = 4
+[second_stage.tlb.l2]
+latency = 9
+inclusion = "exclusive"
+[[second_stage.tlb.l2.unified]]
+pages = ["4K"]
+sets = 8
+ways = 2
+[second_stage.walk_cache]
+latency = 5
+[[second_stage.walk_cache.tables]]
+levels = [0, 1]
+entries = 4
+[second_stage.invalid_entries]
+entries = 2
+[second_stage.invalidate]
+page = "all"
+"#;
+
+fn nested() -> Machine {
+    let text = Machine::preset_text("textbook-sv39").unwrap();
+    let text = text.replace("[tlb.l2]", "[tlb.l2]\ninclusion = \"exclusive\"");
+    let text =
+        text.replace("[prices.invalidate]", "[prices.invalidate]\nguest = 70\nsecond_stage = 80");
+    Machine::from_toml("nested", &(text + NESTED)).unwrap()
+}
+
+#[test]
+fn the_canonical_form_has_both_stages() {
+    let text = nested().to_toml();
+    assert_eq!(Machine::from_toml("canonical", &text), Ok(nested()), "{text}");
+}
+
+#[test]
+fn all_that_few_machines_have_counts_in_the_hash() {
+    let all = nested();
+    let changed = |change: fn(&mut Machine)| {
+        let mut machine = all.clone();
+        change(&mut machine);
+        assert_ne!(machine.hash(), all.hash(), "{}", machine.to_toml());
+    };
+    changed(|machine| machine.stage.tlb[1].inclusion = Inclusion::NonInclusive);
+    changed(|machine| machine.stage.invalid_entries = None);
+    changed(|machine| machine.stage.reach = Default::default());
+    changed(|machine| machine.second_stage = None);
+    changed(|machine| machine.second_stage = Some(Default::default()));
+    changed(|machine| machine.invalidate.value.guest = 0);
+    changed(|machine| machine.invalidate.value.second_stage += 1);
+}
+
+#[test]
+fn a_source_for_what_is_the_default_changes_no_result() {
+    let text = Machine::preset("textbook-sv39").unwrap().to_toml();
+    let sourced =
+        Machine::from_toml("x", &(text.clone() + "[invalidate]\nsource = \"me\"")).unwrap();
+    assert_eq!(sourced.hash(), Machine::from_toml("x", &text).unwrap().hash());
+    assert_eq!(Machine::from_toml("x", &sourced.to_toml()), Ok(sourced));
+}
+
+#[test]
+fn both_stages_are_as_described() {
+    let (machine, sizes) = (nested(), |bank: &emmu_paging::Bank| bank[0].page_bits.clone());
+    let config = machine.paging_config();
+    assert_eq!(config.tlb[1].inclusion, Inclusion::Exclusive);
+    assert_eq!(config.reach.page_in_asid, Reach::Asid);
+    assert_eq!(config.invalid_entries.map(Geometry::entries), Some(8));
+    let second = machine.second_stage_config();
+    assert_eq!(second.tlb[1].inclusion, Inclusion::Exclusive);
+    assert!(matches!(&second.tlb[0].banks, Banks::Unified(bank) if sizes(bank) == [12, 21]));
+    assert_eq!(second.reach.page, Reach::All);
+    assert_eq!((second.walk_cache.len(), second.invalid_entries.is_some()), (1, true));
+    assert!(RiscVH::rv64().hart(&config, &second).is_ok());
+}
+
+#[test]
+fn a_machine_without_a_second_stage_caches_nothing_there() {
+    let machine = Machine::preset("skylake-sp").unwrap();
+    assert_eq!(machine.second_stage_config(), PagingConfig::default());
+}
+
+#[test]
+fn every_part_of_both_stages_says_where_its_numbers_come_from() {
+    let machine = nested();
+    let parts: Vec<_> = machine.provenance().into_iter().map(|(part, _)| part).collect();
+    for part in [
+        "invalid_entries",
+        "invalidate",
+        "second_stage.tlb.l1",
+        "second_stage.tlb.l2.unified[0]",
+        "second_stage.walk_cache.tables[0]",
+        "second_stage.invalidate",
+    ] {
+        assert!(parts.iter().any(|known| known == part), "{part} in {parts:?}");
     }
 }
 
@@ -120,7 +231,7 @@ fn all_presets_have_different_hashes() {
 fn a_machine_needs_neither_tlbs_nor_caches_nor_prices() {
     let text = "name = 'bare'\nformat = 'riscv-sv39'\n[memory]\nsize = '2M'\nlatency = 7";
     let machine = Machine::from_toml("x", text).unwrap();
-    assert_eq!(machine.paging_config(), emmu_paging::PagingConfig::default());
+    assert_eq!(machine.paging_config(), PagingConfig::default());
     assert_eq!((machine.walker.value.count.get(), machine.walker.value.cache), (1, None));
     assert_eq!(machine.prices.value.trap_entry, 0);
 }

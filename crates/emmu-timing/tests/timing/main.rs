@@ -9,4 +9,5 @@ mod documentation;
 mod events;
 mod machines;
 mod sweep;
+mod two_stages;
 mod wrong_machines;

@@ -70,7 +70,7 @@ wrong! {
         "x.toml:26:1: walker.cuont: unknown key (expected one of count, cache, source, confidence)";
     an_unknown_section: "[walker]" => "[wlaker]",
         "x.toml:24:2: wlaker: unknown key (expected one of name, description, format, memory, \
-         tlb, walk_cache, walker, cache, prices)";
+         tlb, walk_cache, invalid_entries, invalidate, second_stage, walker, cache, prices)";
     a_misspelt_key_in_a_table_of_an_array: "ways = 4" => "way = 4",
         "x.toml:16:1: tlb.l1.data[0].way: unknown key (expected one of pages, sets, ways, \
          entries, replacement, seed, source, confidence)";
@@ -188,7 +188,33 @@ wrong! {
         "x.toml:26:1: walker.a\\nb: unknown key (expected one of count, cache, source, confidence)";
     an_unknown_price: "page = 20" => "pages = 20",
         "x.toml:34:1: prices.invalidate.pages: unknown key (expected one of all, non_global, \
-         asid, page, page_in_asid, range, source, confidence)";
+         asid, page, page_in_asid, range, guest, second_stage, source, confidence)";
+    a_first_level_that_includes: "[tlb.l1]" => "[tlb.l1]\ninclusion = \"inclusive\"",
+        "x.toml:9:13: tlb.l1.inclusion: there is no level above it (expected a second or a third \
+         level)";
+    an_inclusive_level_without_a_size: "[walk_cache]" => "[tlb.l2]\nlatency = 1\ninclusion = \"inclusive\"\n[[tlb.l2.unified]]\npages = [\"4K\"]\nentries = 8\n[walk_cache]",
+        "x.toml:20:13: tlb.l2.inclusion: pages of 2M are above it and not in it (expected every \
+         page size of the levels above)";
+    an_unknown_inclusion: "[tlb.l1]" => "[tlb.l1]\ninclusion = \"strict\"",
+        "x.toml:9:13: tlb.l1.inclusion: unknown name \"strict\" (expected one of \
+         \"non-inclusive\", \"inclusive\", \"exclusive\")";
+    a_reach_that_is_not_wide_enough: "[walker]" => "[invalidate]\npage = \"asid\"\n[walker]",
+        "x.toml:25:8: invalidate.page: unknown name \"asid\" (expected one of \"exact\", \"all\")";
+    a_reach_of_everything: "[walker]" => "[invalidate]\nall = \"all\"\n[walker]",
+        "x.toml:25:1: invalidate.all: unknown key (expected one of non_global, asid, page, \
+         page_in_asid, range, guest, second_stage, source, confidence)";
+    invalid_entries_on_x86: "format = \"riscv-sv39\"" => "format = \"x86-64-4level\"\n[invalid_entries]\nentries = 8",
+        "x.toml:3:1: invalid_entries: x86-64-4level does not let invalid entries be remembered \
+         (expected no such table)";
+    invalid_entries_without_a_shape: "[walker]" => "[invalid_entries]\n[walker]",
+        "x.toml:24:1: invalid_entries.sets: missing (expected `sets` and `ways`, or `entries` if \
+         fully associative)";
+    a_walker_of_the_second_stage_alone: "[walker]" => "[second_stage.walker]",
+        "x.toml:24:15: second_stage.walker: unknown key (expected one of tlb, walk_cache, \
+         invalid_entries, invalidate)";
+    a_wrong_number_in_the_second_stage: "[walker]" => "[second_stage.tlb.l1]\nlatency = 1\n[[second_stage.tlb.l1.unified]]\npages = [\"4K\"]\nsets = 3\nways = 1\n[walker]",
+        "x.toml:28:8: second_stage.tlb.l1.unified[0].sets: 3 is not a power of two (expected 1, 2, \
+         4, …)";
 }
 
 #[test]
