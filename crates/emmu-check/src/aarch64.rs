@@ -5,6 +5,7 @@ mod stage2;
 use crate::architecture::{Architecture, Run, Unit, passes};
 use emmu_core::{Access, Bus, Fault, RegisterError, RegisterId, TranslationUnit, VirtAddr};
 use emmu_oracle::{
+    Memory,
     aarch64::{Fault as Taken, FaultKind, Registers},
     reference::SparseMemory,
 };
@@ -62,7 +63,7 @@ impl Architecture for Registers {
     }
 
     /// D8.7.1, "The Contiguous bit": entries whose output addresses go up by the size of their page or block.
-    fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run> {
+    fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
         let mapped = self.mapping(access, memory).ok()?;
         let page_bits = mapped.leaf.filter(|leaf| leaf.contiguous).map(|_| mapped.page_bits)?;
         // The size tells granule and level.

@@ -83,7 +83,7 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
 
     /// Of which run the leaf entry that maps this access says it is, under the tables in `memory`. With two stages: the
     /// largest that some entry on the way may say it is of.
-    fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run>;
+    fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run>;
 }
 
 /// What the exceptions of all models have in common.

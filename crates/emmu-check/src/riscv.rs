@@ -5,8 +5,7 @@ mod hypervisor;
 use crate::architecture::{Architecture, Run, Unit, passes};
 use emmu_core::{Access, Bus, Fault, RegisterError, RegisterId, TranslationUnit};
 use emmu_oracle::{
-    Reference,
-    reference::SparseMemory,
+    Memory, Reference,
     riscv::{Exception, Fault as Reported, Registers, Xlen},
 };
 use emmu_paging::{
@@ -53,7 +52,7 @@ impl Architecture for Registers {
     }
 
     /// "Svnapot": sixteen entries that are all alike. Whether PMP refuses the access makes no difference.
-    fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run> {
+    fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
         let open = Self { pmp: Vec::new(), ..self.clone() };
         let mapped = open.translate(access, memory).ok()?;
         (mapped.page_bits == 16).then_some(Run { bits: 4, page_bits: 12, step: Some(0) })

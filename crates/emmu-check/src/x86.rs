@@ -5,6 +5,7 @@ mod ept;
 use crate::architecture::{Architecture, Run, Unit, passes};
 use emmu_core::{Access, Bus, Fault, PhysAddr, RegisterError, RegisterId, TranslationUnit};
 use emmu_oracle::{
+    Memory,
     reference::{SparseMemory, Write},
     x86::{Fault as Raised, Mode, Registers},
 };
@@ -67,7 +68,7 @@ impl Architecture for Registers {
         passes(access, if matches!(self.mode(), Mode::Level4 | Mode::Level5) { 64 } else { 32 })
     }
 
-    fn run(&self, _: Access, _: &SparseMemory) -> Option<Run> {
+    fn run(&self, _: Access, _: &dyn Memory) -> Option<Run> {
         None
     }
 }

@@ -75,7 +75,7 @@ impl Architecture for Registers {
     }
 
     /// "The Contiguous bit", at either stage. The largest runs have 128 entries.
-    fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run> {
+    fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
         let nested = self.nested(access, memory);
         let page_bits = nested.answer.map_or(12, |outcome| outcome.page_bits);
         let any = nested.reads.iter().any(|entry| entry.raw >> 52 & 1 == 1);

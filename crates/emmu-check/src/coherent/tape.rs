@@ -27,13 +27,17 @@ impl EntryRead {
 }
 
 /// Memory in which the first reads find what a walk found some time ago.
-struct Tape<'a> {
+pub(super) struct Tape<'a> {
     memory: &'a SparseMemory,
     remembered: &'a [EntryRead],
     read: RefCell<Vec<EntryRead>>,
 }
 
-impl Tape<'_> {
+impl<'a> Tape<'a> {
+    pub(super) fn new(remembered: &'a [EntryRead], memory: &'a SparseMemory) -> Self {
+        Self { memory, remembered, read: RefCell::default() }
+    }
+
     fn entry(
         &self,
         (addr, size): (PhysAddr, u8),
@@ -94,7 +98,7 @@ pub(super) fn walk<R: Reference>(
     remembered: &[EntryRead],
     memory: &SparseMemory,
 ) -> Walked<R::Fault> {
-    let tape = Tape { memory, remembered, read: RefCell::default() };
+    let tape = Tape::new(remembered, memory);
     let result = registers.translate(access, &tape);
     Walked { result, path: tape.read.into_inner() }
 }

@@ -6,10 +6,10 @@ use super::{
     scenery::Scenery,
     script::Action,
     setup,
-    tape::{Walked, walk},
+    tape::{Tape, Walked, walk},
 };
 use emmu_core::{Access, Event, Fault, PhysAddr, Ticket, Translation, TranslationUnit, Width};
-use emmu_oracle::{Reference, Write, generate::Case, reference::SparseMemory};
+use emmu_oracle::{Reference, generate::Case, reference::SparseMemory};
 use emmu_paging::{Paging, PagingConfig};
 
 /// A unit that can be put to the property.
@@ -266,8 +266,7 @@ impl<A: Manual, U: Subject<A>> Trial<A, U> {
         match &walked.result {
             Ok(outcome) if !walked.path.is_empty() && (!refused || outcome.writes.is_empty()) => {
                 let path = walked.path_after(remembered.len(), &self.memory);
-                let found = with(remembered, before);
-                let run = registers.run(access, &found);
+                let run = registers.run(access, &Tape::new(remembered, before));
                 self.ledger.note(registers, access, (outcome, path), run, top);
             }
             _ => {}
@@ -277,15 +276,6 @@ impl<A: Manual, U: Subject<A>> Trial<A, U> {
     fn incoherent(&self, what: &str) -> Incoherent {
         Incoherent { what: what.to_owned(), story: self.story.clone() }
     }
-}
-
-/// Memory with these entries in it.
-fn with(entries: &[EntryRead], memory: &SparseMemory) -> SparseMemory {
-    let mut memory = memory.clone();
-    for &EntryRead { addr, size, raw } in entries {
-        memory.apply(Write { addr, size, value: raw });
-    }
-    memory
 }
 
 /// How an access found its answer, by what the unit tells.

@@ -5,7 +5,6 @@ use crate::architecture::{Architecture, Run, Unit};
 use emmu_core::{Access, Bus, Fault, RegisterError, TranslationUnit};
 use emmu_oracle::{
     Memory, TwoStage,
-    reference::SparseMemory,
     riscv::{
         Xlen,
         hypervisor::{Exception, Fault as Reported, Registers},
@@ -67,7 +66,7 @@ impl Architecture for Registers {
     }
 
     /// "Svnapot", at either stage. The page of the model is the whole run.
-    fn run(&self, access: Access, memory: &SparseMemory) -> Option<Run> {
+    fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
         let nested = self.nested(access, memory);
         let whole_bits = nested.answer.map_or(12, |outcome| outcome.page_bits);
         let any = nested.reads.iter().any(|entry| entry.raw >> 63 == 1);

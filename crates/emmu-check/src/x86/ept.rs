@@ -74,7 +74,7 @@ impl Architecture for Registers {
         self.guest.leaves_address_space(access)
     }
 
-    fn run(&self, _: Access, _: &SparseMemory) -> Option<Run> {
+    fn run(&self, _: Access, _: &dyn Memory) -> Option<Run> {
         None
     }
 }
