@@ -1,5 +1,8 @@
 //! One set-associative table: TLBs, walk caches and data caches are all this.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use crate::{
     Geometry,
     replace::{Replacement, Ways},
@@ -9,6 +12,7 @@ use alloc::{vec, vec::Vec};
 /// Who an entry belongs to. Entries of other scopes are not seen, and entries of ended scopes are vacant, so
 /// ending a scope forgets all its entries at once. [`Scope::NONE`] belongs to nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Scope(pub u64);
 
 impl Scope {
@@ -62,6 +66,7 @@ pub struct Assoc<V> {
 
 /// A slot's content but for its tag.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Slot<V> {
     scope: Scope,
     version: u32,

@@ -13,6 +13,8 @@ use thiserror::Error;
 /// assert_eq!(refused.to_string(), "sets = 100: expected a power of two");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "(u32, u32, Policy)", into = "(u32, u32, Policy)"))]
 pub struct Geometry {
     sets: u32,
     ways: u32,
@@ -111,6 +113,22 @@ impl Geometry {
     #[must_use]
     pub const fn policy(self) -> Policy {
         self.policy
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<(u32, u32, Policy)> for Geometry {
+    type Error = GeometryError;
+
+    fn try_from((sets, ways, policy): (u32, u32, Policy)) -> Result<Self, GeometryError> {
+        Self::new(sets, ways, policy)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Geometry> for (u32, u32, Policy) {
+    fn from(Geometry { sets, ways, policy }: Geometry) -> Self {
+        (sets, ways, policy)
     }
 }
 

@@ -1,5 +1,8 @@
 //! Which way of a set makes room for a new entry.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use crate::own::{Erased, Own, Replace};
 use alloc::{boxed::Box, vec, vec::Vec};
 use core::ops::Range;
@@ -7,6 +10,7 @@ use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 
 /// A replacement policy, as a machine description names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Policy {
     /// The least recently used way goes: exact order, by time stamps.
     #[default]
@@ -24,7 +28,8 @@ pub enum Policy {
     /// Static re-reference interval prediction with 2 bits (Jaleel et al., ISCA 2010, hit priority): a hit
     /// predicts near, a fill predicts long, the first way predicted distant goes.
     Srrip,
-    /// A rule of one's own, made by [`Policy::own`].
+    /// A rule of one's own, made by [`Policy::own`]. It has no serialised form.
+    #[cfg_attr(feature = "serde", serde(skip))]
     Own(Own),
 }
 
@@ -71,18 +76,21 @@ pub(crate) struct Replacement {
 }
 
 #[derive(Clone, Debug)]
-enum Order {
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) enum Order {
     Lru(Stamps),
     Fifo(Stamps),
     TreePlru(Vec<u64>),
     Random(Xoshiro256PlusPlus),
     Srrip(Vec<u8>),
+    #[cfg_attr(feature = "serde", serde(skip))]
     Own(Box<dyn Erased>),
 }
 
 /// The time of every slot's last use (or fill), as the number of uses before it.
 #[derive(Clone, Debug)]
-struct Stamps {
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Stamps {
     now: u64,
     of: Vec<u64>,
 }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 /// How many bytes one bus transfer moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Width {
     /// 1 byte.

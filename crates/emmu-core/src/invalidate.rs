@@ -5,6 +5,7 @@ use core::fmt;
 
 /// An address-space identifier: RISC-V ASID, x86 PCID, AArch64 ASID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Asid(pub u16);
 
 impl fmt::Display for Asid {
@@ -15,6 +16,7 @@ impl fmt::Display for Asid {
 
 /// A virtual machine's identifier: RISC-V VMID, x86 VPID, AArch64 VMID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Vmid(pub u16);
 
 impl fmt::Display for Vmid {

@@ -30,6 +30,7 @@ impl Translation {
 /// PAT index (`PAT << 2 | PCD << 1 | PWT`, 0–7), AArch64 `AttrIndx` (0–7). emmu carries it and
 /// does not act on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attributes(pub u8);
 
 /// Names the cached translation that served an access, so that the same access to the same RAM page
