@@ -81,6 +81,7 @@ impl fmt::Display for Transfer {
 
 /// Why the bus refused a transfer. The address is the first byte that it refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum BusError {
     /// Nothing answers at this address.
     #[error("no memory or device answers at physical address {addr}")]

@@ -86,6 +86,7 @@ impl fmt::Display for GuestAccess {
 
 /// The table entry that decided a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FaultEntry {
     /// Its level; 0 is the level of the smallest pages.
     pub level: u8,
@@ -107,6 +108,7 @@ impl fmt::Display for FaultEntry {
 
 /// Why an access was refused. Manuals group these differently; the tables per architecture do that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Cause {
     /// The address is outside the virtual address space: not canonical, or beyond the configured width.
     #[error("the address is outside the virtual address space")]

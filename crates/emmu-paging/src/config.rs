@@ -9,6 +9,7 @@ use thiserror::Error;
 /// A table with several sizes is looked up once per size, smallest first (hash-rehash); sizes may just as
 /// well be kept apart in several tables of one [`Bank`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TlbTable {
     /// Sets, ways and replacement.
     pub geometry: Geometry,
@@ -33,6 +34,7 @@ pub type Bank = Vec<TlbTable>;
 /// # Ok::<(), emmu_paging::GeometryError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TlbLevel {
     /// Its tables.
     pub banks: Banks,
@@ -42,6 +44,7 @@ pub struct TlbLevel {
 
 /// The tables of one level of TLB.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Banks {
     /// Fetches and data apart.
     Split {
@@ -76,6 +79,7 @@ pub enum Banks {
 /// a hit copies the part, and an evicted part of a page that is here is lost. So is what is of no page size of this
 /// level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Inclusion {
     /// Neither is seen to; every outcome of a walk enters all levels.
     #[default]
@@ -129,6 +133,7 @@ impl TlbLevel {
 /// A walk cache (Intel: paging-structure cache): remembers where tables of these levels are, so that a walk
 /// starts there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WalkCacheTable {
     /// Sets, ways and replacement.
     pub geometry: Geometry,
@@ -139,6 +144,7 @@ pub struct WalkCacheTable {
 
 /// Everything that caches translations between a CPU and its page tables. The default caches nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PagingConfig {
     /// TLB levels, the one nearest to the CPU first.
     pub tlb: Vec<TlbLevel>,

@@ -5,6 +5,8 @@ pub mod aarch64;
 pub mod described;
 pub mod riscv;
 mod shape;
+#[cfg(feature = "serde")]
+mod snapshot;
 pub mod x86;
 
 pub(crate) use shape::{LEVEL_SLOTS, slot};
@@ -118,6 +120,7 @@ pub enum Entry<P> {
 
 /// A block of memory as a leaf entry maps it, or a part of one as a TLB holds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Mapping<P> {
     /// First byte of the block, aligned to its size.
     pub frame: PhysAddr,

@@ -11,12 +11,14 @@ use emmu_core::{Cause, FaultEntry, VirtAddr};
 
 /// Where walks ended at an entry that allows no access at all.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct InvalidEntries {
     assoc: Assoc<Held>,
 }
 
 /// Such an entry, why it allows nothing, and log2 of what it maps.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Held {
     refusal: Option<(Cause, FaultEntry)>,
     bits: u8,
@@ -25,6 +27,14 @@ struct Held {
 impl InvalidEntries {
     pub(crate) fn new(geometry: Geometry) -> Self {
         Self { assoc: Assoc::new(geometry) }
+    }
+
+    /// Its shape, if each entry is of a size that there is and of a scope that `is_given`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn checked(&self, is_given: impl Fn(Scope) -> bool) -> Option<Geometry> {
+        let is_sound = |scope, held: &Held| is_given(scope) && (1..=64).contains(&held.bits);
+        let all = self.assoc.entries().all(|(_, scope, held)| is_sound(scope, held));
+        all.then(|| self.assoc.geometry())
     }
 
     /// The refusal of any access to this address, if it is remembered: the entry nearest to a leaf decides.

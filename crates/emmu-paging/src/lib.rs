@@ -54,6 +54,8 @@ mod invalid;
 mod nested;
 mod reach;
 mod scope;
+#[cfg(feature = "serde")]
+mod snapshot;
 mod tlb;
 mod unit;
 pub mod walk;

@@ -12,8 +12,8 @@ use crate::{
 use core::fmt;
 use emmu_core::{
     Access, AccessFlags, AccessKind, Asid, Attributes, Bus, Cause, Event, Fault, FaultEntry,
-    GuestAccess, Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, VirtAddr,
-    Vmid, Width,
+    GuestAccess, Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, Side,
+    VirtAddr, Vmid, Width,
 };
 
 /// A format of second-stage tables: guest-physical addresses take the place of virtual ones.
@@ -143,6 +143,10 @@ pub trait SecondStage: private::Sealed {
         bus: &mut (impl Bus + ?Sized),
     ) -> Result<Option<Invalidate>, RegisterError>;
 
+    /// Says that it is the second of two stages.
+    #[doc(hidden)]
+    fn stand_behind(&mut self) {}
+
     #[doc(hidden)]
     fn forget(&mut self, tables: Option<u64>, addr: Option<PhysAddr>);
 }
@@ -155,6 +159,7 @@ mod private {
 
 /// The rights of both stages, as a TLB remembers them side by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Both<A, B> {
     pub(crate) first: A,
     pub(crate) second: B,
@@ -349,6 +354,10 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
     ) -> Result<Option<Invalidate>, RegisterError> {
         let mut read = |addr, width| bus.read(addr, width);
         self.format.write_register(id, value, &mut read)
+    }
+
+    fn stand_behind(&mut self) {
+        self.tlbs.relabel(Side::SecondStage);
     }
 
     fn forget(&mut self, tables: Option<u64>, addr: Option<PhysAddr>) {

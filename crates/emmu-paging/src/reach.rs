@@ -7,6 +7,7 @@ use emmu_core::Invalidate;
 /// How far invalidations of one scope reach. Every architecture lets an implementation forget more than it is asked
 /// to, and many do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reach {
     /// What the manual demands, and nothing else.
     #[default]
@@ -65,6 +66,7 @@ impl fmt::Display for Reach {
 /// assert_eq!(reach.widened(Invalidate::Page(addr)), Invalidate::Page(addr));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InvalidationReach {
     /// Of [`Invalidate::NonGlobal`]: exact, or all.
     pub non_global: Reach,

@@ -1,5 +1,8 @@
 //! Which cached entries an address space may see, and how whole address spaces are forgotten at once.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use crate::{Live, Scope};
 use alloc::{collections::BTreeMap, vec::Vec};
 use emmu_core::Asid;

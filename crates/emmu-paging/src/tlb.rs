@@ -33,6 +33,7 @@ pub(crate) type Cached<P> = Mapping<Of<P>>;
 
 /// Rights, and what they are of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Of<P> {
     pub(crate) rights: P,
     /// Log2 of the size of the leaf that the mapping came from: the page that an invalidation means.
@@ -162,6 +163,23 @@ impl<P: Copy + Default> Tlbs<P> {
         concerns: impl Fn(Scope) -> bool,
     ) {
         self.tables_mut().for_each(|table| table.remove_range(first, last, &concerns));
+    }
+
+    /// All tables, in the order of the configuration, and whether they have ever held parts of leaves.
+    #[cfg(feature = "serde")]
+    pub(crate) fn assocs(&self) -> impl Iterator<Item = (&Assoc<Cached<P>>, bool)> {
+        self.levels
+            .iter()
+            .flat_map(|level| level.instruction.iter().chain([&level.data]))
+            .flat_map(|bank| bank.tables.iter().map(Table::content))
+    }
+
+    /// Takes these for its tables, of the same shapes and in the same order.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore(&mut self, contents: Vec<(Assoc<Cached<P>>, bool)>) {
+        for (table, (assoc, has_parts)) in self.tables_mut().zip(contents) {
+            table.restore(assoc, has_parts);
+        }
     }
 
     fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table<P>> {

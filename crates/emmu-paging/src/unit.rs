@@ -14,12 +14,12 @@ use crate::{
 use alloc::vec::Vec;
 use emmu_core::{
     Access, AccessFlags, AccessKind, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr,
-    Probe, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Side, Ticket,
-    Translation, TranslationUnit, Width,
+    Probe, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation,
+    TranslationUnit, Width,
 };
 
 /// What a TLB remembers of the rights of both stages.
-type Rights<F, S> = Both<<F as Format>::Permissions, <S as SecondStage>::Permissions>;
+pub(crate) type Rights<F, S> = Both<<F as Format>::Permissions, <S as SecondStage>::Permissions>;
 
 /// A paging unit of format `F`, with a second stage `S` behind it or none.
 ///
@@ -43,6 +43,7 @@ pub struct Paging<F: Format, S: SecondStage = ()> {
     pub(crate) trail: Trail<F::Permissions>,
     /// Changes with everything that could change the answer to an access other than TLB contents.
     pub(crate) epoch: u64,
+    pub(crate) config: PagingConfig,
     /// Those of both stages, where there are two.
     registers: Vec<RegisterInfo>,
 }
@@ -79,7 +80,7 @@ impl<F: Format, H: SecondStageFormat> Paging<F, Paging<H>> {
         mut second: Paging<H>,
     ) -> Result<Self, ConfigError> {
         config.validate_for::<F>()?;
-        second.tlbs.relabel(Side::SecondStage);
+        second.stand_behind();
         Ok(Self::build(format, second, config))
     }
 
@@ -91,7 +92,7 @@ impl<F: Format, H: SecondStageFormat> Paging<F, Paging<H>> {
 }
 
 impl<F: Format, S: SecondStage> Paging<F, S> {
-    fn build(format: F, second: S, config: &PagingConfig) -> Self {
+    pub(crate) fn build(format: F, second: S, config: &PagingConfig) -> Self {
         let mut registers = F::REGISTERS.to_vec();
         let is_new = |info: &&RegisterInfo| F::REGISTERS.iter().all(|known| known.id != info.id);
         registers.extend(second.registers().iter().filter(is_new));
@@ -105,6 +106,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
             reach: config.reach,
             trail: Trail::default(),
             epoch: 0,
+            config: config.clone(),
             registers,
         }
     }
@@ -113,6 +115,12 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     #[must_use]
     pub fn format(&self) -> &F {
         &self.format
+    }
+
+    /// Which TLBs and walk caches it has: of two stages, for the outcome of both.
+    #[must_use]
+    pub fn config(&self) -> &PagingConfig {
+        &self.config
     }
 
     /// Whether a cached mapping settles the access, without a visit to the tables.

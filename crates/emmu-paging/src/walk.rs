@@ -57,6 +57,7 @@ pub struct EntryAddr {
 
 /// The table that entries of one level are in, and what the entries above it allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Table<P> {
     /// Its first entry.
     pub addr: PhysAddr,

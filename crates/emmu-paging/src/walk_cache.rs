@@ -24,10 +24,11 @@ struct WalkCache<P> {
 
 /// A table, the level of the entries in it, and log2 of what it maps as a whole.
 #[derive(Clone, Copy, Debug, Default)]
-struct Pointer<P> {
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Pointer<P> {
     table: Table<P>,
-    level: u8,
-    bits: u8,
+    pub(crate) level: u8,
+    pub(crate) bits: u8,
 }
 
 impl<P: Copy + Default> WalkCaches<P> {
@@ -118,6 +119,20 @@ impl<P: Copy + Default> WalkCaches<P> {
     /// Forgets every table whose scope is concerned.
     pub(crate) fn remove_scopes(&mut self, concerns: impl Fn(Scope) -> bool) {
         self.retain(|_, scope, _| !concerns(scope));
+    }
+
+    /// All tables, in the order of the configuration.
+    #[cfg(feature = "serde")]
+    pub(crate) fn assocs(&self) -> impl Iterator<Item = &Assoc<Pointer<P>>> {
+        self.tables.iter().map(|cache| &cache.assoc)
+    }
+
+    /// Takes these for its tables, of the same shapes and in the same order.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore(&mut self, assocs: Vec<Assoc<Pointer<P>>>) {
+        for (cache, assoc) in self.tables.iter_mut().zip(assocs) {
+            cache.assoc = assoc;
+        }
     }
 
     fn retain(&mut self, keeps: impl Fn(u64, Scope, u32) -> bool) {

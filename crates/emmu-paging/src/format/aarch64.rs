@@ -12,6 +12,8 @@ mod exception;
 mod half;
 mod registers;
 mod rights;
+#[cfg(feature = "serde")]
+mod snapshot;
 mod stage2;
 
 pub use exception::{AArch64Exception, FaultStatus};
@@ -89,6 +91,11 @@ bitflags! {
 /// FEAT_LVA, FEAT_E0PD or FEAT_PAN3, whose bits are refused. A reserved granule is taken for 4 KiB. Alignment, tags of
 /// memory and branch targets are not checked: that is the CPU's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "snapshot::Registers", into = "snapshot::Registers")
+)]
 pub struct AArch64 {
     ttbr0: u64,
     ttbr1: u64,

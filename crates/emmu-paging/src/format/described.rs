@@ -20,6 +20,8 @@
 //! ```
 
 mod description;
+#[cfg(feature = "serde")]
+mod snapshot;
 
 pub use description::{Description, DescriptionError};
 
@@ -59,6 +61,8 @@ bitflags! {
 /// Addresses wider than the described ones are not canonical. Supervisor and machine mode are held to all
 /// rights but the user bit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "snapshot::Machine", into = "snapshot::Machine"))]
 pub struct Described {
     description: Description,
     shape: Shape,

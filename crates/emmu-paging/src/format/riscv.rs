@@ -16,6 +16,8 @@ mod gstage;
 mod hypervisor;
 mod pmp;
 mod registers;
+#[cfg(feature = "serde")]
+mod snapshot;
 
 pub use exception::RiscVException;
 pub use gstage::{GStage, HGATP};
@@ -153,6 +155,8 @@ impl Derived {
 /// Instructions and registers of machine level need [`Privilege::Machine`]; firmware that an embedder does
 /// not run is replaced by the `with_…` methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "snapshot::Hart", into = "snapshot::Hart"))]
 pub struct RiscV {
     rv32: bool,
     extensions: Extensions,

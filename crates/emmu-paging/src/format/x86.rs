@@ -13,6 +13,8 @@ mod ept;
 mod exception;
 mod registers;
 mod rights;
+#[cfg(feature = "serde")]
+mod snapshot;
 
 pub use ept::{EPTP, Ept, EptEntry, EptRights, ExitQualification, VPID, VmExit, X86Guest};
 pub use exception::{PageFaultCode, X86Exception};
@@ -156,6 +158,11 @@ impl Kinds {
 
 /// An x86 logical processor's paging registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "snapshot::Processor", into = "snapshot::Processor")
+)]
 pub struct X86 {
     cr0: Cr0,
     cr3: u64,

@@ -282,6 +282,17 @@ impl<P: Copy + Default> Bank<P> {
     }
 }
 
+#[cfg(feature = "serde")]
+impl<P> Table<P> {
+    pub(super) const fn content(&self) -> (&Assoc<Cached<P>>, bool) {
+        (&self.assoc, self.has_parts)
+    }
+
+    pub(super) fn restore(&mut self, assoc: Assoc<Cached<P>>, has_parts: bool) {
+        (self.assoc, self.has_parts) = (assoc, has_parts);
+    }
+}
+
 impl<P: Copy + Default> Table<P> {
     #[inline]
     fn find(&self, query: Query) -> Option<Found<'_, Cached<P>>> {

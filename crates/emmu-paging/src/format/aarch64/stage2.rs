@@ -77,10 +77,18 @@ impl S2Permissions {
 /// Stage 2 of a processing element at EL1 or EL0. Has 48-bit addresses, 16-bit VMIDs, FEAT_XNX, FEAT_HAFDBS and
 /// FEAT_TTST; no FEAT_LPA2 or FEAT_S2PIE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(
+        try_from = "super::snapshot::Stage2Registers",
+        into = "super::snapshot::Stage2Registers"
+    )
+)]
 pub struct Stage2 {
-    hcr: u64,
-    vttbr: u64,
-    vtcr: Tcr,
+    pub(super) hcr: u64,
+    pub(super) vttbr: u64,
+    pub(super) vtcr: Tcr,
     derived: Derived,
 }
 

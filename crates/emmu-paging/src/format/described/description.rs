@@ -13,6 +13,7 @@ pub(super) type Bit = Option<u8>;
 /// All bits but `frame` and `valid` are optional. Rights that have no bit are granted; without an accessed or
 /// dirty bit nothing is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Description {
     pub(super) entry: Width,
     pub(super) page_bits: u8,

@@ -23,10 +23,15 @@ pub const HGATP: RegisterId = RegisterId(0x680);
 /// The second stage of a hart. What it shares with the hart (mstatus.MXR, menvcfg, PMP) it has as well, and
 /// [`Paging`](crate::Paging) writes both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(from = "super::snapshot::Guests", into = "super::snapshot::Guests")
+)]
 pub struct GStage {
     /// With what hgatp comes to in place of satp.
-    hart: RiscV,
-    hgatp: u64,
+    pub(super) hart: RiscV,
+    pub(super) hgatp: u64,
 }
 
 const REGISTERS: &[RegisterInfo] = &[RegisterInfo {
@@ -60,7 +65,7 @@ impl GStage {
         self.derive();
     }
 
-    fn derive(&mut self) {
+    pub(super) fn derive(&mut self) {
         let mode = self.hart.mode_of(self.hgatp).unwrap_or(Mode::Bare);
         let (bits, ppn) = match mode {
             Mode::Bare if self.hart.rv32 => (34, 0),

@@ -58,13 +58,18 @@ pub const MSTATUS_MPV: u64 = 1 << 39;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(from = "super::snapshot::Stages", into = "super::snapshot::Stages")
+)]
 pub struct RiscVH {
-    own: RiscV,
+    pub(super) own: RiscV,
     /// Under vsatp, vsstatus and henvcfg as they come to be.
-    guest: RiscV,
-    vsstatus: Status,
-    henvcfg: EnvConfig,
-    mpv: bool,
+    pub(super) guest: RiscV,
+    pub(super) vsstatus: Status,
+    pub(super) henvcfg: EnvConfig,
+    pub(super) mpv: bool,
 }
 
 /// A hart with both stages.
@@ -184,7 +189,7 @@ impl RiscVH {
 
     /// Brings the guest's stage in line with the registers: MXR of the hart holds at all stages, and a guest has
     /// no more of menvcfg than the hart.
-    fn derive(&mut self) {
+    pub(super) fn derive(&mut self) {
         // spec: riscv-h-mxr
         self.guest = self
             .guest

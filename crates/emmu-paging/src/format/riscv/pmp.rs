@@ -71,6 +71,26 @@ impl Pmp {
         }
     }
 
+    /// The configuration and the address of each entry, if there are entries.
+    #[cfg(feature = "serde")]
+    pub(super) fn entries(&self) -> Option<[(u8, u64); PMP_ENTRIES]> {
+        let entry = |index: usize| (self.configs[index].bits(), self.addrs[index]);
+        self.implemented.then(|| core::array::from_fn(entry))
+    }
+
+    /// The entries that hold this, if entries can.
+    #[cfg(feature = "serde")]
+    pub(super) fn of(entries: &[(u8, u64); PMP_ENTRIES]) -> Option<Self> {
+        let mut pmp = Self::new(true);
+        for (index, &(_, addr)) in entries.iter().enumerate() {
+            pmp.write_addr(index, addr, 54);
+        }
+        for (index, &(config, _)) in entries.iter().enumerate() {
+            pmp.write_configs(index, 1, config.into());
+        }
+        (pmp.entries().as_ref() == Some(entries)).then_some(pmp)
+    }
+
     /// The eight (RV64) or four (RV32) configuration bytes from `first` on.
     pub(super) fn configs(&self, first: usize, count: usize) -> u64 {
         let bytes = self.configs.iter().skip(first).take(count).rev();

@@ -66,12 +66,17 @@ bitflags! {
 /// Has execute-only translations, accessed and dirty flags, and pages of 2 MiB and 1 GiB; has no mode-based execute
 /// control, sub-page permissions or supervisor shadow stacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(try_from = "super::snapshot::Pointers", into = "super::snapshot::Pointers")
+)]
 pub struct Ept {
-    max_phys_bits: u8,
-    eptp: u64,
-    vpid: u16,
+    pub(super) max_phys_bits: u8,
+    pub(super) eptp: u64,
+    pub(super) vpid: u16,
     /// The first tables seen so far: what guest-physical mappings are tagged with ("EPTRTA") is a place in here.
-    roots: Vec<u64>,
+    pub(super) roots: Vec<u64>,
     /// The place of the first table in force.
     root: u16,
     shape: Shape,
@@ -176,7 +181,7 @@ impl Ept {
     }
 
     /// As VM entry checks it ("VM-Execution Control Fields").
-    fn write_eptp(&mut self, value: u64) -> Result<Option<Invalidate>, RegisterError> {
+    pub(super) fn write_eptp(&mut self, value: u64) -> Result<Option<Invalidate>, RegisterError> {
         // spec: ept-eptp
         let name = "eptp";
         let refuse = |what| Err(RegisterError::Reserved { name, value, what });
