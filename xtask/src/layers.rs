@@ -51,9 +51,9 @@ struct Row {
 
 const CORE_ONLY: Reach = Reach::Only(&["emmu-core"]);
 const UNIT: Reach = Reach::Only(&["emmu-core", "emmu-assoc"]);
-const TINY: External = External::NoStd(&["bitflags", "thiserror"]);
+const TINY: External = External::NoStd(&["bitflags", "serde", "thiserror"]);
 const SMALL: External =
-    External::NoStd(&["bitflags", "hashbrown", "rand", "rand_xoshiro", "thiserror"]);
+    External::NoStd(&["bitflags", "hashbrown", "rand", "rand_xoshiro", "serde", "thiserror"]);
 
 /// The rule. A new crate gets a row here.
 #[rustfmt::skip]

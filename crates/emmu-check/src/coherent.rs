@@ -27,7 +27,7 @@ mod manual;
 mod riscv;
 mod scenery;
 mod script;
-mod setup;
+pub(crate) mod setup;
 mod tape;
 mod trial;
 mod twins;

@@ -31,6 +31,7 @@ mod descriptors;
 mod heap;
 mod noted;
 mod riscv;
+pub mod snapshot;
 pub mod targets;
 mod textbook;
 mod vectors;

@@ -1,8 +1,8 @@
 //! Units in snapshots: with all that they remember, so that a unit read back goes on as the one written would.
 
 use crate::{
-    Assoc, Paging, PagingConfig, Scope, TlbLevel, TlbTable, format::Format, nested::SecondStage,
-    scope::Scopes, tlb::Cached, unit::Rights, walk_cache::Pointer,
+    Assoc, Banks, Paging, PagingConfig, Scope, TlbTable, format::Format, invalid::InvalidEntries,
+    nested::SecondStage, scope::Scopes, tlb::Cached, unit::Rights, walk_cache::Pointer,
 };
 use alloc::vec::Vec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -23,8 +23,9 @@ struct Shown<'a, F: Format, S: SecondStage> {
     format: &'a F,
     second: &'a S,
     config: &'a PagingConfig,
-    tlbs: Vec<&'a TlbEntries<F, S>>,
+    tlbs: Vec<(&'a TlbEntries<F, S>, bool)>,
     walk_caches: Vec<&'a WalkCacheEntries<F>>,
+    invalid: &'a Option<InvalidEntries>,
     scopes: &'a Scopes,
     epoch: u64,
 }
@@ -40,8 +41,10 @@ struct Read<F: Format, S: SecondStage> {
     format: F,
     second: S,
     config: PagingConfig,
-    tlbs: Vec<TlbEntries<F, S>>,
+    /// The tables, and whether they have ever held parts of leaves.
+    tlbs: Vec<(TlbEntries<F, S>, bool)>,
     walk_caches: Vec<WalkCacheEntries<F>>,
+    invalid: Option<InvalidEntries>,
     scopes: Scopes,
     epoch: u64,
 }
@@ -58,6 +61,7 @@ where
             config: &self.config,
             tlbs: self.tlbs.assocs().collect(),
             walk_caches: self.walk_caches.assocs().collect(),
+            invalid: &self.invalid,
             scopes: &self.scopes,
             epoch: self.epoch,
         };
@@ -72,7 +76,7 @@ where
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let read = Read::deserialize(deserializer)?;
-        read.config.validate().map_err(D::Error::custom)?;
+        read.config.validate_for::<F>().map_err(D::Error::custom)?;
         read.check().map_err(D::Error::custom)?;
         Ok(read.restored())
     }
@@ -81,12 +85,12 @@ where
 impl<F: Format, S: SecondStage> Read<F, S> {
     /// Built anew as its configuration says, with what it remembered.
     fn restored(self) -> Paging<F, S> {
-        let Self { format, mut second, config, tlbs, walk_caches, scopes, epoch } = self;
+        let Self { format, mut second, config, tlbs, walk_caches, invalid, scopes, epoch } = self;
         second.stand_behind();
         let mut unit = Paging::build(format, second, &config);
         unit.tlbs.restore(tlbs);
         unit.walk_caches.restore(walk_caches);
-        (unit.scopes, unit.epoch) = (scopes, epoch);
+        (unit.invalid, unit.scopes, unit.epoch) = (invalid, scopes, epoch);
         unit
     }
 
@@ -94,7 +98,7 @@ impl<F: Format, S: SecondStage> Read<F, S> {
     fn check(&self) -> Result<(), &'static str> {
         let tables: Vec<&TlbTable> = tables(&self.config).collect();
         let shapes = tables.iter().map(|table| table.geometry);
-        if !shapes.eq(self.tlbs.iter().map(Assoc::geometry)) {
+        if !shapes.eq(self.tlbs.iter().map(|(held, _)| held.geometry())) {
             return Err("tlbs: not those of the configuration");
         }
         let shapes = self.config.walk_cache.iter().map(|table| table.geometry);
@@ -104,8 +108,11 @@ impl<F: Format, S: SecondStage> Read<F, S> {
         if self.epoch >= END_OF_EPOCHS {
             return Err("epoch: a number that no unit comes to");
         }
-        let is_sound = |(table, held): (&&TlbTable, &TlbEntries<F, S>)| {
-            held.entries().all(|(_, scope, held)| self.is_given(scope) && is_mapping(table, held))
+        let is_sound = |(table, (held, has_parts)): (&&TlbTable, &(TlbEntries<F, S>, bool))| {
+            let is_known = |held: &Cached<_>| *has_parts || held.bits == held.permissions.leaf;
+            held.entries().all(|(_, scope, held)| {
+                self.is_given(scope) && is_mapping(table, held) && is_known(held)
+            })
         };
         if !tables.iter().zip(&self.tlbs).all(is_sound) {
             return Err("tlbs: an entry that is not of its table");
@@ -120,6 +127,11 @@ impl<F: Format, S: SecondStage> Read<F, S> {
         }) {
             return Err("walk_caches: an entry that is not of its table");
         }
+        let invalid = self.invalid.as_ref();
+        let shape = invalid.map(|invalid| invalid.checked(|scope| self.is_given(scope)));
+        if shape != self.config.invalid_entries.map(Some) {
+            return Err("invalid: not what the configuration has, or an entry that cannot be");
+        }
         Ok(())
     }
 
@@ -133,9 +145,9 @@ fn tables(config: &PagingConfig) -> impl Iterator<Item = &TlbTable> {
     config
         .tlb
         .iter()
-        .flat_map(|level| match level {
-            TlbLevel::Split { instruction, data } => [instruction.as_slice(), data.as_slice()],
-            TlbLevel::Unified(both) => [both.as_slice(), &[]],
+        .flat_map(|level| match &level.banks {
+            Banks::Split { instruction, data } => [instruction.as_slice(), data.as_slice()],
+            Banks::Unified(both) => [both.as_slice(), &[]],
         })
         .flatten()
 }

@@ -3,6 +3,8 @@
 mod bank;
 mod inclusion;
 
+#[cfg(feature = "serde")]
+use crate::Assoc;
 use crate::{
     Banks, Inclusion, Scope, TlbLevel,
     format::Mapping,

@@ -13,7 +13,7 @@ const POLICIES: [Policy; 5] =
     [Policy::Lru, Policy::Fifo, Policy::TreePlru, Policy::Srrip, Policy::Random { seed: 3 }];
 
 /// The configuration of this number.
-pub(super) fn config(number: u16) -> PagingConfig {
+pub(crate) fn config(number: u16) -> PagingConfig {
     let mut digits = Digits(number);
     let policy = digits.pick(&POLICIES).unwrap_or_default();
     let mut bank = |sizes: &[&[u8]]| {

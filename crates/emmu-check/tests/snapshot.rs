@@ -1,0 +1,49 @@
+//! Units that are written down and read back go on as if nothing had been.
+
+use emmu_check::coherent::Script;
+use emmu_check::snapshot::{aarch64_guest, described, unit_goes_on, x86_guest};
+use emmu_oracle::{aarch64, generate::Case, riscv, x86};
+use quickcheck::{QuickCheck, Testable};
+
+type Verdict = Result<(), String>;
+
+/// Runs a property on so many cases, or on as many as `QUICKCHECK_TESTS` says.
+fn check(cases: u64, property: impl Testable) {
+    let wanted = std::env::var("QUICKCHECK_TESTS").ok().and_then(|wanted| wanted.parse().ok());
+    QuickCheck::new().tests(wanted.unwrap_or(cases)).quickcheck(property);
+}
+
+#[test]
+fn restored_riscv_units_go_on() {
+    check(1000, unit_goes_on::<riscv::Registers> as fn(Case<_>, Script) -> Verdict);
+}
+
+#[test]
+fn restored_x86_units_go_on() {
+    check(1000, unit_goes_on::<x86::Registers> as fn(Case<_>, Script) -> Verdict);
+}
+
+#[test]
+fn restored_aarch64_units_go_on() {
+    check(1000, unit_goes_on::<aarch64::Registers> as fn(Case<_>, Script) -> Verdict);
+}
+
+#[test]
+fn restored_units_of_described_formats_go_on() {
+    check(1000, described as fn(Vec<u16>, Vec<u32>, Script) -> Verdict);
+}
+
+#[test]
+fn restored_riscv_units_of_two_stages_go_on() {
+    check(1000, unit_goes_on::<riscv::hypervisor::Registers> as fn(Case<_>, Script) -> Verdict);
+}
+
+#[test]
+fn restored_x86_units_of_two_stages_go_on() {
+    check(1000, x86_guest as fn(Case<x86::Registers>, Script) -> Verdict);
+}
+
+#[test]
+fn restored_aarch64_units_of_two_stages_go_on() {
+    check(1000, aarch64_guest as fn(Case<aarch64::Registers>, Script) -> Verdict);
+}
