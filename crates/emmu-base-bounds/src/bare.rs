@@ -19,6 +19,7 @@ use emmu_core::{
 /// # Ok::<(), emmu_core::Fault>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bare;
 
 /// Every whole page is where it says, for ever.

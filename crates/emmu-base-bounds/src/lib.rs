@@ -41,6 +41,7 @@ use thiserror::Error;
 /// What the bounds register says. Both conventions are in use, and they can express the same machine
 /// (OSTEP 15.4): a size of `n` is an end of `base + n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Convention {
     /// How many bytes the program has; checked against the virtual address, before the base is added.
     #[default]
@@ -67,6 +68,7 @@ pub enum Refusal {
 
 /// The translation unit. After reset both registers are 0, and a program can reach nothing.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BaseBounds {
     convention: Convention,
     base: u64,

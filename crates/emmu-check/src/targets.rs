@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("aarch64_guest", walk::<aarch64::stage2::Registers>),
     ("coherent", coherent),
     ("descriptors", descriptors),
+    ("snapshot", snapshot),
 ];
 
 /// Writes a native trace of the references that these bytes stand for, and reads it back: whole, cut off, damaged
@@ -128,6 +129,14 @@ fn remembers<A: Manual>(bytes: &[u8], script: Script) -> Verdict {
 /// If a refusal has an effect or no exception, or a debugger or a cache makes a difference.
 pub fn descriptors(bytes: &[u8]) -> Verdict {
     crate::descriptors::descriptors(bytes)
+}
+
+/// Reads units out of these bytes, and makes accesses with what can be read ([`crate::snapshot::survives`]).
+///
+/// # Errors
+/// If what was read is written as something else, or that does otherwise.
+pub fn snapshot(bytes: &[u8]) -> Verdict {
+    crate::snapshot::survives(bytes)
 }
 
 /// Whether a message is one: it begins with the place and goes on.

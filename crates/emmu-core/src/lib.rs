@@ -60,6 +60,7 @@ mod invalidate;
 mod probe;
 mod register;
 mod unit;
+mod watch;
 
 pub use access::{Access, AccessFlags, AccessKind, Privilege};
 pub use addr::{PhysAddr, VirtAddr, bit_range, is_sign_extended, low_mask};
@@ -70,3 +71,4 @@ pub use invalidate::{Asid, Invalidate, Vmid};
 pub use probe::{Event, Probe, Side, TlbId};
 pub use register::{RegisterError, RegisterId, RegisterInfo, find_register};
 pub use unit::{Attributes, Registers, Ticket, Translation, TranslationUnit};
+pub use watch::{DirtyPages, WatchHit, Watched, Watchpoint, Watchpoints};

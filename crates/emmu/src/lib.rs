@@ -63,6 +63,9 @@ mod book {
     mod measure {}
     #[doc = include_str!("../../../docs/src/guide/own.md")]
     mod own {}
+    #[cfg(feature = "serde")]
+    #[doc = include_str!("../../../docs/src/guide/snapshots.md")]
+    mod snapshots {}
     #[doc = include_str!("../../../docs/src/guide/segments.md")]
     mod segments {}
     #[doc = include_str!("../../../docs/src/guide/systems.md")]

@@ -1,0 +1,4 @@
+//! Units out of snapshots that may be damaged.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_check::targets::snapshot(bytes).unwrap());
