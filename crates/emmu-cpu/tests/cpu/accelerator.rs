@@ -4,13 +4,14 @@ use crate::machine::{
     DEVICE, HANDLER, HOLE, MAP, Machine, Mapping, PAGE, Paged, RAM, ROM, memory, va,
 };
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Bus, Event, Fault, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit,
-    VirtAddr, Width,
+    Access, AccessFlags, AccessKind, Bus, DirtyPages, Event, Fault, Invalidate, PhysAddr,
+    Privilege, Probe, RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation,
+    TranslationUnit, VirtAddr, WatchHit, Watched, Watchpoint, Watchpoints, Width,
 };
 use emmu_cpu::{Cpu, Stop, Trap};
 use emmu_memory::Memory;
 use quickcheck::{Arbitrary, Gen, quickcheck};
+use std::collections::BTreeSet;
 
 /// What a program or its operating system does next.
 #[derive(Clone, Debug)]
@@ -159,6 +160,48 @@ quickcheck! {
         };
         ops.iter().all(&mut both) && state(&with) == state(&without)
     }
+
+    fn no_store_escapes_dirty_pages_or_watchpoints(ops: Vec<Op>) -> bool {
+        let machines = [true, false].map(|accelerator| {
+            let mut cpu = build(accelerator);
+            // Of what is done behind the CPU's back it tells nothing.
+            let ops = ops.iter().filter(|op| !matches!(op, Op::PokeBehind(_)));
+            ops.for_each(|op| drop(perform(&mut cpu, op)));
+            cpu
+        });
+        let [with, without] = machines.each_ref().map(watched);
+        let changed = changed_frames(&machines[0]);
+        with == without && changed.iter().all(|frame| with.0.contains(frame) && hit(&with.1, *frame))
+    }
+}
+
+/// What the two probes make of all that was told.
+fn watched(cpu: &Machine) -> (BTreeSet<PhysAddr>, Vec<WatchHit>) {
+    let (first, last) = (PhysAddr::new(RAM), PhysAddr::new(RAM + 4 * PAGE - 1));
+    let kinds = vec![AccessKind::Store, AccessKind::Amo];
+    let point = Watchpoint { range: Watched::Physical(first, last), kinds };
+    let mut probes = (DirtyPages::default(), Watchpoints::new([point]));
+    cpu.probe().iter().for_each(|&event| probes.on(event));
+    (probes.0.take(), probes.1.take())
+}
+
+/// Frames of RAM that are not as they were in the beginning.
+fn changed_frames(cpu: &Machine) -> Vec<PhysAddr> {
+    let before = memory();
+    let frames = (0..4).map(|frame| PhysAddr::new(RAM + frame * PAGE));
+    let differs = |frame: &PhysAddr| {
+        let word = |bus: &Memory, at| bus.peek(frame.wrapping_add(at), Width::B8);
+        (0..PAGE).step_by(8).any(|at| word(&before, at) != word(cpu.bus(), at))
+    };
+    frames.filter(differs).collect()
+}
+
+/// Whether some access was seen to reach this frame.
+fn hit(hits: &[WatchHit], frame: PhysAddr) -> bool {
+    hits.iter().any(|hit| {
+        let first = hit.addr.raw();
+        first < frame.raw() + PAGE && frame.raw() < first + u64::from(hit.access.size)
+    })
 }
 
 /// Breaks the contract of tickets: its pages are not aligned on the bus.
