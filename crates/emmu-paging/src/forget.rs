@@ -6,16 +6,32 @@ use crate::{
     nested::SecondStage,
     scope::{Context, Scopes},
 };
-use emmu_core::{Asid, Invalidate, VirtAddr, Vmid};
+use alloc::vec::Vec;
+use emmu_core::{Asid, Invalidate, PhysAddr, VirtAddr, Vmid};
 
 impl<F: Format, S: SecondStage> Paging<F, S> {
     /// Forgets what the scope names, and as much more as the machine does.
     pub(crate) fn forget_here(&mut self, scope: Invalidate) {
         self.epoch += 1;
-        let scope = self.reach.widened(scope);
-        let present = Context(self.second.present());
+        match self.reach.widened(scope) {
+            Invalidate::Guest { vmid, asid, addr, keeps_global } => {
+                self.forget_guest(vmid, asid, addr, keeps_global);
+            }
+            Invalidate::SecondStage { tables, addr, combined } => {
+                self.forget_second(tables, addr, combined);
+            }
+            scope if S::EXISTS => {
+                let present = self.contexts_where(|stage, context| stage.is_present(context));
+                present.into_iter().for_each(|context| self.forget_in(context, scope));
+            }
+            Invalidate::All => self.scopes.end_all(),
+            scope => self.forget_in(Context::HOST, scope),
+        }
+    }
+
+    /// What a scope that names no virtual machine names of one.
+    fn forget_in(&mut self, present: Context, scope: Invalidate) {
         match scope {
-            Invalidate::All if !S::EXISTS => self.scopes.end_all(),
             Invalidate::All => self.scopes.end_contexts(|context| context == present),
             Invalidate::NonGlobal => self.scopes.end_all_but_global(present),
             Invalidate::Asid(asid) => self.scopes.end(asid, present),
@@ -26,19 +42,19 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
                 self.forget_page(addr, |scopes, scope| scopes.is_own(scope, asid, present));
             }
             Invalidate::Range { addr, len } => self.forget_range(addr, len, present),
-            Invalidate::Guest { vmid, asid, addr, keeps_global } => {
-                self.forget_guest(vmid, asid, addr, keeps_global);
-            }
-            Invalidate::SecondStage { tables, addr, combined } => {
-                self.second.forget(tables, addr);
-                if combined {
-                    let second = &self.second;
-                    let concerns = |Context(context)| {
-                        context != 0 && tables.is_none_or(|tables| second.uses(context, tables))
-                    };
-                    self.scopes.end_contexts(concerns);
-                }
-            }
+            Invalidate::Guest { .. } | Invalidate::SecondStage { .. } => {}
+        }
+    }
+
+    /// The second-stage translations of these tables or of all; `combined`, what both stages made with them, too.
+    fn forget_second(&mut self, tables: Option<u64>, addr: Option<PhysAddr>, combined: bool) {
+        self.second.forget(tables, addr);
+        if combined {
+            let second = &self.second;
+            let concerns = |Context(context)| {
+                context != 0 && tables.is_none_or(|tables| second.uses(context, tables))
+            };
+            self.scopes.end_contexts(concerns);
         }
     }
 
@@ -50,7 +66,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         addr: Option<VirtAddr>,
         keeps_global: bool,
     ) {
-        let contexts = self.contexts_of(vmid);
+        let contexts = self.contexts_where(|stage, context| stage.is_of(context, vmid));
         for context in contexts {
             match (asid, addr) {
                 (None, None) if keeps_global => self.scopes.end_all_but_global(context),
@@ -66,9 +82,8 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         }
     }
 
-    fn contexts_of(&self, vmid: Vmid) -> alloc::vec::Vec<Context> {
-        let is_of = |&Context(context): &Context| self.second.is_of(context, vmid);
-        self.scopes.contexts().filter(is_of).collect()
+    fn contexts_where(&self, is_meant: impl Fn(&S, u32) -> bool) -> Vec<Context> {
+        self.scopes.contexts().filter(|&Context(context)| is_meant(&self.second, context)).collect()
     }
 
     fn forget_page(&mut self, addr: VirtAddr, concerns: impl Fn(&Scopes, Scope) -> bool) {

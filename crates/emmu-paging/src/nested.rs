@@ -22,8 +22,8 @@ pub trait SecondStageFormat: Format {
     /// stages together, are not seen by any other.
     fn context(&self, access: Access) -> u32;
 
-    /// Whose translations an invalidation means that names no virtual machine.
-    fn present(&self) -> u32;
+    /// Whether an invalidation that names no virtual machine means translations of this number.
+    fn is_present(&self, context: u32) -> bool;
 
     /// Whether a number of [`SecondStageFormat::context`] is of this virtual machine.
     fn is_of(&self, context: u32, vmid: Vmid) -> bool;
@@ -100,7 +100,7 @@ pub trait SecondStage: private::Sealed {
     fn context(&self, access: Access) -> u32;
 
     #[doc(hidden)]
-    fn present(&self) -> u32;
+    fn is_present(&self, context: u32) -> bool;
 
     #[doc(hidden)]
     fn is_of(&self, context: u32, vmid: Vmid) -> bool;
@@ -198,8 +198,8 @@ impl SecondStage for () {
         Context::HOST.0
     }
 
-    fn present(&self) -> u32 {
-        Context::HOST.0
+    fn is_present(&self, context: u32) -> bool {
+        context == Context::HOST.0
     }
 
     fn is_of(&self, _: u32, _: Vmid) -> bool {
@@ -274,8 +274,8 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
         self.format.context(access)
     }
 
-    fn present(&self) -> u32 {
-        self.format.present()
+    fn is_present(&self, context: u32) -> bool {
+        self.format.is_present(context)
     }
 
     fn is_of(&self, context: u32, vmid: Vmid) -> bool {

@@ -186,3 +186,17 @@ fn a_vmid_of_eight_bits_is_the_low_byte() {
     machine.write(VTTBR_EL2, HOST_ROOT | 1 << 48);
     assert_eq!(machine.reads(VA), 24);
 }
+
+#[test]
+fn invlpg_reaches_what_the_processor_made_under_other_tables() {
+    let mut machine = x86(LONG, &tlb(), &tlb());
+    machine.reads(VA);
+    machine.write(EPTP, HOST_ROOT + 0x10_0000 | 3 << 3 | 6);
+    machine.invalidate(Invalidate::Page(VirtAddr::new(VA)));
+    machine.write(EPTP, HOST_ROOT | 3 << 3 | 6);
+    assert_eq!(machine.reads(VA), 4);
+    machine.write(VPID, 5);
+    machine.invalidate(Invalidate::Page(VirtAddr::new(VA)));
+    machine.write(VPID, 0);
+    assert_eq!(machine.reads(VA), 0, "of another processor nothing");
+}

@@ -377,8 +377,8 @@ impl SecondStageFormat for Stage2 {
         u32::from(self.vmid()) + 1
     }
 
-    fn present(&self) -> u32 {
-        u32::from(self.vmid()) + 1
+    fn is_present(&self, context: u32) -> bool {
+        context == u32::from(self.vmid()) + 1
     }
 
     fn is_of(&self, context: u32, vmid: Vmid) -> bool {

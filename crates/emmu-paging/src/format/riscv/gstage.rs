@@ -202,8 +202,8 @@ impl SecondStageFormat for GStage {
         }
     }
 
-    fn present(&self) -> u32 {
-        0
+    fn is_present(&self, context: u32) -> bool {
+        context == 0
     }
 
     fn is_of(&self, context: u32, vmid: Vmid) -> bool {

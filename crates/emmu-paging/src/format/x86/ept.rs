@@ -387,8 +387,10 @@ impl SecondStageFormat for Ept {
         Self::number(self.root, self.vpid)
     }
 
-    fn present(&self) -> u32 {
-        Self::number(self.root, self.vpid)
+    /// "They are required to do so only for the current VPID (but, for combined mappings, all EP4TAs)" ("Operations
+    /// that Invalidate Cached Mappings").
+    fn is_present(&self, context: u32) -> bool {
+        self.is_of(context, Vmid(self.vpid))
     }
 
     fn is_of(&self, context: u32, vmid: Vmid) -> bool {
