@@ -32,6 +32,11 @@ impl Refusal {
         (is_invalid && self.guest.is_none()).then_some((self.cause, entry))
     }
 
+    /// Whether it is one of an entry's bits, and not of the bus.
+    pub(crate) const fn is_decided(&self) -> bool {
+        !matches!(self.cause, Cause::Bus(_))
+    }
+
     /// One that no entry decided.
     const fn of_none(cause: Cause) -> Self {
         Self { cause, entry: None, guest: None }

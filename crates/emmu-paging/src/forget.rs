@@ -4,7 +4,7 @@ use crate::{
     Paging, Scope,
     format::Format,
     nested::SecondStage,
-    scope::{Context, Scopes},
+    scope::{Context, Scopes, Visible},
 };
 use alloc::vec::Vec;
 use emmu_core::{Asid, Invalidate, PhysAddr, VirtAddr, Vmid};
@@ -80,6 +80,13 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
                 }
             }
         }
+    }
+
+    /// What an access that faulted may have used.
+    pub(crate) fn forget_faulted(&mut self, addr: VirtAddr, visible: Visible) {
+        self.epoch += 1;
+        self.tlbs.remove_page(addr, |scope| visible.sees(scope));
+        self.walk_caches.remove_page(addr, |scope| visible.sees(scope));
     }
 
     fn contexts_where(&self, is_meant: impl Fn(&S, u32) -> bool) -> Vec<Context> {

@@ -190,6 +190,10 @@ pub trait Format {
     /// (Intel SDM Vol. 3, 5.10.4.1: INVLPG), not only those on the way to the page.
     const PAGE_INVALIDATION_EMPTIES_WALK_CACHES: bool = false;
 
+    /// Whether a fault forgets what is cached for its address, so that it does not recur once the tables in memory
+    /// allow the access (Intel SDM Vol. 3, 5.10.4.1: page faults; 30.4.3.1: EPT violations).
+    const FAULTS_INVALIDATE: bool = false;
+
     /// Whether the architecture lets an implementation remember that an entry was invalid, so that it may go on to
     /// fault after it has been made valid, until it is invalidated
     /// ([`PagingConfig::invalid_entries`](crate::PagingConfig::invalid_entries)).

@@ -190,6 +190,9 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     #[cold]
     fn refuse(&mut self, refusal: Refusal, asked: Access, query: Query) -> Fault {
         let Query { access, visible } = query;
+        if F::FAULTS_INVALIDATE && refusal.is_decided() {
+            self.forget_faulted(access.addr, visible);
+        }
         if let Some(invalid) = &mut self.invalid {
             let shape = self.format.shape(access);
             invalid.fill(&refusal, access.addr, shape, visible, &self.scopes);

@@ -7,7 +7,8 @@ use emmu_core::{
 };
 use emmu_memory::Memory;
 use emmu_paging::{
-    AArch64, Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, X86,
+    AArch64, Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, WalkCacheTable,
+    X86,
     format::{
         Format,
         aarch64::{SCTLR_EL1, TCR_EL1, TTBR0_EL1},
@@ -194,4 +195,46 @@ fn an_update_in_place_is_no_fill() {
     machine.translate(load(0x4000_2000)).unwrap();
     assert!(!machine.walks(load(0x4000_1000)));
     assert!(machine.walks(load(0x4000_0000)));
+}
+
+/// x86 with four levels, and the tables for 0 on at 0x1000, 0x2000, 0x3000 and 0x4000.
+fn long_mode(config: &PagingConfig) -> Machine<X86> {
+    let unit = Paging::new(X86::new(52), config).unwrap();
+    let mut machine = Machine { unit, memory: Memory::ram(1 << 40) };
+    for (id, value) in [(CR4, 1 << 5), (CR3, 0x1000), (EFER, 1 << 8), (CR0, 1 << 31 | 1 << 16 | 1)]
+    {
+        machine.unit.write_register(id, value, &mut machine.memory, &mut ()).unwrap();
+    }
+    for table in [0x1000, 0x2000, 0x3000] {
+        machine.set(table, (table + 0x1000) | 7);
+    }
+    machine
+}
+
+// SDM Vol. 3A, 5.10.4.1: "These invalidations ensure that the page-fault exception will not recur …".
+#[test]
+fn a_page_fault_that_a_walk_cache_caused_does_not_recur() {
+    let geometry = Geometry::fully_associative(4, Policy::Lru).unwrap();
+    let walk_cache = vec![WalkCacheTable { geometry, levels: vec![0] }];
+    let mut machine = long_mode(&PagingConfig { walk_cache, ..PagingConfig::default() });
+    machine.set(0x4000, 0x8067);
+    machine.translate(load(0)).unwrap();
+    machine.set(0x3000, 0x5007);
+    machine.set(0x5008, 0x9067);
+    assert!(machine.is_absent(0x1000), "the old table");
+    assert!(!machine.is_absent(0x1000));
+}
+
+// SDM Vol. 3A, 5.10.4.1: "a page-fault exception … will invalidate any TLB entries that are for a page number
+// corresponding to that linear address".
+#[test]
+fn a_page_fault_forgets_what_a_tlb_holds_for_the_address() {
+    let tlb = vec![level(&[12], 16, Policy::Lru)];
+    let mut machine = long_mode(&PagingConfig { tlb, ..PagingConfig::default() });
+    machine.set(0x4000, 0x8025);
+    machine.translate(load(0)).unwrap();
+    machine.set(0x4000, 0);
+    assert!(!machine.is_absent(0), "still held");
+    machine.translate(store(0)).unwrap_err();
+    assert!(machine.is_absent(0));
 }

@@ -372,6 +372,8 @@ impl Format for X86 {
     /// PCID, regardless of the linear addresses" (SDM 5.10.4.1).
     const PAGE_INVALIDATION_EMPTIES_WALK_CACHES: bool = true;
 
+    const FAULTS_INVALIDATE: bool = true;
+
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         self.read(id)
     }

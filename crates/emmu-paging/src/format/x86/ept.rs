@@ -265,6 +265,8 @@ const fn table_of(eptp: u64) -> u64 {
 impl Format for Ept {
     type Permissions = EptRights;
 
+    const FAULTS_INVALIDATE: bool = true;
+
     const REGISTERS: &'static [RegisterInfo] = REGISTERS;
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
