@@ -36,7 +36,8 @@ fn write<T: serde::Serialize, W: Write>(
     out: &mut W,
 ) -> Result<()> {
     if arguments.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
+        serde_json::to_writer_pretty(&mut *out, report)?;
+        writeln!(out)?;
         return Ok(());
     }
     text(report, out)

@@ -167,6 +167,11 @@ impl<U: Tell + TranslationUnit<Memory, Narrator>> Stage<U> {
 
     /// The steps of every piece, up to the one that was refused.
     fn translation(&self, whole: Access, heard: &[Heard], show: Radix) -> Vec<Step> {
+        // The CPU refuses it before it asks the unit.
+        if whole.addr.checked_add(u64::from(whole.size).saturating_sub(1)).is_none() {
+            let text = "the access would run past the last 64-bit address";
+            return vec![Step::failing("address", text)];
+        }
         let mut steps = Vec::new();
         let mut done = 0;
         while done < whole.size {

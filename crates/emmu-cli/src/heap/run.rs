@@ -4,9 +4,12 @@ use super::UNIT;
 use super::ops::Op;
 use super::report::{Free, Report, Step, Summary, Used};
 use super::setup::{Machine, Setup};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use emmu_core::PhysAddr;
 use emmu_heap::{Fragmentation, Heap, HeapError, Request, Stats};
+
+/// The most blocks that are told of, all steps together: each step tells of every block.
+const MOST_TOLD: usize = 1 << 20;
 
 /// A run on its way.
 struct Run {
@@ -17,6 +20,8 @@ struct Run {
     met: Vec<u64>,
     failures_by_fragmentation: u64,
     bad_frees: u64,
+    /// Blocks told of so far.
+    told: usize,
 }
 
 /// What an operation answers.
@@ -36,8 +41,14 @@ pub(crate) fn run(setup: &Setup, ops: &[Op]) -> Result<Report> {
         met: Vec::new(),
         failures_by_fragmentation: 0,
         bad_frees: 0,
+        told: 0,
     };
-    let steps = ops.iter().map(|op| run.step(*op)).collect::<Result<_>>()?;
+    let mut steps = Vec::new();
+    for (op, number) in ops.iter().zip(1..) {
+        let step = run.step(*op)?;
+        run.tell(&step, number)?;
+        steps.push(step);
+    }
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
         manager: setup.description(),
@@ -73,6 +84,17 @@ impl Run {
             free: free.collect(),
             used: self.used(),
         })
+    }
+
+    /// Counts what a step tells of, so that a long run ends with a message and not for want of the host's memory.
+    fn tell(&mut self, step: &Step, number: usize) -> Result<()> {
+        self.told += step.free.len() + step.used.len();
+        ensure!(
+            self.told <= MOST_TOLD,
+            "operation {number}: the steps up to here have more than {MOST_TOLD} blocks to show, the most that \
+             there can be; expected fewer operations, or fewer blocks at a time"
+        );
+        Ok(())
     }
 
     fn allocate(&mut self, size: u64) -> Result<Outcome> {

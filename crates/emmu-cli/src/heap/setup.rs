@@ -65,7 +65,8 @@ impl Setup {
             HeapEnd::Low => End::Low,
             HeapEnd::High => End::High,
         };
-        let header = if let Kind::Buddy = manager { 0 } else { header };
+        // Blocks of powers of two, told of by bytes elsewhere.
+        let (header, align) = if let Kind::Buddy = manager { (0, 1) } else { (header, align) };
         Self { manager, base, size, header, align, grow, take }
     }
 

@@ -40,6 +40,18 @@ fn a_fault_says_by_how_much_and_what_the_os_does() {
 }
 
 #[test]
+fn an_access_past_the_last_address_of_all_is_refused_before_any_piece_is_translated() {
+    let segments = ["--segment", "0:4K", "--segment", "8K:4K:rw-:down", "--address-bits", "64"];
+    let access = ["--size", "8", "0xffffffffffffffff"];
+    let out = explained(&["explain", "segments"], &[&segments[..], &access].concat());
+    assert!(
+        out.contains("1 address    the access would run past the last 64-bit address"),
+        "{out}"
+    );
+    assert!(!out.contains("piece"), "{out}");
+}
+
+#[test]
 fn bounds_may_be_an_end_address() {
     let arguments = ["explain", "base-bounds", "--base", "12418", "--end", "12890"];
     insta::assert_snapshot!(explained(&arguments, &["430", "523"]));

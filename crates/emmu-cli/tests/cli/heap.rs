@@ -79,6 +79,23 @@ fn wrong_operations_are_refused_with_their_place() {
 }
 
 #[test]
+fn buddies_claim_neither_headers_nor_rounding() {
+    let told = heap(&["+5", "--manager", "buddy", "--header", "3", "--align", "7"]);
+    assert_eq!(told.lines().next(), Some("buddies"));
+}
+
+#[test]
+fn more_blocks_than_can_be_shown_are_refused_where_they_become_too_many() {
+    let ops = vec!["+1"; 2000].join(",");
+    for arguments in [&["--json"][..], &["--compare"]] {
+        let told = refusal(&[&["heap", &ops, "--size", "65536"], arguments].concat(), b"");
+        assert!(told.starts_with("operation 1448: the steps up to here have more than"), "{told}");
+    }
+    let few_at_a_time = vec!["+1,-@0"; 20_000].join(",");
+    assert!(heap(&[&few_at_a_time]).contains("requests met 20000, failed 0"));
+}
+
+#[test]
 fn impossible_heaps_are_refused_by_option() {
     for arguments in [["+3", "--size=0"], ["+3", "--align=0"], ["+3", "--policy=luck"]] {
         let run = emmu(&[&["heap"], &arguments[..]].concat());
