@@ -45,12 +45,13 @@ pub fn unit_goes_on<A: Architecture>(case: Case<A>, script: Script) -> Verdict
 where
     Unit<A>: Serialize + DeserializeOwned,
 {
+    let Script { setup: number, steps } = script;
     let mut memory = case.memory();
     let registers = case.registers.implemented(&memory);
-    let configs = [setup::config(script.setup), setup::config(script.setup / 3)];
+    let configs = [setup::config(number), setup::config(number / 3)];
     let Ok(mut unit) = registers.out_of_reset(&configs[0], &configs[1]) else { return Ok(()) };
     match registers.switch_on(&mut unit, &mut memory) {
-        Ok(()) => goes_on(unit, memory, &case.accesses, &script.steps),
+        Ok(()) => goes_on(unit, memory, &case.accesses, &steps),
         // That is so whatever becomes of snapshots.
         Err(_) => Ok(()),
     }
@@ -73,7 +74,9 @@ where
 {
     let (before, after) = steps.split_at(steps.len() / 2);
     let mut site = Site { unit, memory, told: (cycles()?, Vec::new()) };
-    before.iter().for_each(|&step| drop(site.step(accesses, step)));
+    for &step in before {
+        site.step(accesses, step);
+    }
     let mut copies = site.copies()?;
     for (number, &step) in after.iter().enumerate() {
         let expected = site.step(accesses, step);

@@ -24,7 +24,7 @@ const TABLES: u64 = 0xabc0_0000;
 fn identity(memory: &mut SparseMemory, table: u64, leaf: u64) {
     for index in 0..512 {
         let [first, second] = [0, 0x1000].map(|page| PhysAddr::new(TABLES + page + 8 * index));
-        memory.write64(first, TABLES + 0x1000 | table);
+        memory.write64(first, (TABLES + 0x1000) | table);
         memory.write64(second, index << 30 | leaf);
     }
 }
@@ -35,8 +35,10 @@ fn identity(memory: &mut SparseMemory, table: u64, leaf: u64) {
 /// The first difference between the unit and its snapshots.
 pub fn x86_guest(case: Case<emmu_oracle::x86::Registers>, script: Script) -> Verdict {
     let mut memory = case.memory();
-    let registers = case.registers.implemented(&memory);
-    let [config, second] = configs(&script);
+    let Case { registers, accesses, .. } = case;
+    let registers = registers.implemented(&memory);
+    let Script { setup, steps } = script;
+    let [config, second] = configs(setup);
     let width = u8::try_from(registers.maxphyaddr).unwrap_or(52).max(40);
     let Ok(mut unit) = X86::new(width).guest(&config, &second) else { return Ok(()) };
     identity(&mut memory, 0b111, 6 << 3 | 1 << 7 | 0b111);
@@ -51,7 +53,7 @@ pub fn x86_guest(case: Case<emmu_oracle::x86::Registers>, script: Script) -> Ver
         (CR4, registers.cr4),
     ];
     match write_all(&mut unit, &mut memory, &on) {
-        Ok(()) => goes_on(unit, memory, &case.accesses, &script.steps),
+        Ok(()) => goes_on(unit, memory, &accesses, &steps),
         Err(_) => Ok(()),
     }
 }
@@ -62,8 +64,10 @@ pub fn x86_guest(case: Case<emmu_oracle::x86::Registers>, script: Script) -> Ver
 /// The first difference between the unit and its snapshots.
 pub fn aarch64_guest(case: Case<emmu_oracle::aarch64::Registers>, script: Script) -> Verdict {
     let mut memory = case.memory();
-    let registers = case.registers.implemented(&memory);
-    let [config, second] = configs(&script);
+    let Case { registers, accesses, .. } = case;
+    let registers = registers.implemented(&memory);
+    let Script { setup, steps } = script;
+    let [config, second] = configs(setup);
     let Ok(mut alone) = Paging::new(AArch64::new(), &PagingConfig::default()) else {
         return Ok(());
     };
@@ -80,7 +84,7 @@ pub fn aarch64_guest(case: Case<emmu_oracle::aarch64::Registers>, script: Script
     let held = |id| Some((id, alone.read_register(id).ok()?));
     on.extend(alone.registers().iter().filter_map(|info| held(info.id)));
     match write_all(&mut unit, &mut memory, &on) {
-        Ok(()) => goes_on(unit, memory, &case.accesses, &script.steps),
+        Ok(()) => goes_on(unit, memory, &accesses, &steps),
         Err(_) => Ok(()),
     }
 }
@@ -97,26 +101,27 @@ pub fn described(entries: Vec<u16>, addrs: Vec<u32>, script: Script) -> Verdict 
         .recorded(Some(13), Some(12))
         .global(11);
     let mut memory = SparseMemory::default();
-    let [config, _] = configs(&script);
+    let Script { setup, steps } = script;
+    let [config, _] = configs(setup);
     let unit = Described::new(description).ok().map(|format| Paging::new(format, &config));
     let Some(Ok(mut unit)) = unit else { return Err("no such machine".to_owned()) };
-    for (place, entry) in (0..).zip(&entries) {
-        let addr = PhysAddr::new(place % 64 << 12 | place / 64 * 4);
-        memory.write32(addr, u32::from(*entry | 1 << 15) << 16 | u32::from(*entry));
+    for (place, entry) in (0..).zip(entries) {
+        let addr = PhysAddr::new(((place % 64) << 12) + place / 64 * 4);
+        memory.write32(addr, u32::from(entry | 1 << 15) << 16 | u32::from(entry));
     }
     let on = [(PTBR, 0), (ASID, 3), (MODE, 1)];
     write_all(&mut unit, &mut memory, &on).map_err(|error| error.to_string())?;
-    let access = |&addr: &u32| {
+    let access = |addr: u32| {
         let load = Access::load(VirtAddr::new(u64::from(addr) & 0x3f_ffff), 1);
         let kind = if addr >> 31 == 1 { AccessKind::Store } else { AccessKind::Load };
         Access { kind, ..load.with_privilege(Privilege::User) }
     };
-    let accesses: Vec<Access> = addrs.iter().map(access).collect();
-    goes_on(unit, memory, &accesses, &script.steps)
+    let accesses: Vec<Access> = addrs.into_iter().map(access).collect();
+    goes_on(unit, memory, &accesses, &steps)
 }
 
-fn configs(script: &Script) -> [PagingConfig; 2] {
-    [setup::config(script.setup), setup::config(script.setup / 3)]
+fn configs(number: u16) -> [PagingConfig; 2] {
+    [setup::config(number), setup::config(number / 3)]
 }
 
 fn write_all(
