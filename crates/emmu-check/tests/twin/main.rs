@@ -1,0 +1,118 @@
+//! A second set of TLBs, as naive as can be: plain lists of pages. On the bundled trace each level of it hits and
+//! misses exactly where the paging unit's TLBs do, access by access, for every [description](descriptions::ALL).
+//!
+//! Random replacement is not among them: the draw itself would have to be the unit's.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod descriptions;
+mod naive;
+mod set;
+mod trace;
+
+use descriptions::{ALL, Description, Mru, config};
+use emmu_core::{Access, Event, Probe, TlbId, TranslationUnit, VirtAddr};
+use emmu_memory::Memory;
+use emmu_paging::{Inclusion, Paging, RiscV};
+use naive::Naive;
+use trace::{Piece, leaf_of, memory, pieces};
+
+/// The lookups of one access, in order, and whether they found the page: three at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Lookups([Option<(TlbId, bool)>; 3]);
+
+impl Lookups {
+    fn push(&mut self, tlb: TlbId, hit: bool) {
+        let free = self.0.iter_mut().find(|lookup| lookup.is_none());
+        *free.unwrap() = Some((tlb, hit));
+    }
+
+    /// Whether the access had to walk.
+    fn walked(&self) -> bool {
+        self.0.iter().flatten().all(|(_, hit)| !hit)
+    }
+}
+
+impl Probe for Lookups {
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::TlbHit { tlb, .. } => self.push(tlb, true),
+            Event::TlbMiss { tlb, .. } => self.push(tlb, false),
+            _ => {}
+        }
+    }
+}
+
+/// Runs both on a part of the trace, and counts the walks.
+fn compare(pieces: &[Piece], mut memory: Memory, description: &Description<'_>) -> usize {
+    let format = RiscV::rv64().with_satp(8 << 60 | 1);
+    let mut unit = Paging::new(format, &config(description)).unwrap();
+    let mut naive = Naive::new(description);
+    let mut walks = 0;
+    for (number, &Piece { kind, addr }) in pieces.iter().enumerate() {
+        let mut lookups = Lookups::default();
+        let access = Access::new(kind, VirtAddr::new(addr), 1);
+        unit.translate(access, &mut memory, &mut lookups).unwrap();
+        let expected = naive.reference(kind, addr, leaf_of(addr, description.large));
+        let Description { name, .. } = description;
+        assert_eq!(lookups, expected, "access {number}, to {addr:#x}, {name}");
+        walks += usize::from(lookups.walked());
+    }
+    walks
+}
+
+/// The part of the trace that a description is put to: every tenth one to all of it.
+fn part_of(pieces: &[Piece], number: usize) -> &[Piece] {
+    const PARTS: usize = 12;
+    if number.is_multiple_of(10) {
+        return pieces;
+    }
+    let len = pieces.len() / PARTS;
+    &pieces[number % PARTS * len..][..len]
+}
+
+#[test]
+fn there_are_thirty_descriptions_and_each_has_a_name_of_its_own() {
+    let mut names: Vec<_> = ALL.iter().map(|description| description.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() >= 30 && names.len() == ALL.len(), "{}", names.len());
+}
+
+#[test]
+fn plain_lists_hit_and_miss_where_the_tlbs_do_on_the_bundled_trace() {
+    let memories = [false, true].map(|large| memory(pieces(), large));
+    for (number, description) in ALL.iter().enumerate() {
+        let memory = memories[usize::from(description.large)].clone();
+        let walks = compare(part_of(pieces(), number), memory, description);
+        assert!(walks > 20, "the trace puts {} to work: {walks} walks", description.name);
+    }
+}
+
+/// Whether the lists alone tell two descriptions apart.
+fn differ(pieces: &[Piece], one: &Description<'_>, other: &Description<'_>) -> bool {
+    let (mut one, mut other, large) = (Naive::new(one), Naive::new(other), one.large);
+    pieces.iter().any(|&Piece { kind, addr }| {
+        let [one, other] =
+            [&mut one, &mut other].map(|lists| lists.reference(kind, addr, leaf_of(addr, large)));
+        one != other
+    })
+}
+
+#[test]
+fn inclusion_makes_a_difference_on_the_part_of_the_trace_that_it_is_put_to() {
+    let bound = ALL.iter().enumerate().filter(|(_, description)| description.is_bound());
+    for (number, description) in bound {
+        let levels = description.levels.iter().map(|level| level.of(Inclusion::NonInclusive));
+        let levels: Vec<_> = levels.collect();
+        let without = Description { levels: &levels, ..*description };
+        assert!(differ(part_of(pieces(), number), description, &without), "{}", description.name);
+    }
+}
+
+#[test]
+fn a_policy_of_ones_own_makes_a_difference() {
+    let mru = ALL.iter().find(|description| description.name.contains("MRU")).unwrap();
+    let config = config(mru);
+    let emmu_paging::Banks::Unified(bank) = &config.tlb[0].banks else { panic!("unified") };
+    assert_eq!(bank[0].geometry.policy(), emmu_paging::Policy::own::<Mru>());
+}
