@@ -11,7 +11,8 @@
 //! * the span: the model allows the same access to its last byte, no page or block ends before it does, and for a
 //!   unit without caches no larger one would do.
 //!
-//! [`spans_agree`] makes accesses that leave their page, through a CPU.
+//! [`spans_agree`] makes accesses that leave their page, through a CPU. [`fences_suffice`] changes entries of two stages
+//! between accesses, each time behind a fence that is just enough, and lets virtual machines take turns.
 //!
 //! # Where they may differ
 //!
@@ -35,14 +36,17 @@
 //!   stage says that it is one of a run.
 
 mod board;
+mod fences;
 mod operation;
 mod roles;
+mod rules;
 mod setting;
 mod spanning;
 mod tale;
 mod trial;
 
 pub(crate) use board::Board;
+pub use fences::{Fenced, Step, fences_suffice};
 pub(crate) use operation::perform;
 pub use setting::Setting;
 pub use spanning::spans_agree;

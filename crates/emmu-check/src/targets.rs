@@ -4,7 +4,7 @@
 //! None panics by itself, so a panic is a finding. Damage must be answered by an error that says what and
 //! where; what is accepted must survive being written and read again.
 
-use crate::agree::{agree, spans_agree};
+use crate::agree::{Fenced, agree, fences_suffice, spans_agree};
 use crate::coherent::{self, Manual, Script};
 use crate::{Architecture, Units};
 use emmu_oracle::{aarch64, generate::Case, riscv, vectors::VectorFile, x86};
@@ -35,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     ("x86_guest", walk::<x86::ept::Registers>),
     ("aarch64_guest", walk::<aarch64::stage2::Registers>),
     ("coherent", coherent),
+    ("fences", fences),
     ("descriptors", descriptors),
     ("snapshot", snapshot),
 ];
@@ -113,6 +114,27 @@ pub fn coherent(bytes: &[u8]) -> Verdict {
         1 => remembers::<x86::Registers>(bytes, script),
         _ => remembers::<aarch64::Registers>(bytes, script),
     }
+}
+
+/// Makes a case of two stages and steps of these bytes, the first of which says of which architecture and the second how
+/// many steps, and changes tables behind the narrowest fences ([`fences_suffice`]).
+///
+/// # Errors
+/// The first access that does not do what the reference model does, if there is one.
+pub fn fences(bytes: &[u8]) -> Verdict {
+    let (head, bytes) = bytes.split_at(bytes.len().min(2));
+    let [architecture, count] = [0, 1].map(|at| head.get(at).copied().unwrap_or(0));
+    let (steps, bytes) = bytes.split_at(bytes.len().min(4 * usize::from(count % 64)));
+    let steps = steps.as_chunks().0;
+    match architecture % 3 {
+        0 => fenced::<riscv::hypervisor::Registers>(bytes, steps),
+        1 => fenced::<x86::ept::Registers>(bytes, steps),
+        _ => fenced::<aarch64::stage2::Registers>(bytes, steps),
+    }
+}
+
+fn fenced<A: Fenced>(bytes: &[u8], steps: &[[u8; 4]]) -> Verdict {
+    fences_suffice(Case::<A>::from_bytes(bytes), steps).map_err(|found| found.to_string())
 }
 
 fn remembers<A: Manual>(bytes: &[u8], script: Script) -> Verdict {

@@ -1,6 +1,6 @@
 //! Every unit does what its reference model does, on thousands of random cases a run.
 
-use emmu_check::agree::{Disagreement, agree, spans_agree};
+use emmu_check::agree::{Disagreement, Fenced, Step, agree, fences_suffice, spans_agree};
 use emmu_oracle::{aarch64, generate::Case, riscv, x86};
 use quickcheck::{QuickCheck, Testable};
 
@@ -73,5 +73,35 @@ fn aarch64_cpus_with_stage_2_do_what_the_model_does_piece_by_piece() {
     check(
         2000,
         spans_agree::<aarch64::stage2::Registers> as fn(Case<_>) -> Result<(), Disagreement>,
+    );
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as properties are called")]
+fn fenced<A: Fenced>(case: Case<A>, steps: Vec<Step>) -> Result<(), Disagreement> {
+    fences_suffice(case, &steps)
+}
+
+#[test]
+fn riscv_guests_see_every_change_behind_the_narrowest_fence() {
+    check(
+        4000,
+        fenced::<riscv::hypervisor::Registers>
+            as fn(Case<_>, Vec<Step>) -> Result<(), Disagreement>,
+    );
+}
+
+#[test]
+fn x86_guests_see_every_change_behind_the_narrowest_fence() {
+    check(
+        4000,
+        fenced::<x86::ept::Registers> as fn(Case<_>, Vec<Step>) -> Result<(), Disagreement>,
+    );
+}
+
+#[test]
+fn aarch64_guests_see_every_change_behind_the_narrowest_fence() {
+    check(
+        4000,
+        fenced::<aarch64::stage2::Registers> as fn(Case<_>, Vec<Step>) -> Result<(), Disagreement>,
     );
 }

@@ -1,8 +1,11 @@
 //! AArch64 with stage 2, on units of two stages.
 
 use super::write_all;
+use crate::agree::Fenced;
 use crate::architecture::{Architecture, Run, Unit};
-use emmu_core::{Access, Bus, Fault, RegisterError, TranslationUnit};
+use emmu_core::{
+    Access, Bus, Fault, Invalidate, PhysAddr, RegisterError, RegisterId, TranslationUnit, VirtAddr,
+};
 use emmu_oracle::{
     Memory, TwoStage,
     aarch64::{
@@ -80,5 +83,36 @@ impl Architecture for Registers {
         let page_bits = nested.answer.map_or(12, |outcome| outcome.page_bits);
         let any = nested.reads.iter().any(|entry| entry.raw >> 52 & 1 == 1);
         any.then_some(Run { bits: 7, page_bits, step: None })
+    }
+}
+
+/// "TLB maintenance requirements and the TLB maintenance instructions".
+impl Fenced for Registers {
+    /// Sixteen tables of 64 KiB at most.
+    fn second_root(&self) -> (PhysAddr, u64) {
+        (PhysAddr::new(self.vttbr_el2 & 0xffff_ffff_fffe), 1 << 20)
+    }
+
+    fn enter(&mut self, odd: bool, root: PhysAddr) -> Vec<(RegisterId, u64)> {
+        self.vttbr_el2 = u64::from(odd) << 48 | root.raw();
+        vec![(VTTBR_EL2, self.vttbr_el2)]
+    }
+
+    /// TLBI VAAE1 and TLBI VMALLE1.
+    fn fence_first(&self, addr: Option<VirtAddr>, _: bool) -> Vec<Invalidate> {
+        vec![addr.map_or(Invalidate::All, Invalidate::Page)]
+    }
+
+    /// TLBI IPAS2E1 and then TLBI VMALLE1; TLBI VMALLS12E1; TLBI ALLE1.
+    fn fence_second(&self, all: bool, addr: Option<PhysAddr>) -> Vec<Invalidate> {
+        // VTCR_EL2.VS: VMIDs of 16 bits, or of 8.
+        let vmid = self.vttbr_el2 >> 48 & if self.vtcr_el2 >> 19 & 1 == 1 { 0xffff } else { 0xff };
+        let tables = (!all).then_some(vmid);
+        match addr {
+            Some(_) if !all => {
+                vec![Invalidate::SecondStage { tables, addr, combined: false }, Invalidate::All]
+            }
+            _ => vec![Invalidate::SecondStage { tables, addr: None, combined: true }],
+        }
     }
 }

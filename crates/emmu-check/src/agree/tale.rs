@@ -1,21 +1,30 @@
 //! What a unit tells of one access.
 
 use super::{Mismatch, same};
-use emmu_core::{Event, FaultEntry, PhysAddr, Side, TlbId};
+use emmu_core::{Event, FaultEntry, GuestAccess, PhysAddr, Side, TlbId};
 use emmu_oracle::two_stage::Stage;
+
+/// An entry that a unit says it has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) stage: Stage,
+    pub(super) entry: FaultEntry,
+    /// What the second stage translates, if it is its entry.
+    pub(super) guest: Option<PhysAddr>,
+}
 
 /// The entries that a unit says it has read and changed.
 #[derive(Debug, Default)]
 pub(super) struct Tale {
     /// In order.
-    pub(super) reads: Vec<(Stage, FaultEntry)>,
+    pub(super) reads: Vec<Told>,
     /// In order: where, and what the entry holds from then on.
     pub(super) updates: Vec<(Stage, PhysAddr, u64)>,
     /// Whether a second stage had a part in it.
     pub(super) nested: bool,
     /// How many walks are under way, of each stage.
     walks: [u32; 2],
-    second: bool,
+    second: Option<PhysAddr>,
 }
 
 impl Tale {
@@ -27,7 +36,7 @@ impl Tale {
             let sound = tale.hear(event);
             same("event in its place", &(*event, true), &(*event, sound))?;
         }
-        same("stages and walks left open", &(false, [0, 0]), &(tale.second, tale.walks))?;
+        same("stages and walks left open", &(None, [0, 0]), &(tale.second, tale.walks))?;
         Ok(tale)
     }
 
@@ -35,16 +44,19 @@ impl Tale {
     fn hear(&mut self, event: &Event) -> bool {
         let (stage, second) = (self.stage(), self.second);
         match *event {
-            Event::SecondStage(_) | Event::SecondStageEnd => {
-                let begins = matches!(event, Event::SecondStage(_));
-                (self.second, self.nested) = (begins, true);
+            Event::SecondStage(GuestAccess { addr, .. }) => {
+                (self.second, self.nested) = (Some(addr), true);
                 // In the midst of something that it is needed for.
-                begins != second && self.walks[0] > 0 && self.walks[1] == 0
+                second.is_none() && self.walks[0] > 0
+            }
+            Event::SecondStageEnd => {
+                second.is_some() && self.second.take() == second && self.walks[1] == 0
             }
             Event::WalkBegin(_) => self.walk(1),
             Event::WalkEnd { .. } => self.walk(-1),
             Event::EntryRead { level, addr, raw } => {
-                self.reads.push((stage, FaultEntry { level, addr, raw: Some(raw) }));
+                let entry = FaultEntry { level, addr, raw: Some(raw) };
+                self.reads.push(Told { stage, entry, guest: second });
                 self.is_walking()
             }
             Event::EntryUpdate { addr, raw, .. } => {
@@ -52,7 +64,7 @@ impl Tale {
                 self.is_walking()
             }
             Event::TlbHit { tlb, .. } | Event::TlbMiss { tlb, .. } | Event::TlbFill { tlb, .. } => {
-                is_of_second(tlb) == second
+                is_of_second(tlb) == second.is_some()
             }
             Event::WalkCacheHit { .. } | Event::WalkCacheMiss => self.is_walking(),
             _ => false,
@@ -60,16 +72,16 @@ impl Tale {
     }
 
     fn stage(&self) -> Stage {
-        if self.second { Stage::Second } else { Stage::First }
+        if self.second.is_some() { Stage::Second } else { Stage::First }
     }
 
     fn is_walking(&self) -> bool {
-        self.walks[usize::from(self.second)] == 1
+        self.walks[usize::from(self.second.is_some())] == 1
     }
 
     /// Begins or ends a walk, of which a stage has one at a time.
     fn walk(&mut self, by: i32) -> bool {
-        let walks = &mut self.walks[usize::from(self.second)];
+        let walks = &mut self.walks[usize::from(self.second.is_some())];
         let sum = walks.checked_add_signed(by);
         *walks = sum.unwrap_or(0);
         sum.is_some_and(|walks| walks <= 1)
@@ -77,7 +89,7 @@ impl Tale {
 
     /// The entry that this stage read last.
     pub(super) fn last_of(&self, stage: Stage) -> Option<FaultEntry> {
-        self.reads.iter().rev().find(|(whose, _)| *whose == stage).map(|(_, entry)| *entry)
+        self.reads.iter().rev().find(|told| told.stage == stage).map(|told| told.entry)
     }
 }
 

@@ -4,23 +4,25 @@ use super::{
     Mismatch, Setting,
     board::adopt,
     roles::{Roles, is_ambiguous, restarts},
+    rules::{LOW, after, is_part, is_whole, refused, sound_entry, to_the_end},
     same,
     tale::Tale,
 };
 use crate::{Architecture, Run, Unit};
 use emmu_core::{
-    Access, Cause, Event, Fault, FaultEntry, Invalidate, PhysAddr, Translation, TranslationUnit,
+    Access, Cause, Event, Fault, FaultEntry, Invalidate, PhysAddr, RegisterId, Translation,
+    TranslationUnit,
 };
 use emmu_oracle::{
     Memory, Outcome,
     generate::Case,
-    reference::SparseMemory,
+    reference::{SparseMemory, Write},
     two_stage::{Nested, Stage},
 };
 use std::collections::BTreeMap;
 
-pub(super) struct Trial<'a, A: Architecture> {
-    registers: &'a A,
+pub(super) struct Trial<A: Architecture> {
+    registers: A,
     setting: Setting,
     unit: Unit<A>,
     /// As the case has it.
@@ -42,10 +44,10 @@ struct Observed {
     events: Vec<Event>,
 }
 
-impl<'a, A: Architecture> Trial<'a, A> {
+impl<A: Architecture> Trial<A> {
     /// A unit with the registers of the case; none if the model says that it cannot be switched on.
-    pub(super) fn switch_on(case: &'a Case<A>, setting: Setting) -> Result<Option<Self>, Mismatch> {
-        let (registers, initial) = (&case.registers, case.memory());
+    pub(super) fn switch_on(case: &Case<A>, setting: Setting) -> Result<Option<Self>, Mismatch> {
+        let (registers, initial) = (case.registers.clone(), case.memory());
         let [config, second] = setting.configs();
         let mut unit = registers
             .out_of_reset(&config, &second)
@@ -69,6 +71,44 @@ impl<'a, A: Architecture> Trial<'a, A> {
     /// Whether each run of entries that was used is whole, in the tables as they were in the beginning.
     pub(super) fn whole_runs(&self) -> bool {
         self.whole_runs
+    }
+
+    pub(super) fn registers(&self) -> &A {
+        &self.registers
+    }
+
+    pub(super) fn memory(&self) -> &SparseMemory {
+        &self.memory
+    }
+
+    /// Whether some entry on the way of the access says that it is one of a run.
+    pub(super) fn has_run(&self, access: Access) -> bool {
+        self.registers.run(access, &self.memory).is_some()
+    }
+
+    /// Changes a word of memory, and invalidates.
+    pub(super) fn change(&mut self, write: Write, fences: &[Invalidate]) {
+        self.memory.apply(write);
+        self.invalidate(fences);
+    }
+
+    pub(super) fn invalidate(&mut self, fences: &[Invalidate]) {
+        for scope in fences {
+            TranslationUnit::<SparseMemory, ()>::invalidate(&mut self.unit, *scope);
+        }
+    }
+
+    /// Changes registers, and writes those that are named.
+    pub(super) fn turn(
+        &mut self,
+        turn: impl Fn(&mut A) -> Vec<(RegisterId, u64)>,
+    ) -> Result<Vec<(RegisterId, u64)>, Mismatch> {
+        let writes = turn(&mut self.registers);
+        for (id, value) in &writes {
+            let written = self.unit.write_register(*id, *value, &mut self.memory, &mut ());
+            same("register write", &Ok(()), &written)?;
+        }
+        Ok(writes)
     }
 
     /// Makes an access, and compares all that comes of it; nothing where that is open.
@@ -116,9 +156,7 @@ impl<'a, A: Architecture> Trial<'a, A> {
 
     fn observe(&mut self, access: Access) -> Observed {
         if self.setting.flushes() {
-            for scope in EVERYTHING {
-                TranslationUnit::<SparseMemory, ()>::invalidate(&mut self.unit, scope);
-            }
+            self.invalidate(&EVERYTHING);
         }
         let mut events = Vec::new();
         let peeked = TranslationUnit::<_, ()>::peek(&self.unit, access, &self.memory);
@@ -165,7 +203,7 @@ impl<'a, A: Architecture> Trial<'a, A> {
         if restarts(expected) {
             return Ok(());
         }
-        let told = tale.reads.iter().map(|(stage, entry)| (*stage, entry.addr, entry.raw));
+        let told = tale.reads.iter().map(|told| (told.stage, told.entry.addr, told.entry.raw));
         let told: Vec<_> = told.collect();
         let needed = expected.reads.iter().map(|read| (read.stage, read.addr, Some(read.raw)));
         let needed: Vec<_> = needed.collect();
@@ -272,7 +310,7 @@ impl<'a, A: Architecture> Trial<'a, A> {
             (Some(entry @ FaultEntry { raw: Some(raw), addr, .. }), Some(_)) => {
                 // What the second stage would refuse is found out before flags are set, without a walk that is told.
                 let stands = self.memory.read32(addr).is_ok_and(|low| u64::from(low) == raw & LOW);
-                let is_last = tale.reads.last() == Some(&(Stage::Second, entry));
+                let is_last = tale.reads.last().is_some_and(|told| told.entry == entry);
                 same("faulting entry, read or there", &(entry, true), &(entry, stands || is_last))
             }
             // It could not be read, or the access got past it.
@@ -285,7 +323,7 @@ impl<'a, A: Architecture> Trial<'a, A> {
 
     fn note_run(&mut self, access: Access, run: Option<Run>, tale: &Tale) {
         if let Some(run) = run {
-            let leaf = tale.reads.last().map(|(_, entry)| entry.addr);
+            let leaf = tale.reads.last().map(|told| told.entry.addr);
             let whole = leaf.is_some_and(|leaf| is_whole(run, leaf, &self.initial));
             self.whole_runs &= whole && self.allows_all(access, run);
         }
@@ -300,50 +338,4 @@ impl<'a, A: Architecture> Trial<'a, A> {
             self.registers.translate(page, &self.initial).is_ok()
         })
     }
-}
-
-/// A mismatch between a rule and what the unit says.
-fn refused(what: &'static str, got: &str) -> Mismatch {
-    Mismatch { what, expected: "something sound".to_owned(), got: got.to_owned() }
-}
-
-/// Bytes from `addr` on to the end of its 2^`bits`-byte block.
-fn to_the_end(addr: PhysAddr, bits: u32) -> u64 {
-    match 1_u64.checked_shl(bits) {
-        Some(size) => size - addr.raw() % size,
-        None => u64::MAX - addr.raw(),
-    }
-}
-
-/// Whether all entries of the run that the one at `leaf` is of say the same.
-fn is_whole(run: Run, leaf: PhysAddr, memory: &SparseMemory) -> bool {
-    let first = leaf.align_down(3 + run.bits);
-    let entries = (0..1 << run.bits).map(|number| memory.read64(first.wrapping_add(8 * number)));
-    let (Ok(origin), Some(step)) = (memory.read64(first), run.step) else { return false };
-    let aligned = origin & step.wrapping_mul((1 << run.bits) - 1) == 0;
-    let expected = (0..).map(|number| Ok(origin + number * step));
-    aligned && entries.zip(expected).all(|(entry, expected)| entry == expected)
-}
-
-/// Whether all of `items` are among `all`, in this order.
-fn is_part<T: PartialEq>(items: &[T], all: &[T]) -> bool {
-    let mut all = all.iter();
-    items.iter().all(|item| all.any(|other| other == item))
-}
-
-const LOW: u64 = 0xffff_ffff;
-
-/// The entry of the first stage, or of the only one, was read just now. It stands in guest-physical memory if there is
-/// a second stage, and the probe is told where it is on the bus.
-fn sound_entry(entry: FaultEntry, tale: &Tale) -> Result<(), Mismatch> {
-    let last = tale.last_of(Stage::First);
-    let last =
-        last.map(|last| if tale.nested { FaultEntry { addr: entry.addr, ..last } } else { last });
-    same("faulting entry", &last, &Some(entry))
-}
-
-/// The entry as it is after its change, if it has one.
-fn after<F>(entry: FaultEntry, expected: &Nested<F>) -> FaultEntry {
-    let change = expected.changes.iter().find(|write| write.addr == entry.addr);
-    FaultEntry { raw: change.map(|write| write.value).or(entry.raw), ..entry }
 }

@@ -1,8 +1,12 @@
 //! RISC-V with the hypervisor extension, on units of two stages.
 
 use super::{extensions, write_all};
+use crate::agree::Fenced;
 use crate::architecture::{Architecture, Run, Unit};
-use emmu_core::{Access, Bus, Fault, RegisterError, TranslationUnit};
+use emmu_core::{
+    Access, AccessFlags, Asid, Bus, Fault, Invalidate, PhysAddr, RegisterError, RegisterId,
+    TranslationUnit, VirtAddr, Vmid,
+};
 use emmu_oracle::{
     Memory, TwoStage,
     riscv::{
@@ -72,4 +76,58 @@ impl Architecture for Registers {
         let any = nested.reads.iter().any(|entry| entry.raw >> 63 == 1);
         any.then_some(Run { bits: whole_bits.saturating_sub(12), page_bits: 12, step: None })
     }
+}
+
+/// "Hypervisor Memory-Management Fence Instructions".
+impl Fenced for Registers {
+    fn is_of_guest(&self, access: Access) -> bool {
+        access.flags.contains(AccessFlags::GUEST)
+    }
+
+    fn second_root(&self) -> (PhysAddr, u64) {
+        let ppn = self.hgatp & if self.hs.xlen == Xlen::Rv32 { 0x3f_fffc } else { 0xfff_ffff_fffc };
+        (PhysAddr::new(ppn << 12), 1 << 14)
+    }
+
+    fn enter(&mut self, odd: bool, root: PhysAddr) -> Vec<(RegisterId, u64)> {
+        let (vmid, ppn) = if self.hs.xlen == Xlen::Rv32 { (22, 22) } else { (44, 44) };
+        let kept = self.hgatp & !(1 << vmid | ((1 << ppn) - 1));
+        self.hgatp = kept | u64::from(odd) << vmid | root.raw() >> 12;
+        vec![(HGATP, self.hgatp)]
+    }
+
+    fn turn(&mut self, odd: bool) -> Vec<(RegisterId, u64)> {
+        let asid = if self.hs.xlen == Xlen::Rv32 { 22 } else { 44 };
+        self.vsatp = self.vsatp & !(1 << asid) | u64::from(odd) << asid;
+        vec![(VSATP, self.vsatp)]
+    }
+
+    /// HFENCE.VVMA.
+    fn fence_first(&self, addr: Option<VirtAddr>, own: bool) -> Vec<Invalidate> {
+        let asid = own.then(|| match self.hs.xlen {
+            Xlen::Rv32 => number(self.vsatp >> 22 & 0x1ff),
+            Xlen::Rv64 => number(self.vsatp >> 44),
+        });
+        let (vmid, asid) = (Vmid(vmid(self)), asid.map(Asid));
+        vec![Invalidate::Guest { vmid, asid, addr, keeps_global: false }]
+    }
+
+    /// HFENCE.GVMA.
+    fn fence_second(&self, all: bool, addr: Option<PhysAddr>) -> Vec<Invalidate> {
+        let tables = (!all).then(|| vmid(self).into());
+        vec![Invalidate::SecondStage { tables, addr, combined: true }]
+    }
+}
+
+fn vmid(registers: &Registers) -> u16 {
+    match registers.hs.xlen {
+        Xlen::Rv32 => number(registers.hgatp >> 22 & 0x7f),
+        Xlen::Rv64 => number(registers.hgatp >> 44 & 0x3fff),
+    }
+}
+
+/// The low 16 bits.
+fn number(bits: u64) -> u16 {
+    let [low, high, ..] = bits.to_le_bytes();
+    u16::from_le_bytes([low, high])
 }

@@ -1,8 +1,12 @@
 //! x86 in VMX non-root operation, on units with EPT.
 
 use super::write_all;
+use crate::agree::Fenced;
 use crate::architecture::{Architecture, Run, Unit};
-use emmu_core::{Access, Bus, Cause, Fault, RegisterError, TranslationUnit};
+use emmu_core::{
+    Access, Bus, Cause, Fault, Invalidate, PhysAddr, RegisterError, RegisterId, TranslationUnit,
+    VirtAddr, Vmid,
+};
 use emmu_oracle::{
     Memory, TwoStage,
     reference::{SparseMemory, Write},
@@ -76,6 +80,34 @@ impl Architecture for Registers {
 
     fn run(&self, _: Access, _: &dyn Memory) -> Option<Run> {
         None
+    }
+}
+
+/// "Invalidating Cached Translation Information".
+impl Fenced for Registers {
+    fn second_root(&self) -> (PhysAddr, u64) {
+        (PhysAddr::new(self.eptp & !0xfff), 1 << 12)
+    }
+
+    /// The VPID stays: "EPTRTA" tells the virtual machines apart.
+    fn enter(&mut self, _: bool, root: PhysAddr) -> Vec<(RegisterId, u64)> {
+        if !self.enable_ept {
+            return Vec::new();
+        }
+        self.eptp = self.eptp & 0xfff | root.raw();
+        vec![(EPTP, self.eptp)]
+    }
+
+    /// INVLPG in the guest, and INVVPID for a single context.
+    fn fence_first(&self, addr: Option<VirtAddr>, _: bool) -> Vec<Invalidate> {
+        let single = Invalidate::Guest { vmid: Vmid(0), asid: None, addr, keeps_global: false };
+        vec![addr.map_or(single, Invalidate::Page)]
+    }
+
+    /// INVEPT for a single context, or for all.
+    fn fence_second(&self, all: bool, _: Option<PhysAddr>) -> Vec<Invalidate> {
+        let tables = (!all).then_some(self.eptp);
+        vec![Invalidate::SecondStage { tables, addr: None, combined: true }]
     }
 }
 
