@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(
             messages(vec![unit]),
             ["emmu-base-bounds must not depend on rayon: \
-              from elsewhere it may use only bitflags, thiserror"]
+              from elsewhere it may use only bitflags, serde, thiserror"]
         );
     }
 
