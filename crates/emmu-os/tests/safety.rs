@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use emmu_os::{Direction, Exit, Kill, Layout, Op, OsError, Pid, Region, Rights, Turn};
+use emmu_os::{Direction, Exit, Kill, Layout, MAX_ACCESS, Op, OsError, Pid, Region, Rights, Turn};
 use quickcheck::{Arbitrary, Gen, quickcheck};
 
 /// Something that happens to the machine. Processes are chosen by numbers, round and round.
@@ -97,11 +97,11 @@ impl Shadow {
 
     /// Reads every byte; whether the process lives on.
     fn look(&self, os: &mut dyn AnyOs) -> bool {
-        let ops = self.regions.iter().map(|(start, _, bytes)| {
-            load(self.origin + start, u32::try_from(bytes.len()).unwrap())
-        });
+        let pieces = || self.regions.iter().flat_map(|(start, _, bytes)| pieces(*start, bytes));
+        let ops = pieces()
+            .map(|(start, bytes)| load(self.origin + start, u32::try_from(bytes.len()).unwrap()));
         let Some(seen) = self.turn(os, ops.collect::<Vec<_>>()) else { return false };
-        for ((start, _, bytes), seen) in self.regions.iter().zip(seen) {
+        for ((start, bytes), seen) in pieces().zip(seen) {
             let wrong = bytes.iter().zip(&seen).position(|(byte, seen)| byte != seen);
             if let Some(at) = wrong {
                 let addr = start + at as u64;
@@ -132,6 +132,11 @@ impl Shadow {
         }
         Ok(moved)
     }
+}
+
+/// What lies from `start` on, in pieces that one access can read.
+fn pieces(start: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    (start..).step_by(MAX_ACCESS as usize).zip(bytes.chunks(MAX_ACCESS as usize))
 }
 
 /// What a machine may refuse, with everything as it was.

@@ -21,7 +21,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
                 self.forget_second(tables, addr, combined);
             }
             scope if S::EXISTS => {
-                let present = self.contexts_where(|stage, context| stage.is_present(context));
+                let present = self.contexts_where(S::is_present);
                 present.into_iter().for_each(|context| self.forget_in(context, scope));
             }
             Invalidate::All => self.scopes.end_all(),

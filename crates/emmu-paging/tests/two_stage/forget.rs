@@ -191,7 +191,7 @@ fn a_vmid_of_eight_bits_is_the_low_byte() {
 fn invlpg_reaches_what_the_processor_made_under_other_tables() {
     let mut machine = x86(LONG, &tlb(), &tlb());
     machine.reads(VA);
-    machine.write(EPTP, HOST_ROOT + 0x10_0000 | 3 << 3 | 6);
+    machine.write(EPTP, (HOST_ROOT + 0x10_0000) | 3 << 3 | 6);
     machine.invalidate(Invalidate::Page(VirtAddr::new(VA)));
     machine.write(EPTP, HOST_ROOT | 3 << 3 | 6);
     assert_eq!(machine.reads(VA), 4);
