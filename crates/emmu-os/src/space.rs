@@ -51,7 +51,8 @@ pub trait AddressSpaces {
     ) -> Result<Self::Space, OsError>;
 
     /// Brings the bytes around `addr`, which is in `region`, into the address space: the hardware said
-    /// that nothing is there.
+    /// that nothing is there. The default does nothing, and is for machines on which all that a program has is
+    /// there from the start.
     ///
     /// # Errors
     /// [`OsError`] if there is no memory; everything is as it was then.
@@ -61,7 +62,10 @@ pub trait AddressSpaces {
         space: &mut Self::Space,
         region: &Region,
         addr: VirtAddr,
-    ) -> Result<Mapped, OsError>;
+    ) -> Result<Mapped, OsError> {
+        let _ = (kernel, space, region, addr);
+        Ok(Mapped::Nothing)
+    }
 
     /// Makes room for a region that has grown, and returns how many bytes had to move to other places for it.
     /// What a program had it has still, at the same addresses; what is new is zeros. If the space is the

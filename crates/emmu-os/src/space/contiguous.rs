@@ -3,9 +3,9 @@
 mod pool;
 
 use super::whole::{self, ContiguousSpace};
-use super::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};
+use super::{AddressSpaces, MemoryUsage, PhysicalMemory};
 use crate::areas::{Area, AreaPool};
-use crate::{CpuPort, Growth, Kernel, Layout, OsError, Region};
+use crate::{CpuPort, Growth, Kernel, Layout, OsError};
 use alloc::vec::Vec;
 use emmu_base_bounds::{BaseBounds, Convention};
 use emmu_core::VirtAddr;
@@ -98,16 +98,6 @@ impl AddressSpaces for Contiguous {
         let area = self.pool.take(kernel, size)?;
         whole::write(kernel, area.start, layout)?;
         Ok(ContiguousSpace { area, size })
-    }
-
-    fn map<C: CpuPort>(
-        &mut self,
-        _: &mut Kernel<C>,
-        _: &mut ContiguousSpace,
-        _: &Region,
-        _: VirtAddr,
-    ) -> Result<Mapped, OsError> {
-        Ok(Mapped::Nothing)
     }
 
     /// Between regions there is room already.

@@ -4,9 +4,9 @@ mod memory;
 mod plan;
 mod shared;
 
-use super::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};
+use super::{AddressSpaces, MemoryUsage, PhysicalMemory};
 use crate::areas::{Area, AreaPool};
-use crate::{CpuPort, Growth, Kernel, Layout, OsError, Region};
+use crate::{CpuPort, Growth, Kernel, Layout, OsError};
 use alloc::vec;
 use alloc::vec::Vec;
 use emmu_core::VirtAddr;
@@ -134,16 +134,6 @@ impl AddressSpaces for Segmented {
         }
         space.pieces = pieces;
         Ok(space)
-    }
-
-    fn map<C: CpuPort>(
-        &mut self,
-        _: &mut Kernel<C>,
-        _: &mut SegmentedSpace,
-        _: &Region,
-        _: VirtAddr,
-    ) -> Result<Mapped, OsError> {
-        Ok(Mapped::Nothing)
     }
 
     fn grow<C: CpuPort>(

@@ -4,8 +4,7 @@ use super::{Resident, load};
 use crate::areas::AreaPool;
 use crate::space::whole::{ContiguousSpace, check_references, zero_added};
 use crate::{
-    AddressSpaces, CpuPort, Direction, Growth, Kernel, Layout, Mapped, MemoryUsage, OsError,
-    PhysicalMemory, Region,
+    AddressSpaces, CpuPort, Direction, Growth, Kernel, Layout, MemoryUsage, OsError, PhysicalMemory,
 };
 use alloc::vec::Vec;
 use emmu_core::VirtAddr;
@@ -62,16 +61,6 @@ impl AddressSpaces for StaticRelocation {
         }
         load(kernel, area.start, layout)?;
         Ok(ContiguousSpace { area, size })
-    }
-
-    fn map<C: CpuPort>(
-        &mut self,
-        _: &mut Kernel<C>,
-        _: &mut ContiguousSpace,
-        _: &Region,
-        _: VirtAddr,
-    ) -> Result<Mapped, OsError> {
-        Ok(Mapped::Nothing)
     }
 
     /// Only where it lies.

@@ -7,8 +7,8 @@ use crate::disk::DiskDriver;
 use crate::kernel::FRAME;
 use crate::space::whole::{check_references, zero_added};
 use crate::{
-    AddressSpaces, CpuPort, Growth, Kernel, Layout, Mapped, MemoryError, MemoryUsage, OsError,
-    OutOfMemory, PhysicalMemory, Region,
+    AddressSpaces, CpuPort, Growth, Kernel, Layout, MemoryError, MemoryUsage, OsError, OutOfMemory,
+    PhysicalMemory,
 };
 use emmu_core::{PhysAddr, VirtAddr};
 
@@ -147,16 +147,6 @@ impl AddressSpaces for TimeSharing {
         load(kernel, self.area.start, layout)?;
         self.loaded(kernel, space)?;
         Ok(space)
-    }
-
-    fn map<C: CpuPort>(
-        &mut self,
-        _: &mut Kernel<C>,
-        _: &mut DiskSpace,
-        _: &Region,
-        _: VirtAddr,
-    ) -> Result<Mapped, OsError> {
-        Ok(Mapped::Nothing)
     }
 
     /// Up to the size of memory, for which the process comes into it.

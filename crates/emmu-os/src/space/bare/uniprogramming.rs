@@ -4,8 +4,8 @@ use super::{Resident, load};
 use crate::areas::Area;
 use crate::space::whole::{ContiguousSpace, check_references, zero_added};
 use crate::{
-    AddressSpaces, CpuPort, Growth, Kernel, Layout, Mapped, MemoryUsage, OsError, OutOfMemory,
-    PhysicalMemory, Region,
+    AddressSpaces, CpuPort, Growth, Kernel, Layout, MemoryUsage, OsError, OutOfMemory,
+    PhysicalMemory,
 };
 use emmu_core::VirtAddr;
 
@@ -66,16 +66,6 @@ impl AddressSpaces for Uniprogramming {
         kernel.fill(area.start.wrapping_add(size), area.size - size, &[])?;
         self.taken = true;
         Ok(ContiguousSpace { area, size: area.size })
-    }
-
-    fn map<C: CpuPort>(
-        &mut self,
-        _: &mut Kernel<C>,
-        _: &mut ContiguousSpace,
-        _: &Region,
-        _: VirtAddr,
-    ) -> Result<Mapped, OsError> {
-        Ok(Mapped::Nothing)
     }
 
     /// It has all the memory already.
