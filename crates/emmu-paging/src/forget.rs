@@ -66,20 +66,12 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         addr: Option<VirtAddr>,
         keeps_global: bool,
     ) {
+        let scope = match scope_of(asid, addr) {
+            Invalidate::All if keeps_global => Invalidate::NonGlobal,
+            scope => scope,
+        };
         let contexts = self.contexts_where(|stage, context| stage.is_of(context, vmid));
-        for context in contexts {
-            match (asid, addr) {
-                (None, None) if keeps_global => self.scopes.end_all_but_global(context),
-                (None, None) => self.scopes.end_contexts(|other| other == context),
-                (Some(asid), None) => self.scopes.end(asid, context),
-                (None, Some(addr)) => {
-                    self.forget_page(addr, |scopes, scope| scopes.is_of(scope, context));
-                }
-                (Some(asid), Some(addr)) => {
-                    self.forget_page(addr, |scopes, scope| scopes.is_own(scope, asid, context));
-                }
-            }
-        }
+        contexts.into_iter().for_each(|context| self.forget_in(context, scope));
     }
 
     /// What an access that faulted may have used.
@@ -119,5 +111,15 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
             invalid.remove_range(first, last, concerns);
         }
         self.walk_caches.remove_range(first, last, concerns);
+    }
+}
+
+/// The scope of these: all address spaces where none is named, all pages where no address is.
+pub(crate) const fn scope_of(asid: Option<Asid>, addr: Option<VirtAddr>) -> Invalidate {
+    match (asid, addr) {
+        (None, None) => Invalidate::All,
+        (None, Some(addr)) => Invalidate::Page(addr),
+        (Some(asid), None) => Invalidate::Asid(asid),
+        (Some(asid), Some(addr)) => Invalidate::PageInAsid { addr, asid },
     }
 }

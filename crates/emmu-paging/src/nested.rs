@@ -4,6 +4,7 @@
 use crate::{
     Paging,
     drive::{PeekOnBus, drive},
+    forget::scope_of,
     format::{Entry, Format, Mapping, Route},
     scope::Context,
     tlb::{Cached, Of, Query},
@@ -19,21 +20,27 @@ use emmu_core::{
 /// A format of second-stage tables: guest-physical addresses take the place of virtual ones.
 pub trait SecondStageFormat: Format {
     /// The virtual machine that makes this access, under a number that is 0 for none: its entries, of both
-    /// stages together, are not seen by any other.
+    /// stages together, are not seen by any other. The defaults below are for numbers that are the VMID plus one.
     fn context(&self, access: Access) -> u32;
 
     /// Whether an invalidation that names no virtual machine means translations of this number.
     fn is_present(&self, context: u32) -> bool;
 
     /// Whether a number of [`SecondStageFormat::context`] is of this virtual machine.
-    fn is_of(&self, context: u32, vmid: Vmid) -> bool;
+    fn is_of(&self, context: u32, vmid: Vmid) -> bool {
+        context == u32::from(vmid.0) + 1
+    }
 
     /// Under which address space the second stage's own caches hold the translations of the tables that an
     /// invalidation names by this number (a VMID; on x86 an EPTP), if they hold any.
-    fn space_of(&self, tables: u64) -> Option<Asid>;
+    fn space_of(&self, tables: u64) -> Option<Asid> {
+        u16::try_from(tables).ok().map(Asid)
+    }
 
     /// Whether a number of [`SecondStageFormat::context`] is of these tables.
-    fn uses(&self, context: u32, tables: u64) -> bool;
+    fn uses(&self, context: u32, tables: u64) -> bool {
+        u64::from(context) == tables.saturating_add(1)
+    }
 
     /// What the second stage takes an access of the first stage's walk for.
     #[inline]
@@ -363,13 +370,10 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
     fn forget(&mut self, tables: Option<u64>, addr: Option<PhysAddr>) {
         let addr = addr.map(|addr| VirtAddr::new(addr.raw()));
         let asid = tables.map(|tables| self.format.space_of(tables));
-        self.forget_here(match (asid, addr) {
-            (Some(None), _) => return,
-            (None, None) => Invalidate::All,
-            (None, Some(addr)) => Invalidate::Page(addr),
-            (Some(Some(asid)), None) => Invalidate::Asid(asid),
-            (Some(Some(asid)), Some(addr)) => Invalidate::PageInAsid { addr, asid },
-        });
+        // Of tables that were never used nothing is held.
+        if asid != Some(None) {
+            self.forget_here(scope_of(asid.flatten(), addr));
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, Vmid, Width, bit_range, low_mask,
+    RegisterId, RegisterInfo, Width, bit_range, low_mask,
 };
 
 /// HCR_EL2: of it VM, which switches stage 2 on, is kept.
@@ -379,18 +379,6 @@ impl SecondStageFormat for Stage2 {
 
     fn is_present(&self, context: u32) -> bool {
         context == u32::from(self.vmid()) + 1
-    }
-
-    fn is_of(&self, context: u32, vmid: Vmid) -> bool {
-        context == u32::from(vmid.0) + 1
-    }
-
-    fn space_of(&self, tables: u64) -> Option<Asid> {
-        u16::try_from(tables).ok().map(Asid)
-    }
-
-    fn uses(&self, context: u32, tables: u64) -> bool {
-        u64::from(context) == tables.saturating_add(1)
     }
 
     fn rights(&self, permissions: S2Permissions) -> u8 {

@@ -14,7 +14,7 @@ use crate::{
 };
 use emmu_core::{
     Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, Vmid, bit_range, low_mask,
+    RegisterError, RegisterId, RegisterInfo, bit_range, low_mask,
 };
 
 /// `hgatp`: root, VMID and mode of the second stage.
@@ -204,18 +204,6 @@ impl SecondStageFormat for GStage {
 
     fn is_present(&self, context: u32) -> bool {
         context == 0
-    }
-
-    fn is_of(&self, context: u32, vmid: Vmid) -> bool {
-        context == u32::from(vmid.0) + 1
-    }
-
-    fn space_of(&self, tables: u64) -> Option<Asid> {
-        u16::try_from(tables).ok().map(Asid)
-    }
-
-    fn uses(&self, context: u32, tables: u64) -> bool {
-        u64::from(context) == tables.saturating_add(1)
     }
 
     fn rights(&self, permissions: Permissions) -> u8 {

@@ -247,10 +247,9 @@ impl Ept {
         let reserved = match (is_page, level) {
             (false, 3..) => bit_range(7, 3),
             (false, _) => bit_range(6, 3),
-            (true, _) => bit_range(u32::from(self.shape.page_bits(level)).max(13) - 1, 12),
+            (true, 0) => 0,
+            (true, _) => bit_range(u32::from(self.shape.page_bits(level)) - 1, 12),
         };
-        // Of a page of 4 KiB bit 12 is the first of its address.
-        let reserved = if is_page && level == 0 { 0 } else { reserved };
         let memory_type = (entry & EptEntry::MEMORY_TYPE).bits() >> 3;
         write_only
             || entry.bits() & (reserved | too_wide) != 0
