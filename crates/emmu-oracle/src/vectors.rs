@@ -43,7 +43,7 @@ pub use field::Problem;
 pub use file::VectorFile;
 pub use format::{Format, Granule};
 pub use models::ReferenceModels;
-pub use read::{Reader, VectorError};
+pub use read::{Documents, Reader, VectorError};
 pub use registers::{AArch64Registers, Registers, RiscVRegisters, X86Registers};
 pub use run::{Mismatch, Observed, Report, Subject, check, run};
 

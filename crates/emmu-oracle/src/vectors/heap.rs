@@ -35,11 +35,10 @@ mod run;
 pub(super) use parse::is_of_a_heap;
 pub use run::{Mismatch, check, run};
 
-use super::VectorError;
-use super::read::Lines;
+use super::Problem;
+use super::read::{Document, Documents};
 use core::fmt;
-use std::io::Read;
-use std::path::Path;
+use serde_json::Value;
 
 /// One case: one line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,39 +243,12 @@ pub struct State {
     pub rover: Option<u64>,
 }
 
-/// Reads records, one a line. Lines of white space alone are skipped. The first error is the last item.
-pub struct Reader<'a>(Lines<'a>);
+/// Reads records, one a line.
+pub type Reader<'a> = Documents<'a, Record>;
 
-impl Reader<'static> {
-    /// Reads a file, plain or gzip.
-    ///
-    /// # Errors
-    /// [`Problem::Io`](super::Problem::Io) if it cannot be opened or read.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, VectorError> {
-        Lines::open(path.as_ref()).map(Self)
-    }
-}
-
-impl<'a> Reader<'a> {
-    /// Reads `source`; `file` is its name in errors.
-    ///
-    /// # Errors
-    /// [`Problem::Io`](super::Problem::Io) if its first bytes cannot be read.
-    pub fn new(file: impl Into<String>, source: impl Read + 'a) -> Result<Self, VectorError> {
-        Lines::new(file.into(), source).map(Self)
-    }
-
-    /// Reads what is left of `lines`.
-    pub(super) fn over(lines: Lines<'a>) -> Self {
-        Self(lines)
-    }
-}
-
-impl Iterator for Reader<'_> {
-    type Item = Result<Record, VectorError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next_parsed(Record::parse)
+impl Document for Record {
+    fn read(document: &Value) -> Result<Option<Self>, Problem> {
+        Self::parse(document).map(Some)
     }
 }
 

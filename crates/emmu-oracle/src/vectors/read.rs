@@ -5,6 +5,7 @@ use flate2::bufread::MultiGzDecoder;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::marker::PhantomData;
 use std::path::Path;
 use thiserror::Error;
 
@@ -24,41 +25,67 @@ pub struct VectorError {
     pub problem: Problem,
 }
 
-/// Reads vectors, one a line. Lines of white space alone are skipped. The first error is the last item.
+/// What a line of a file says.
+pub trait Document: Sized {
+    /// Reads it; `None` if there is nothing in it to run.
+    #[doc(hidden)]
+    fn read(document: &Value) -> Result<Option<Self>, Problem>;
+}
+
+/// Reads documents, one a line. Lines of white space alone are skipped, as are those with nothing to run. The
+/// first error is the last item.
 ///
 /// Whether the source is compressed is told by its first two bytes and not by its name.
-pub struct Reader<'a>(Lines<'a>);
+pub struct Documents<'a, T> {
+    lines: Lines<'a>,
+    what: PhantomData<T>,
+}
 
-impl Reader<'static> {
-    /// Reads a file.
+/// Reads vectors.
+pub type Reader<'a> = Documents<'a, Vector>;
+
+impl<T> Documents<'static, T> {
+    /// Reads a file, plain or gzip.
     ///
     /// # Errors
     /// [`Problem::Io`] if it cannot be opened or read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, VectorError> {
-        Lines::open(path.as_ref()).map(Self)
+        Lines::open(path.as_ref()).map(Self::over)
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a, T> Documents<'a, T> {
     /// Reads `source`; `file` is its name in errors.
     ///
     /// # Errors
     /// [`Problem::Io`] if its first bytes cannot be read.
     pub fn new(file: impl Into<String>, source: impl Read + 'a) -> Result<Self, VectorError> {
-        Lines::new(file.into(), source).map(Self)
+        Lines::new(file.into(), source).map(Self::over)
     }
 
     /// Reads what is left of `lines`.
     pub(super) fn over(lines: Lines<'a>) -> Self {
-        Self(lines)
+        Self { lines, what: PhantomData }
     }
 }
 
-impl Iterator for Reader<'_> {
-    type Item = Result<Vector, VectorError>;
+impl<T: Document> Iterator for Documents<'_, T> {
+    type Item = Result<T, VectorError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next_parsed(Vector::parse)
+        loop {
+            match self.lines.next_parsed(T::read)? {
+                Ok(None) => {}
+                Ok(Some(document)) => return Some(Ok(document)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl Document for Vector {
+    fn read(document: &Value) -> Result<Option<Self>, Problem> {
+        Self::parse(document).map(Some)
     }
 }
 

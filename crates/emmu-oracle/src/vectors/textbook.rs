@@ -33,13 +33,12 @@ mod run;
 
 pub use run::{Mismatch, Subject, check, run};
 
-use super::VectorError;
-use super::read::Lines;
+use super::Problem;
+use super::read::{Document, Documents};
 use core::fmt;
 use core::num::NonZeroU32;
 use emmu_core::{PhysAddr, VirtAddr};
-use std::io::Read;
-use std::path::Path;
+use serde_json::Value;
 
 /// One case: one line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,46 +158,12 @@ pub enum Fault {
     Other(String),
 }
 
-/// Reads records, one a line. Lines of white space alone are skipped, as are configurations that the simulator
-/// refused. The first error is the last item.
-pub struct Reader<'a>(Lines<'a>);
+/// Reads records, one a line, without the configurations that the simulator refused.
+pub type Reader<'a> = Documents<'a, Record>;
 
-impl Reader<'static> {
-    /// Reads a file, plain or gzip.
-    ///
-    /// # Errors
-    /// [`Problem::Io`](super::Problem::Io) if it cannot be opened or read.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, VectorError> {
-        Lines::open(path.as_ref()).map(Self)
-    }
-}
-
-impl<'a> Reader<'a> {
-    /// Reads `source`; `file` is its name in errors.
-    ///
-    /// # Errors
-    /// [`Problem::Io`](super::Problem::Io) if its first bytes cannot be read.
-    pub fn new(file: impl Into<String>, source: impl Read + 'a) -> Result<Self, VectorError> {
-        Lines::new(file.into(), source).map(Self)
-    }
-
-    /// Reads what is left of `lines`.
-    pub(super) fn over(lines: Lines<'a>) -> Self {
-        Self(lines)
-    }
-}
-
-impl Iterator for Reader<'_> {
-    type Item = Result<Record, VectorError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.0.next_parsed(Record::parse)? {
-                Ok(None) => {}
-                Ok(Some(record)) => return Some(Ok(record)),
-                Err(error) => return Some(Err(error)),
-            }
-        }
+impl Document for Record {
+    fn read(document: &Value) -> Result<Option<Self>, Problem> {
+        Self::parse(document)
     }
 }
 
