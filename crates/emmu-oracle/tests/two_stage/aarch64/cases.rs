@@ -1,25 +1,13 @@
 //! What generated cases of two stages reach, and what holds of the model on them.
 
 use super::machine::*;
+use crate::cases::{Happening, passes_both, repeat_without_writes, share};
 use emmu_oracle::generate::Case;
 use quickcheck::quickcheck;
 use std::collections::BTreeSet;
 
-/// The registers, the access, and the answers of everything that happens in the first cases.
-fn happenings() -> Vec<(Registers, Access, Nested<Fault>)> {
-    let mut happenings = Vec::new();
-    for seed in 0..6000 {
-        let case = Case::<Registers>::from_seed(seed);
-        let mut memory = case.memory();
-        for access in &case.accesses {
-            let nested = case.registers.nested(*access, &memory);
-            if let Ok(outcome) = &nested.answer {
-                memory.apply_all(&outcome.writes);
-            }
-            happenings.push((case.registers, *access, nested));
-        }
-    }
-    happenings
+fn happenings() -> Vec<Happening<Registers>> {
+    crate::cases::happenings()
 }
 
 #[test]
@@ -65,31 +53,16 @@ fn cases_reach_every_granule_first_level_and_page_size() {
 #[test]
 fn a_good_part_of_the_cases_translates_in_two_stages() {
     let happenings = happenings();
-    let share = |wanted: &dyn Fn(&Nested<Fault>) -> bool| {
-        happenings.iter().filter(|(.., nested)| wanted(nested)).count() * 1000 / happenings.len()
-    };
-    let both = |nested: &Nested<Fault>| {
-        let read = |stage| nested.reads.iter().any(|read| read.stage == stage);
-        nested.answer.is_ok() && read(Stage::First) && read(Stage::Second)
-    };
-    let entangled = share(&|nested| nested.entangled);
-    assert!(share(&both) >= 120, "{} of 1000", share(&both));
+    let share = |wanted: fn(&Nested<Fault>) -> bool| share(&happenings, 1000, wanted);
+    let entangled = share(|nested| nested.entangled);
+    assert!(share(passes_both) >= 120, "{} of 1000", share(passes_both));
     assert!(entangled <= 40, "{entangled} of 1000");
     assert!(happenings.iter().any(|(.., nested)| nested.entangled));
 }
 
 quickcheck! {
     fn an_access_repeats_without_writes(case: Case<Registers>) -> bool {
-        let mut memory = case.memory();
-        case.accesses.iter().all(|access| {
-            let nested = case.registers.nested(*access, &memory);
-            let Ok(first) = nested.answer else { return true };
-            memory.apply_all(&first.writes);
-            let second = case.registers.translate(*access, &memory);
-            nested.entangled || second.is_ok_and(|second| {
-                second.writes.is_empty() && (second.pa, second.page_bits) == (first.pa, first.page_bits)
-            })
-        })
+        repeat_without_writes(&case)
     }
 
     fn any_bytes_make_a_case_and_the_same_bytes_the_same_case(bytes: Vec<u8>) -> bool {

@@ -6,7 +6,7 @@ pub(super) use emmu_oracle::aarch64::stage2::{Fault, Registers, Stage2Fault};
 pub(super) use emmu_oracle::aarch64::{self, FaultKind};
 pub(super) use emmu_oracle::reference::SparseMemory;
 pub(super) use emmu_oracle::two_stage::{Nested, Stage};
-pub(super) use emmu_oracle::{Outcome, Reference, TwoStage};
+pub(super) use emmu_oracle::{Outcome, TwoStage};
 
 /// HCR_EL2.
 pub(super) const VM: u64 = 1 << 0;

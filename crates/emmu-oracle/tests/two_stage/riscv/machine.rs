@@ -5,7 +5,7 @@ pub(super) use emmu_oracle::reference::SparseMemory;
 pub(super) use emmu_oracle::riscv::hypervisor::{Exception, Fault, Registers};
 pub(super) use emmu_oracle::riscv::{self, PmpEntry, Xlen};
 pub(super) use emmu_oracle::two_stage::{Nested, Stage};
-pub(super) use emmu_oracle::{Outcome, Reference, TwoStage, Write};
+pub(super) use emmu_oracle::{Outcome, TwoStage, Write};
 
 pub(super) const V: u64 = 1;
 pub(super) const R: u64 = 1 << 1;

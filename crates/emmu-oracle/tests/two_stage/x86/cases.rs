@@ -1,25 +1,13 @@
 //! What generated cases of two stages reach, and what holds of the model on them.
 
 use super::machine::*;
+use crate::cases::{Happening, passes_both, repeat_without_writes, share};
 use emmu_oracle::generate::Case;
 use quickcheck::quickcheck;
 use std::collections::BTreeSet;
 
-/// The registers and the answers of everything that happens in the first cases.
-fn happenings() -> Vec<(Registers, Nested<Fault>)> {
-    let mut happenings = Vec::new();
-    for seed in 0..6000 {
-        let case = Case::<Registers>::from_seed(seed);
-        let mut memory = case.memory();
-        for access in &case.accesses {
-            let nested = case.registers.nested(*access, &memory);
-            if let Ok(outcome) = &nested.answer {
-                memory.apply_all(&outcome.writes);
-            }
-            happenings.push((case.registers, nested));
-        }
-    }
-    happenings
+fn happenings() -> Vec<Happening<Registers>> {
+    crate::cases::happenings()
 }
 
 #[test]
@@ -27,13 +15,13 @@ fn cases_reach_every_mode_page_size_and_fault() {
     let happenings = happenings();
     let modes: BTreeSet<_> = happenings
         .iter()
-        .filter(|(vm, nested)| vm.enable_ept && nested.answer.is_ok())
-        .map(|(vm, _)| format!("{:?} on {}", vm.guest.mode(), (vm.eptp >> 3 & 7) + 1))
+        .filter(|(vm, _, nested)| vm.enable_ept && nested.answer.is_ok())
+        .map(|(vm, ..)| format!("{:?} on {}", vm.guest.mode(), (vm.eptp >> 3 & 7) + 1))
         .collect();
     let all = [Mode::Off, Mode::Bits32, Mode::Pae, Mode::Level4, Mode::Level5];
     let expected = all.iter().flat_map(|mode| [4, 5].map(|levels| format!("{mode:?} on {levels}")));
     assert_eq!(modes, expected.collect());
-    let answers = || happenings.iter().map(|(_, nested)| &nested.answer);
+    let answers = || happenings.iter().map(|(.., nested)| &nested.answer);
     let sizes: BTreeSet<_> = answers().filter_map(|a| Some(a.as_ref().ok()?.page_bits)).collect();
     assert!(sizes.is_superset(&[12, 21, 22, 30].into()), "{sizes:?}");
     let any =
@@ -47,7 +35,7 @@ fn cases_reach_every_mode_page_size_and_fault() {
 fn cases_reach_every_exit_qualification() {
     let reached: BTreeSet<u64> = happenings()
         .into_iter()
-        .filter_map(|(_, nested)| match nested.answer {
+        .filter_map(|(.., nested)| match nested.answer {
             Err(Fault::EptViolation { qualification, .. }) => Some(qualification),
             _ => None,
         })
@@ -70,30 +58,15 @@ fn cases_reach_every_exit_qualification() {
 #[test]
 fn a_good_part_of_the_cases_translates_in_two_stages() {
     let happenings = happenings();
-    let share = |wanted: &dyn Fn(&Nested<Fault>) -> bool| {
-        happenings.iter().filter(|(_, nested)| wanted(nested)).count() * 1000 / happenings.len()
-    };
-    let both = |nested: &Nested<Fault>| {
-        let read = |stage| nested.reads.iter().any(|read| read.stage == stage);
-        nested.answer.is_ok() && read(Stage::First) && read(Stage::Second)
-    };
-    let entangled = share(&|nested| nested.entangled);
-    assert!(share(&both) >= 120, "{} of 1000", share(&both));
+    let share = |wanted: fn(&Nested<Fault>) -> bool| share(&happenings, 1000, wanted);
+    let entangled = share(|nested| nested.entangled);
+    assert!(share(passes_both) >= 120, "{} of 1000", share(passes_both));
     assert!((1..=40).contains(&entangled), "{entangled} of 1000");
 }
 
 quickcheck! {
     fn an_access_repeats_without_writes(case: Case<Registers>) -> bool {
-        let mut memory = case.memory();
-        case.accesses.iter().all(|access| {
-            let nested = case.registers.nested(*access, &memory);
-            let Ok(first) = nested.answer else { return true };
-            memory.apply_all(&first.writes);
-            let second = case.registers.translate(*access, &memory);
-            nested.entangled || second.is_ok_and(|second| {
-                second.writes.is_empty() && (second.pa, second.page_bits) == (first.pa, first.page_bits)
-            })
-        })
+        repeat_without_writes(&case)
     }
 
     fn an_access_that_faults_writes_nothing_and_tells_what_hardware_may_have_set(case: Case<Registers>) -> bool {

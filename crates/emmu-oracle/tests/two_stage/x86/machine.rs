@@ -5,7 +5,7 @@ pub(super) use emmu_oracle::reference::SparseMemory;
 pub(super) use emmu_oracle::two_stage::{Nested, Stage};
 pub(super) use emmu_oracle::x86::ept::{Fault, InvalidEptp, Registers};
 pub(super) use emmu_oracle::x86::{self, Mode};
-pub(super) use emmu_oracle::{Outcome, Reference, TwoStage, Write};
+pub(super) use emmu_oracle::{Outcome, TwoStage, Write};
 
 pub(super) const PG: u64 = 1 << 31;
 pub(super) const PAE: u64 = 1 << 5;
