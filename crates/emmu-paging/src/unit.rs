@@ -6,7 +6,7 @@ use crate::{
     format::{Format, Mapping, Route},
     invalid::InvalidEntries,
     nested::{Both, Guest, SecondStage, SecondStageFormat, compose},
-    scope::{Context, Scopes},
+    scope::{Context, Scopes, Visible},
     tlb::{Cached, Hit, Query, Tlbs},
     walk::{Trail, Walk},
     walk_cache::WalkCaches,
@@ -147,9 +147,24 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         }
     }
 
-    /// The first level of TLB does not settle an access that the CPU `asked` for; `known` says whether it holds
-    /// something. Not inlined, so that the way of a hit stays short.
+    /// The first level does not settle an access that the CPU `asked` for. Not inlined, and apart from the end of a hit, so
+    /// that the way of a hit stays short.
     #[inline(never)]
+    fn translate_slowly(
+        &mut self,
+        asked: Access,
+        access: Access,
+        visible: Visible,
+        known: bool,
+        bus: &mut (impl Bus + ?Sized),
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Result<Translation, Fault> {
+        let hit = self.resolve_slowly(asked, Query { access, visible }, known, bus, probe)?;
+        self.found(asked, access, hit)
+    }
+
+    /// The levels below, or else a walk; `known` says whether the first level holds something.
+    #[inline]
     fn resolve_slowly(
         &mut self,
         asked: Access,
@@ -201,7 +216,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     }
 
     /// Walks, remembers the tables on the way, and takes the outcome through the second stage.
-    #[inline(never)]
+    #[inline]
     fn walk(
         &mut self,
         walk: &mut Walk<F::Permissions>,
@@ -324,14 +339,13 @@ where
             Ok(Route::Tables { access: effective, asid }) => {
                 let context = Context(self.second.context(effective));
                 let visible = self.scopes.visible(asid, context);
-                let query = Query { access: effective, visible };
-                match self.tlbs.lookup(query, probe) {
+                match self.tlbs.lookup(Query { access: effective, visible }, probe) {
                     Some(hit) if self.suffices(&hit.mapping, effective) => {
                         self.found(access, effective, hit)
                     }
                     held => {
-                        let hit = self.resolve_slowly(access, query, held.is_some(), bus, probe)?;
-                        self.found(access, effective, hit)
+                        let known = held.is_some();
+                        self.translate_slowly(access, effective, visible, known, bus, probe)
                     }
                 }
             }
