@@ -1,4 +1,9 @@
-//! What the benches have in common: machines with their tables built.
+//! What the benches have in common: machines with their tables built, and what they are measured against.
+
+mod guests;
+pub mod plain;
+
+pub use guests::{riscv_guest, x86_guest};
 
 use emmu_core::{Bus, BusError, PhysAddr, Registers, TranslationUnit, Width, find_register};
 use emmu_memory::Memory;
@@ -100,8 +105,9 @@ impl Layout {
         self.page_bits
     }
 
-    /// Lays the tables out level by level: all of one level in a row.
-    fn map(&self, memory: &mut Memory, pages: u64) -> Result<(), BusError> {
+    /// Lays the tables out level by level, all of one level in a row, in the memory whose addresses they name: it
+    /// begins at `base` on the bus.
+    fn map(&self, memory: &mut Memory, base: u64, pages: u64) -> Result<(), BusError> {
         let page_size = 1 << self.page_bits;
         let mut below: u32 = self.index_bits.iter().map(|&bits| u32::from(bits)).sum();
         let (mut table, width) = (self.root, self.entry.bytes());
@@ -116,7 +122,7 @@ impl Layout {
                     0 => (self.page)(PAGES + entry * page_size),
                     _ => (self.table)(level, next_table + entry * page_size),
                 };
-                memory.write(PhysAddr::new(table + entry * width), self.entry, raw)?;
+                memory.write(PhysAddr::new(base + table + entry * width), self.entry, raw)?;
             }
             table = next_table;
         }
@@ -136,7 +142,7 @@ pub fn machine<F: Format>(
     pages: u64,
 ) -> Result<(Paging<F>, Memory), Box<dyn std::error::Error>> {
     let mut memory = Memory::ram(1 << 40);
-    layout.map(&mut memory, pages)?;
+    layout.map(&mut memory, 0, pages)?;
     let mut unit = Paging::new(format, config)?;
     for (name, value) in registers {
         let register = find_register(unit.registers(), name).ok_or("no such register")?;
@@ -185,4 +191,36 @@ pub fn usual_walk_caches() -> Result<PagingConfig, GeometryError> {
         walk_cache.push(WalkCacheTable { geometry, levels: vec![level] });
     }
     Ok(PagingConfig { walk_cache, ..PagingConfig::default() })
+}
+
+/// An address in each page, in no order that a host could guess: run over in a circle, a page comes again after all
+/// others.
+#[must_use]
+pub fn each_page(pages: u64) -> Vec<u64> {
+    let mut random = random();
+    let mut addresses: Vec<u64> =
+        (0..pages).map(|page| page << 12 | random(PAGE_WORDS) << 3).collect();
+    for last in (1..addresses.len()).rev() {
+        let other = usize::try_from(random(last as u64 + 1)).unwrap_or(last);
+        addresses.swap(last, other);
+    }
+    addresses
+}
+
+/// Addresses anywhere in the pages.
+#[must_use]
+pub fn anywhere(pages: u64, count: usize) -> Vec<u64> {
+    let mut random = random();
+    (0..count).map(|_| random(pages * PAGE_WORDS) << 3).collect()
+}
+
+const PAGE_WORDS: u64 = 512;
+
+/// Numbers below a bound, always the same.
+fn random() -> impl FnMut(u64) -> u64 {
+    let mut state = 1_u64;
+    move |bound| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % bound
+    }
 }
