@@ -50,12 +50,15 @@ pub fn x86_guest(
     machine(unit, &registers, [guest, host], pages)
 }
 
+/// A unit of two stages and its memory.
+type Machine<F, H> = (Paging<F, Paging<H>>, Memory);
+
 fn machine<F: Format, H: SecondStageFormat>(
     mut unit: Paging<F, Paging<H>>,
     registers: &[(RegisterId, u64)],
     [guest, host]: [Layout; 2],
     pages: u64,
-) -> Result<(Paging<F, Paging<H>>, Memory), Box<dyn Error>> {
+) -> Result<Machine<F, H>, Box<dyn Error>> {
     let mut memory = Memory::ram(1 << 40);
     host.map(&mut memory, 0, (PAGES >> 12) + pages)?;
     guest.map(&mut memory, PAGES, pages)?;

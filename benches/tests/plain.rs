@@ -1,6 +1,5 @@
 //! What the TLB benches are measured against comes to the same addresses, hits, misses and reads as emmu, on the
 //! addresses that they run over and on others.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_benches::{
     PAGES, ROOT, anywhere, each_page,

@@ -130,7 +130,8 @@ impl Tables for Ept {
         // Memory types 2, 3 and 7 are none; in entries that are no leaves the bits are reserved.
         let memory_type = raw >> 3 & 7;
         let is_sound = match is_leaf {
-            true => !matches!(memory_type, 2 | 3 | 7) && !(is_large && level == 3),
+            true if is_large && level == 3 => false,
+            true => !matches!(memory_type, 2 | 3 | 7),
             false => raw & 0xf8 == 0,
         };
         (is_valid && is_sound).then_some((raw & X86_ADDR, is_leaf))
@@ -184,7 +185,8 @@ pub(super) fn next<T: Tables>(raw: u64, level: usize, addr: u64) -> Option<Next>
     }
     let offset = (1 << (12 + 9 * level)) - 1;
     let (read, user) = T::rights(raw);
-    let rights = u64::from(read) * READ | u64::from(user != T::OF_USER) * USER;
+    let readable = if read { READ } else { 0 };
+    let rights = if user == T::OF_USER { readable } else { readable | USER };
     (to & offset == 0).then_some(Next::Leaf((to | addr & offset) & FRAME | rights))
 }
 
