@@ -32,13 +32,14 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     /// What a scope that names no virtual machine names of one.
     fn forget_in(&mut self, present: Context, scope: Invalidate) {
         match scope {
-            Invalidate::All => self.scopes.end_contexts(|context| context == present),
+            Invalidate::All => self.scopes.end_contexts(present.0..=present.0),
             Invalidate::NonGlobal => self.scopes.end_all_but_global(present),
-            Invalidate::Asid(asid) => self.scopes.end(asid, present),
+            Invalidate::Asid(asid) => self.scopes.end(self.format.implemented(asid), present),
             Invalidate::Page(addr) => {
                 self.forget_page(addr, |scopes, scope| scopes.is_of(scope, present));
             }
             Invalidate::PageInAsid { addr, asid } => {
+                let asid = self.format.implemented(asid);
                 self.forget_page(addr, |scopes, scope| scopes.is_own(scope, asid, present));
             }
             Invalidate::Range { addr, len } => self.forget_range(addr, len, present),
@@ -50,11 +51,9 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     fn forget_second(&mut self, tables: Option<u64>, addr: Option<PhysAddr>, combined: bool) {
         self.second.forget(tables, addr);
         if combined {
-            let second = &self.second;
-            let concerns = |Context(context)| {
-                context != 0 && tables.is_none_or(|tables| second.uses(context, tables))
-            };
-            self.scopes.end_contexts(concerns);
+            let named = |tables| self.second.contexts_of(tables);
+            let contexts = tables.map_or(Some(1..=u32::MAX), named);
+            contexts.into_iter().for_each(|contexts| self.scopes.end_contexts(contexts));
         }
     }
 

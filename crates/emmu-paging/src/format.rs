@@ -270,6 +270,12 @@ pub trait Format {
         addr
     }
 
+    /// The address space that an invalidation means by this one: without bits that are not implemented, where they
+    /// are ignored.
+    fn implemented(&self, asid: Asid) -> Asid {
+        asid
+    }
+
     /// How many bytes from `addr` on physical memory protection grants alike, given that it grants the first
     /// `len`. Table reads and updates are asked about as supervisor loads and stores.
     ///

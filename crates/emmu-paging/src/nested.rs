@@ -10,7 +10,7 @@ use crate::{
     tlb::{Cached, Of, Query},
     walk::{EntryAddr, Trail, Walk},
 };
-use core::fmt;
+use core::{fmt, ops::RangeInclusive};
 use emmu_core::{
     Access, AccessFlags, AccessKind, Asid, Attributes, Bus, Cause, Event, Fault, FaultEntry,
     GuestAccess, Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, Side,
@@ -37,9 +37,10 @@ pub trait SecondStageFormat: Format {
         u16::try_from(tables).ok().map(Asid)
     }
 
-    /// Whether a number of [`SecondStageFormat::context`] is of these tables.
-    fn uses(&self, context: u32, tables: u64) -> bool {
-        u64::from(context) == tables.saturating_add(1)
+    /// The numbers of [`SecondStageFormat::context`] whose tables are those of this address space.
+    fn contexts_of(&self, space: Asid) -> RangeInclusive<u32> {
+        let context = u32::from(space.0) + 1;
+        context..=context
     }
 
     /// What the second stage takes an access of the first stage's walk for.
@@ -113,7 +114,7 @@ pub trait SecondStage: private::Sealed {
     fn is_of(&self, context: u32, vmid: Vmid) -> bool;
 
     #[doc(hidden)]
-    fn uses(&self, context: u32, tables: u64) -> bool;
+    fn contexts_of(&self, tables: u64) -> Option<RangeInclusive<u32>>;
 
     #[doc(hidden)]
     fn permits(&self, permissions: Self::Permissions, access: Access) -> Result<(), Cause>;
@@ -213,8 +214,8 @@ impl SecondStage for () {
         false
     }
 
-    fn uses(&self, _: u32, _: u64) -> bool {
-        false
+    fn contexts_of(&self, _: u64) -> Option<RangeInclusive<u32>> {
+        None
     }
 
     #[inline(always)]
@@ -289,8 +290,8 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
         self.format.is_of(context, vmid)
     }
 
-    fn uses(&self, context: u32, tables: u64) -> bool {
-        self.format.uses(context, tables)
+    fn contexts_of(&self, tables: u64) -> Option<RangeInclusive<u32>> {
+        Some(self.format.contexts_of(self.format.space_of(tables)?))
     }
 
     #[inline]

@@ -5,6 +5,7 @@ mod snapshot;
 
 use crate::{Live, Scope};
 use alloc::{collections::BTreeMap, vec::Vec};
+use core::ops::RangeInclusive;
 use emmu_core::Asid;
 
 /// Whose address spaces: those of one virtual machine, or of no virtual machine (0). The number also stands for
@@ -140,9 +141,10 @@ impl Scopes {
         }
     }
 
-    /// Ends all scopes of the contexts concerned; there are few.
-    pub(crate) fn end_contexts(&mut self, concerns: impl Fn(Context) -> bool) {
-        let concerned: Vec<_> = self.contexts().filter(|&context| concerns(context)).collect();
+    /// Ends all scopes of the contexts with these numbers.
+    pub(crate) fn end_contexts(&mut self, numbers: RangeInclusive<u32>) {
+        let numbers = Context(*numbers.start())..=Context(*numbers.end());
+        let concerned: Vec<_> = self.contexts.range(numbers).map(|(&context, _)| context).collect();
         for context in concerned {
             self.end_all_but_global(context);
             self.forget(Space { context, asid: None });
@@ -275,7 +277,7 @@ mod tests {
         let mut scopes = Scopes::new();
         let [one, two] = [1, 2].map(|vm| scopes.visible(Asid(1), Context(vm)));
         assert!(!one.sees(two.own) && !one.sees(two.global));
-        scopes.end_contexts(|context| context == Context(1));
+        scopes.end_contexts(1..=1);
         assert!(!scopes.is_live(one.own) && !scopes.is_live(one.global));
         assert!(scopes.is_live(two.own) && scopes.is_live(two.global));
     }
@@ -284,7 +286,7 @@ mod tests {
     fn an_access_after_the_end_of_a_context_sees_nothing_of_before() {
         let mut scopes = Scopes::new();
         let before = scopes.visible(Asid(1), Context(1));
-        scopes.end_contexts(|_| true);
+        scopes.end_contexts(0..=u32::MAX);
         let after = scopes.visible(Asid(1), Context(1));
         assert!(!after.sees(before.own) && !after.sees(before.global));
         assert!(scopes.is_live(after.own) && scopes.is_live(after.global));

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
-    Access, Bus, Cause, Event, Fault, Invalidate, PhysAddr, RegisterId, Translation,
+    Access, Asid, Bus, Cause, Event, Fault, Invalidate, PhysAddr, RegisterId, Translation,
     TranslationUnit, VirtAddr, Width,
 };
 use emmu_memory::Memory;
@@ -12,7 +12,7 @@ use emmu_paging::{
     format::{
         Format,
         aarch64::{SCTLR_EL1, TCR_EL1, TTBR0_EL1},
-        riscv::MENVCFG,
+        riscv::{MENVCFG, SATP},
         x86::{CR0, CR3, CR4, EFER},
     },
 };
@@ -181,6 +181,35 @@ fn a_page_made_dirty_is_not_hidden_by_a_smaller_clean_part() {
     assert!(!machine.walks(load(0x4020_0000)));
     assert!(machine.walks(store(0x4020_0000)));
     assert!(!machine.walks(store(0x4020_0000)));
+}
+
+#[test]
+fn what_a_walk_finds_replaces_an_entry_even_where_its_size_has_no_place() {
+    let mut machine = sv39(vec![level(&[21], 4, Policy::Lru)], &[]);
+    let read_only = 0x43;
+    machine.set(0x2000, 0x20_0000 >> 2 | read_only);
+    assert_eq!(machine.translate(load(0x4000_0000)).unwrap().addr, PhysAddr::new(0x20_0000));
+    machine.set(0x2000, 0x3000 >> 2 | 1);
+    machine.set(0x3000, 0x40_0000 >> 2 | DIRTY);
+    for access in [store(0x4000_0000), load(0x4000_0000)] {
+        assert_eq!(machine.translate(access).unwrap().addr, PhysAddr::new(0x40_0000), "{access}");
+    }
+}
+
+// spec: riscv-asid
+#[test]
+fn asid_bits_that_sv32_does_not_have_are_ignored() {
+    let satp = 1 << 31 | 5 << 22 | 1;
+    let mut machine =
+        Machine::new(RiscV::rv32(), vec![level(&[12], 4, Policy::Lru)], &[(SATP, satp)]);
+    machine.memory.write(PhysAddr::new(0x1000), Width::B4, DIRTY).unwrap();
+    let asid = Asid(1 << 9 | 5);
+    for scope in [Invalidate::Asid(asid), Invalidate::PageInAsid { addr: VirtAddr::ZERO, asid }] {
+        machine.translate(load(0)).unwrap();
+        assert!(!machine.walks(load(0)));
+        machine.invalidate(scope);
+        assert!(machine.walks(load(0)), "{scope:?}");
+    }
 }
 
 #[test]

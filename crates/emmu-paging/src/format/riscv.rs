@@ -281,9 +281,9 @@ impl RiscV {
     }
 
     fn asid(&self) -> Asid {
-        let bits = if self.rv32 { self.satp >> 22 & 0x1ff } else { self.satp >> 44 & 0xffff };
-        #[expect(clippy::cast_possible_truncation, reason = "16 bits at most are left")]
-        Asid(bits as u16)
+        let asid = self.satp >> if self.rv32 { 22 } else { 44 };
+        #[expect(clippy::cast_possible_truncation, reason = "an ASID has 16 bits at most")]
+        self.implemented(Asid(asid as u16))
     }
 
     /// MPRV makes loads and stores, not fetches, use MPP's translation and protection ("Memory Privilege in
@@ -455,6 +455,12 @@ impl Format for RiscV {
     }
 
     /// PMP checks the data and, as supervisor loads and stores, the walk's own reads and updates.
+    /// Bits above ASIDMAX are ignored ("Supervisor Memory-Management Fence Instruction").
+    fn implemented(&self, Asid(asid): Asid) -> Asid {
+        // spec: riscv-asid
+        Asid(if self.rv32 { asid & 0x1ff } else { asid })
+    }
+
     #[inline]
     fn grants(
         &self,

@@ -149,12 +149,13 @@ impl<P: Copy + Default> Bank<P> {
         insert: impl FnOnce(&mut Assoc<Cached<P>>, u64, Scope, Cached<P>) -> usize,
     ) -> Option<(u32, u32)> {
         let Query { access, visible } = query;
-        let (index, size) = self.taking(found.bits)?;
+        let taking = self.taking(found.bits);
+        let place = known.then(|| self.replaceable(query, taking)).flatten();
+        let (index, size) = taking?;
         let bits = u32::from(size);
         let tag = block_tag(access.addr, bits);
         let held = found.part(access.addr, size);
         let scope = if held.global { visible.global } else { visible.own };
-        let place = known.then(|| self.replaceable(query, index, tag)).flatten();
         let Table { assoc, has_parts, .. } = self.tables.get_mut(index)?;
         *has_parts |= size != found.permissions.leaf;
         let slot = match place {
@@ -171,12 +172,15 @@ impl<P: Copy + Default> Bank<P> {
         ticket(access.kind, index, slot, assoc.version(slot)?)
     }
 
-    /// Removes all that is held for the access, and says where the table of this index held an entry of this
-    /// tag: whoever updates that slot revives it with its age.
+    /// Removes all that is held for the access, and says where the table that is `taking` it held a block of that
+    /// size: whoever updates that slot revives it with its age.
     #[inline(never)]
-    fn replaceable(&mut self, query: Query, index: usize, tag: u64) -> Option<usize> {
+    fn replaceable(&mut self, query: Query, taking: Option<(usize, u8)>) -> Option<usize> {
         let sees = |scope, _: &Cached<P>| query.visible.sees(scope);
-        let place = self.tables.get(index)?.assoc.find(tag, sees).map(|found| found.slot);
+        let place = taking.and_then(|(index, size)| {
+            let tag = block_tag(query.access.addr, size.into());
+            Some(self.tables.get(index)?.assoc.find(tag, sees)?.slot)
+        });
         for Table { sizes, assoc, .. } in &mut self.tables {
             for bits in sizes.iter() {
                 assoc.remove(block_tag(query.access.addr, bits), sees);

@@ -71,6 +71,14 @@ fn hfence_vvma_of_others_forgets_nothing() {
     }
 }
 
+// spec: riscv-h-vmid
+#[test]
+fn vmid_bits_beyond_vmidmax_are_ignored() {
+    let mut machine = riscv(LONG, &tlb(), &tlb());
+    assert!(machine.reads_after(second_stage(Some(1 << 14), None)) > 4);
+    assert_eq!(machine.reads_after(second_stage(Some(1 << 14 | 1), None)), 0);
+}
+
 #[test]
 fn the_hart_s_own_fences_leave_its_guests_alone() {
     let mut machine = riscv(LONG, &tlb(), &tlb());

@@ -85,8 +85,13 @@ impl GStage {
     }
 
     fn vmid(&self) -> u16 {
-        let vmid = if self.hart.rv32 { self.hgatp >> 22 & 0x7f } else { self.hgatp >> 44 & 0x3fff };
-        u16::try_from(vmid).unwrap_or(0)
+        let vmid = self.hgatp >> if self.hart.rv32 { 22 } else { 44 };
+        u16::try_from(vmid & self.vmid_mask()).unwrap_or(0)
+    }
+
+    /// VMIDMAX ones.
+    const fn vmid_mask(&self) -> u64 {
+        low_mask(if self.hart.rv32 { 7 } else { 14 })
     }
 }
 
@@ -204,6 +209,12 @@ impl SecondStageFormat for GStage {
 
     fn is_present(&self, context: u32) -> bool {
         context == 0
+    }
+
+    /// Bits above VMIDMAX are ignored ("Hypervisor Memory-Management Fence Instructions").
+    fn space_of(&self, tables: u64) -> Option<Asid> {
+        // spec: riscv-h-vmid
+        u16::try_from(tables & self.vmid_mask()).ok().map(Asid)
     }
 
     fn rights(&self, permissions: Permissions) -> u8 {

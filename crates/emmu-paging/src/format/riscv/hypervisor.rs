@@ -17,8 +17,8 @@ use crate::{
     format::{Entry, Format, Mapping, ReadWord, Root, Route, Shape},
 };
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Cause, Fault, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo,
+    Access, AccessFlags, AccessKind, Asid, Cause, Fault, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo,
 };
 
 /// `vsstatus`: SUM and MXR of a guest.
@@ -289,6 +289,10 @@ impl Format for RiscVH {
         access: Access,
     ) -> Result<u64, Cause> {
         self.stage(access).admit(raw, mapping, access)
+    }
+
+    fn implemented(&self, asid: Asid) -> Asid {
+        self.own.implemented(asid)
     }
 
     #[inline]

@@ -14,6 +14,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use bitflags::bitflags;
+use core::ops::RangeInclusive;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, Cause, Fault, Invalidate, PhysAddr, Privilege,
     RegisterError, RegisterId, RegisterInfo, VirtAddr, Vmid, Width, bit_range, low_mask,
@@ -236,7 +237,7 @@ impl Ept {
 
     /// The number under which both stages' translations are known: place and VPID, and never 0.
     fn number(root: u16, vpid: u16) -> u32 {
-        (u32::from(root) << 16 | u32::from(vpid)).wrapping_add(1)
+        (u32::from(root) << 16 | u32::from(vpid)).saturating_add(1)
     }
 
     /// Bits of a present entry that must be zero, or the memory types that are none.
@@ -402,8 +403,8 @@ impl SecondStageFormat for Ept {
         self.place(tables).map(Asid)
     }
 
-    fn uses(&self, context: u32, tables: u64) -> bool {
-        self.place(tables).is_some_and(|place| context.wrapping_sub(1) >> 16 == u32::from(place))
+    fn contexts_of(&self, Asid(place): Asid) -> RangeInclusive<u32> {
+        Self::number(place, 0)..=Self::number(place, u16::MAX)
     }
 
     /// With accessed and dirty flags in use, all that a guest's walk does counts as a write.
