@@ -102,12 +102,12 @@ fn loads(criterion: &mut Criterion) {
     group.bench_function("plain", |bencher| {
         bencher.iter(|| {
             let addresses = black_box(addresses).iter();
-            let values = addresses.map(|&addr| {
+            let mut values = addresses.map(|&addr| {
                 let place = plain.translate(&mut tables, addr)?.checked_sub(PAGES)?;
                 let bytes = ram.get(usize::try_from(place).ok()?..)?.first_chunk()?;
                 Some(u64::from_le_bytes(*bytes))
             });
-            values.fold(Some(0_u64), |sum, value| Some(sum?.wrapping_add(value?)))
+            values.try_fold(0_u64, |sum, value| Some(sum.wrapping_add(value?)))
         });
     });
     let mut cpu = Cpu::with_probe(unit, memory, Counters::default());
@@ -117,8 +117,8 @@ fn loads(criterion: &mut Criterion) {
     group.bench_function("emmu", |bencher| {
         bencher.iter(|| {
             let addresses = black_box(addresses).iter();
-            let values = addresses.map(|&addr| cpu.load(VirtAddr::new(addr), Width::B8).ok());
-            values.fold(Some(0_u64), |sum, value| Some(sum?.wrapping_add(value?)))
+            let mut values = addresses.map(|&addr| cpu.load(VirtAddr::new(addr), Width::B8).ok());
+            values.try_fold(0_u64, |sum, value| Some(sum.wrapping_add(value?)))
         });
     });
 }
