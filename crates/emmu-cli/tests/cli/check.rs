@@ -131,6 +131,27 @@ fn files_of_both_kinds_may_be_mixed() {
 }
 
 #[test]
+fn a_file_that_does_not_parse_keeps_no_other_from_being_run() {
+    let (_vectors, right) = file("vectors", vector("0x1234"));
+    let (_other, other) = file("other", "{");
+    let [right, other] = [&right, &other].map(|path| path.to_str().unwrap());
+    let run = emmu(&["check", right, other, right, "no/such/file"]);
+    assert_eq!((run.code, run.out.as_str()), (Some(2), "2 passed, 0 failed\n"));
+    let lines: Vec<_> = run.err.lines().collect();
+    let [line] = lines[..] else { panic!("{lines:?}") };
+    assert!(line.contains("other:1: not JSON"), "{line}");
+    assert!(line.contains("; no/such/file: cannot read: "), "{line}");
+}
+
+#[test]
+fn an_empty_file_is_refused() {
+    let (_folder, path) = file("vectors", "\n\n");
+    let path = path.to_str().unwrap();
+    let message = refusal(&["check", path], b"");
+    assert_eq!(message, format!("{path}: expected vectors, found an empty file"));
+}
+
+#[test]
 fn a_space_without_a_top_bit_is_skipped() {
     let [_, segmentation, ..] = textbook();
     let (_folder, path) = file("records", segmentation.replace(r#""asize": 16"#, r#""asize": 15"#));

@@ -9,6 +9,9 @@ pub enum Problem {
     /// The file could not be opened, read or decompressed.
     #[error("cannot read: {0}")]
     Io(#[from] std::io::Error),
+    /// There is nothing in the file.
+    #[error("expected vectors, found an empty file")]
+    Empty,
     /// The line is longer than any vector.
     #[error("the line is longer than {limit} bytes")]
     TooLong {

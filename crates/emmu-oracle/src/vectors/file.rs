@@ -21,7 +21,7 @@ impl VectorFile<'static> {
     /// Reads a file, plain or gzip.
     ///
     /// # Errors
-    /// [`VectorError`] if it cannot be opened or read, or its first line is not JSON.
+    /// [`VectorError`] if it cannot be opened or read, is empty, or its first line is not JSON.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, VectorError> {
         Self::over(Lines::open(path.as_ref())?)
     }
@@ -31,18 +31,19 @@ impl<'a> VectorFile<'a> {
     /// Reads `source`; `file` is its name in errors.
     ///
     /// # Errors
-    /// [`VectorError`] if it cannot be read, or its first line is not JSON.
+    /// [`VectorError`] if it cannot be read, is empty, or its first line is not JSON.
     pub fn new(file: impl Into<String>, source: impl Read + 'a) -> Result<Self, VectorError> {
         Self::over(Lines::new(file.into(), source)?)
     }
 
     fn over(mut lines: Lines<'a>) -> Result<Self, VectorError> {
-        Ok(match lines.peek()? {
-            Some(first) if heap::is_of_a_heap(first) => Self::Heap(heap::Reader::over(lines)),
-            Some(first) if first.get("format").is_none() => {
-                Self::Textbook(textbook::Reader::over(lines))
-            }
-            _ => Self::Translation(Reader::over(lines)),
+        let first = lines.first()?;
+        Ok(if heap::is_of_a_heap(first) {
+            Self::Heap(heap::Reader::over(lines))
+        } else if first.get("format").is_none() {
+            Self::Textbook(textbook::Reader::over(lines))
+        } else {
+            Self::Translation(Reader::over(lines))
         })
     }
 

@@ -14,15 +14,19 @@ const LONGEST_LINE: u64 = 16 << 20;
 
 /// A line that is not a vector.
 #[derive(Debug, Error)]
-#[error("{file}:{line}: {problem}")]
+#[error("{}: {problem}", place(file, *line))]
 pub struct VectorError {
     /// The file, by the name that its reader was given.
     pub file: String,
-    /// The line, counted from 1; 0 if the file could not be opened.
+    /// The line, counted from 1; 0 if it is the file as a whole that is not right.
     pub line: u64,
     /// What is wrong with it.
     #[source]
     pub problem: Problem,
+}
+
+fn place(file: &str, line: u64) -> String {
+    if line == 0 { file.to_owned() } else { format!("{file}:{line}") }
 }
 
 /// What a line of a file says.
@@ -116,10 +120,13 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The document to come, or `None` at the end.
-    pub(super) fn peek(&mut self) -> Result<Option<&Value>, VectorError> {
-        self.peeked = self.next_document().map_err(|problem| self.fail(problem))?;
-        Ok(self.peeked.as_ref())
+    /// The first document.
+    pub(super) fn first(&mut self) -> Result<&Value, VectorError> {
+        match self.next_document() {
+            Ok(Some(first)) => Ok(self.peeked.insert(first)),
+            Ok(None) => Err(VectorError { line: 0, ..self.fail(Problem::Empty) }),
+            Err(problem) => Err(self.fail(problem)),
+        }
     }
 
     /// The next document as `parse` reads it, or `None` at the end and after an error.
