@@ -90,7 +90,7 @@ impl fmt::Display for GuestAccess {
 pub struct FaultEntry {
     /// Its level; 0 is the level of the smallest pages.
     pub level: u8,
-    /// Where it stands in physical memory.
+    /// Where it stands in physical memory; in guest-physical memory where it is the first of two stages'.
     pub addr: PhysAddr,
     /// Its bits, or `None` when reading it was what failed.
     pub raw: Option<u64>,

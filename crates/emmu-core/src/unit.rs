@@ -29,6 +29,9 @@ impl Translation {
 /// The memory attributes of a mapping, as an index that the architecture defines: RISC-V PBMT (0–3), x86
 /// PAT index (`PAT << 2 | PCD << 1 | PWT`, 0–7), AArch64 `AttrIndx` (0–7). emmu carries it and
 /// does not act on it.
+///
+/// Of two stages, RISC-V's are combined as "Svpbmt" says. On x86 and AArch64 what both come to depends on the PAT and
+/// MAIR registers, which are not modelled: the index is the first stage's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attributes(pub u8);

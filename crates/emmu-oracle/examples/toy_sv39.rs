@@ -8,9 +8,10 @@ use emmu_oracle::Memory;
 use emmu_oracle::reference::SparseMemory;
 use emmu_oracle::riscv::{self, Exception};
 use emmu_oracle::vectors::{
-    Answer, Fault, Format, Operation, Reader, Registers, RiscVRegisters, Subject, Vector,
+    Answer, Fault, Format, Operation, Reader, Registers, Report, RiscVRegisters, Subject, Vector,
     VectorError, run,
 };
+use std::process::ExitCode;
 
 /// The toy: 4 KiB, 2 MiB and 1 GiB pages, permissions, SUM and MXR. It sets no A or D, and has no
 /// extensions.
@@ -105,13 +106,23 @@ const OWN: &str = concat!(
     r#" "mem_after": []}"#,
 );
 
-fn main() -> Result<(), VectorError> {
+fn main() -> ExitCode {
+    match run_files() {
+        Ok(report) => {
+            println!("{report}");
+            if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_files() -> Result<Report, VectorError> {
     let mut files: Vec<_> = std::env::args().skip(1).map(Reader::open).collect::<Result<_, _>>()?;
     if files.is_empty() {
         files.push(Reader::new("its own vector", OWN.as_bytes())?);
     }
-    let report =
-        run(files.into_iter().flatten(), &mut Toy, &mut |mismatch| println!("{mismatch}"))?;
-    println!("{report}");
-    Ok(())
+    run(files.into_iter().flatten(), &mut Toy, &mut |mismatch| println!("{mismatch}"))
 }
