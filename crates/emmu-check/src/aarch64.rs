@@ -2,7 +2,7 @@
 
 mod stage2;
 
-use crate::architecture::{Architecture, Run, Unit, passes};
+use crate::architecture::{Architecture, Run, SetupError, Unit, passes};
 use emmu_core::{Access, Bus, Fault, RegisterError, RegisterId, TranslationUnit, VirtAddr};
 use emmu_oracle::{
     Memory,
@@ -10,7 +10,7 @@ use emmu_oracle::{
     reference::SparseMemory,
 };
 use emmu_paging::{
-    AArch64, ConfigError, Paging, PagingConfig,
+    AArch64, Paging, PagingConfig,
     format::aarch64::{FaultStatus, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1},
 };
 
@@ -27,8 +27,8 @@ impl Architecture for Registers {
         &self,
         config: &PagingConfig,
         _: &PagingConfig,
-    ) -> Result<Unit<Self>, ConfigError> {
-        Paging::new(AArch64::new(), config)
+    ) -> Result<Unit<Self>, SetupError> {
+        Ok(Paging::new(AArch64::new(), config)?)
     }
 
     fn switch_on<B: Bus>(

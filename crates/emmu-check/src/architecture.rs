@@ -9,7 +9,11 @@ use emmu_oracle::{
     reference::{SparseMemory, Write},
     two_stage::Nested,
 };
-use emmu_paging::{ConfigError, Paging, PagingConfig, SecondStage, format::Format};
+use emmu_paging::{
+    ConfigError, Paging, PagingConfig, SecondStage,
+    format::{Format, described::DescriptionError},
+};
+use thiserror::Error;
 
 /// The unit of an architecture.
 pub type Unit<A> = Paging<<A as Architecture>::Format, <A as Architecture>::Second>;
@@ -34,12 +38,12 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
     /// of translation, `second` what holds that of the second stage alone, if there is one.
     ///
     /// # Errors
-    /// [`ConfigError`] if there can be no such caches.
+    /// [`SetupError`] if there can be no such caches, or no such format.
     fn out_of_reset(
         &self,
         config: &PagingConfig,
         second: &PagingConfig,
-    ) -> Result<Unit<Self>, ConfigError>;
+    ) -> Result<Unit<Self>, SetupError>;
 
     /// Writes all registers, in an order that software may use.
     ///
@@ -81,9 +85,31 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
         false
     }
 
+    /// Log2 of the sizes in bytes that a TLB is to hold, ascending: all pages, blocks and runs up to 16 GiB.
+    fn sizes(&self) -> Vec<u8> {
+        vec![12, 14, 16, 21, 22, 25, 29, 30, 34, 39]
+    }
+
     /// Of which run the leaf entry that maps this access says it is, under the tables in `memory`. With two stages: the
     /// largest that some entry on the way may say it is of.
     fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run>;
+}
+
+/// Why there is no unit for these registers.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SetupError {
+    /// There can be no such caches.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There can be no such format.
+    #[error(transparent)]
+    Description(#[from] DescriptionError),
+    /// A description of emmu cannot say this.
+    #[error("a description with {what} that emmu has no word for")]
+    Unspeakable {
+        /// What it is that cannot be said.
+        what: &'static str,
+    },
 }
 
 /// What the exceptions of all models have in common.

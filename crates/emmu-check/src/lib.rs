@@ -27,6 +27,7 @@ pub mod agree;
 mod architecture;
 pub mod coherent;
 mod damage;
+pub mod described;
 mod descriptors;
 mod heap;
 mod noted;
@@ -37,5 +38,5 @@ mod textbook;
 mod vectors;
 mod x86;
 
-pub use architecture::{Architecture, Exception, Run, Unit};
+pub use architecture::{Architecture, Exception, Run, SetupError, Unit};
 pub use vectors::Units;

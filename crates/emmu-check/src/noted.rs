@@ -31,6 +31,12 @@ impl Memory for Noted<'_> {
         self.note(addr, 8, raw);
         Ok(raw)
     }
+
+    fn read_entry(&self, addr: PhysAddr, size: u8) -> Result<u64, Hole> {
+        let raw = self.memory.read_entry(addr, size)?;
+        self.note(addr, size, raw);
+        Ok(raw)
+    }
 }
 
 /// What the model says of the access. One that faults changes nothing.

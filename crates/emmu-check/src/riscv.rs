@@ -2,14 +2,14 @@
 
 mod hypervisor;
 
-use crate::architecture::{Architecture, Run, Unit, passes};
+use crate::architecture::{Architecture, Run, SetupError, Unit, passes};
 use emmu_core::{Access, Bus, Fault, RegisterError, RegisterId, TranslationUnit};
 use emmu_oracle::{
     Memory, Reference,
     riscv::{Exception, Fault as Reported, Registers, Xlen},
 };
 use emmu_paging::{
-    ConfigError, Paging, PagingConfig, RiscV,
+    Paging, PagingConfig, RiscV,
     format::riscv::{Extensions, MENVCFG, MSTATUS, PMPADDR0, PMPCFG0, SATP},
 };
 
@@ -21,12 +21,12 @@ impl Architecture for Registers {
         &self,
         config: &PagingConfig,
         _: &PagingConfig,
-    ) -> Result<Unit<Self>, ConfigError> {
+    ) -> Result<Unit<Self>, SetupError> {
         let hart = match self.xlen {
             Xlen::Rv32 => RiscV::rv32(),
             Xlen::Rv64 => RiscV::rv64().with_extensions(extensions(self)),
         };
-        Paging::new(if self.pmp.is_empty() { hart } else { hart.with_pmp() }, config)
+        Ok(Paging::new(if self.pmp.is_empty() { hart } else { hart.with_pmp() }, config)?)
     }
 
     fn switch_on<B: Bus>(

@@ -2,7 +2,7 @@
 
 mod ept;
 
-use crate::architecture::{Architecture, Run, Unit, passes};
+use crate::architecture::{Architecture, Run, SetupError, Unit, passes};
 use emmu_core::{Access, Bus, Fault, PhysAddr, RegisterError, RegisterId, TranslationUnit};
 use emmu_oracle::{
     Memory,
@@ -10,7 +10,7 @@ use emmu_oracle::{
     x86::{Fault as Raised, Mode, Registers},
 };
 use emmu_paging::{
-    ConfigError, Paging, PagingConfig, X86,
+    Paging, PagingConfig, X86,
     format::x86::{CR0, CR3, CR4, Cr4, EFER, PKRU, RFLAGS, RFLAGS_AC, X86Exception},
 };
 
@@ -27,8 +27,8 @@ impl Architecture for Registers {
         &self,
         config: &PagingConfig,
         _: &PagingConfig,
-    ) -> Result<Unit<Self>, ConfigError> {
-        Paging::new(X86::new(u8::try_from(self.maxphyaddr).unwrap_or(u8::MAX)), config)
+    ) -> Result<Unit<Self>, SetupError> {
+        Ok(Paging::new(X86::new(u8::try_from(self.maxphyaddr).unwrap_or(u8::MAX)), config)?)
     }
 
     fn switch_on<B: Bus>(&self, unit: &mut Paging<X86>, bus: &mut B) -> Result<(), RegisterError> {

@@ -1,6 +1,6 @@
 //! The tables as a bus, so that a unit of emmu can walk them.
 
-use crate::reference::{Memory, SparseMemory};
+use crate::reference::{Hole, Memory, SparseMemory, Write};
 use emmu_core::{Bus, BusError, PhysAddr, Transfer, Width};
 
 /// RAM everywhere but in the holes. Addresses need not be aligned.
@@ -22,16 +22,13 @@ impl Bus for SparseMemory {
 
     fn write(&mut self, addr: PhysAddr, width: Width, value: u64) -> Result<(), BusError> {
         self.check(addr, width.bytes(), Transfer::Write)?;
-        for (number, byte) in (0..width.bytes()).zip(value.to_le_bytes()) {
-            self.write_byte(addr.wrapping_add(number), byte);
-        }
+        self.apply(Write { addr, size: width as u8, value });
         Ok(())
     }
 
     fn peek(&self, addr: PhysAddr, width: Width) -> Result<u64, BusError> {
         self.check(addr, width.bytes(), Transfer::Read)?;
-        let byte = |number| u64::from(self.byte(addr.wrapping_add(number)));
-        Ok((0..width.bytes()).map(|number| byte(number) << (8 * number)).sum())
+        self.read_entry(addr, width as u8).map_err(|Hole| BusError::Unmapped { addr })
     }
 
     fn check(&self, addr: PhysAddr, len: u64, _: Transfer) -> Result<(), BusError> {
@@ -43,28 +40,5 @@ impl Bus for SparseMemory {
             None if end.is_none() => Err(BusError::Unmapped { addr: PhysAddr::new(u64::MAX) }),
             None => Ok(()),
         }
-    }
-}
-
-impl SparseMemory {
-    fn byte(&self, addr: PhysAddr) -> u8 {
-        let word = self.read32(addr.align_down(2)).unwrap_or(0);
-        word.to_le_bytes()[lane(addr)]
-    }
-
-    fn write_byte(&mut self, addr: PhysAddr, byte: u8) {
-        let mut word = self.read32(addr.align_down(2)).unwrap_or(0).to_le_bytes();
-        word[lane(addr)] = byte;
-        self.write32(addr.align_down(2), u32::from_le_bytes(word));
-    }
-}
-
-/// Which byte of its 4-byte word an address names.
-fn lane(addr: PhysAddr) -> usize {
-    match addr.offset(2) {
-        0 => 0,
-        1 => 1,
-        2 => 2,
-        _ => 3,
     }
 }

@@ -7,7 +7,7 @@
 //! The tables are made along a few addresses, of a few indices and a few frames, so that paths share
 //! tables, tables point to themselves and to each other, superpages stand at every level, and entries are
 //! now and then absent, damaged in one bit, or noise. The accesses go to those addresses, near them, and
-//! past the edges of the address space. No access leaves its 4 KiB page.
+//! past the edges of the address space. No access leaves its 4 KiB page, or its page where pages can be smaller.
 //!
 //! Cases of two stages have tables for both: first those of the guest, in guest-physical memory, then those
 //! of the second stage, along the addresses of the guest's entries and of the pages that they map. The guest's words
@@ -22,6 +22,7 @@
 //! ```
 
 mod aarch64;
+mod described;
 mod entropy;
 mod nested;
 mod riscv;

@@ -39,6 +39,7 @@
 
 pub mod aarch64;
 mod bus;
+pub mod described;
 pub mod generate;
 pub mod reference;
 pub mod riscv;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Hole;
 
 /// Physical memory as a reference model reads its tables: little-endian words at naturally aligned
-/// addresses.
+/// addresses, and entries of any size at any address where a format has such.
 pub trait Memory {
     /// The 4-byte word at `addr`.
     ///
@@ -21,6 +21,21 @@ pub trait Memory {
     /// # Errors
     /// [`Hole`] if nothing answers there.
     fn read64(&self, addr: PhysAddr) -> Result<u64, Hole>;
+
+    /// The entry of `size` bytes, 1 to 8, from `addr` on, which need not be aligned: byte by byte.
+    ///
+    /// # Errors
+    /// [`Hole`] if nothing answers for one of the bytes, as past the last address.
+    fn read_entry(&self, addr: PhysAddr, size: u8) -> Result<u64, Hole> {
+        let mut entry = 0;
+        for number in 0..u64::from(size) {
+            let at = addr.checked_add(number).ok_or(Hole)?;
+            let word = self.read32(at.align_down(2))?;
+            let byte = word >> (8 * at.offset(2)) & 0xff;
+            entry |= u64::from(byte) << (8 * number);
+        }
+        Ok(entry)
+    }
 }
 
 /// A table entry that the access changes (its accessed or dirty bits).
@@ -28,7 +43,7 @@ pub trait Memory {
 pub struct Write {
     /// Where the entry stands.
     pub addr: PhysAddr,
-    /// Its size in bytes: 4 or 8.
+    /// Its size in bytes: 4 or 8, and of described formats anything from 1 to 8.
     pub size: u8,
     /// What it holds from now on.
     pub value: u64,
@@ -64,10 +79,16 @@ pub trait Reference {
         let _ = access;
         Ok(())
     }
+
+    /// Log2 of the size in bytes of the blocks at whose ends an access is cut into pieces: of 4 KiB, or of the
+    /// smallest pages if these are smaller.
+    fn piece_bits(&self) -> u32 {
+        12
+    }
 }
 
-/// Translates an access that may leave its 4 KiB page: one outcome per page it touches, lowest first, each
-/// with its part of the access. The changes of a piece are made at once: the pieces after it find the tables so,
+/// Translates an access that may leave its page: one outcome per 4 KiB, or per smallest page if that is smaller,
+/// lowest first, each with its part of the access. The changes of a piece are made at once: the pieces after it find the tables so,
 /// and of an access that faults those of the pieces before stay.
 ///
 /// # Errors
@@ -79,7 +100,7 @@ pub fn translate_pieces<R: Reference>(
 ) -> Result<Vec<(Access, Outcome)>, R::Fault> {
     model.check_whole(access)?;
     let mut pieces = Vec::new();
-    for piece in pieces_of(access) {
+    for piece in pieces_of(access, model.piece_bits()) {
         let outcome = model.translate(piece, memory)?;
         memory.apply_all(&outcome.writes);
         pieces.push((piece, outcome));
@@ -87,13 +108,13 @@ pub fn translate_pieces<R: Reference>(
     Ok(pieces)
 }
 
-/// Cuts an access at each 4 KiB boundary.
+/// Cuts an access at each end of a block of 2^`bits` bytes: those of [`Reference::piece_bits`].
 #[must_use]
-pub fn pieces_of(access: Access) -> Vec<Access> {
+pub fn pieces_of(access: Access, bits: u32) -> Vec<Access> {
     let mut pieces = Vec::new();
     let (mut addr, mut left) = (access.addr, access.size);
     while left > 0 {
-        let in_page = u32::try_from(4096 - addr.offset(12)).unwrap_or(u32::MAX);
+        let in_page = u32::try_from((1 << bits) - addr.offset(bits)).unwrap_or(u32::MAX);
         let size = left.min(in_page);
         pieces.push(access.at(addr, size));
         addr = addr.wrapping_add(u64::from(size));
@@ -191,11 +212,22 @@ impl SparseMemory {
 
     /// Makes a change that a reference model asked for.
     pub fn apply(&mut self, write: Write) {
-        if write.size == 4 {
-            let [a, b, c, d, ..] = write.value.to_le_bytes();
-            self.write32(write.addr, u32::from_le_bytes([a, b, c, d]));
-        } else {
-            self.write64(write.addr, write.value);
+        let Write { addr, size, value } = write;
+        let [a, b, c, d, ..] = value.to_le_bytes();
+        match size {
+            4 if addr.offset(2) == 0 => self.write32(addr, u32::from_le_bytes([a, b, c, d])),
+            8 if addr.offset(2) == 0 => self.write64(addr, value),
+            _ => self.write_entry(addr, size, value),
+        }
+    }
+
+    /// Writes the low `size` bytes of `value` one by one.
+    fn write_entry(&mut self, addr: PhysAddr, size: u8, value: u64) {
+        for (number, byte) in (0..u64::from(size)).zip(value.to_le_bytes()) {
+            let at = addr.wrapping_add(number);
+            let lane = 8 * at.offset(2);
+            let rest = self.word(at.align_down(2).raw()) & !(0xff << lane);
+            self.write32(at.align_down(2), rest | u32::from(byte) << lane);
         }
     }
 }

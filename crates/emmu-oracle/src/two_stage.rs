@@ -27,7 +27,7 @@ pub struct Read {
     pub stage: Stage,
     /// Where it stands in host memory.
     pub addr: PhysAddr,
-    /// Its size in bytes: 4 or 8.
+    /// Its size in bytes: 4 or 8, and of described formats anything from 1 to 8.
     pub size: u8,
     /// What it held.
     pub raw: u64,

@@ -2,7 +2,7 @@
 
 use super::write_all;
 use crate::agree::Fenced;
-use crate::architecture::{Architecture, Run, Unit};
+use crate::architecture::{Architecture, Run, SetupError, Unit};
 use emmu_core::{
     Access, Bus, Fault, Invalidate, PhysAddr, RegisterError, RegisterId, TranslationUnit, VirtAddr,
 };
@@ -16,7 +16,7 @@ use emmu_oracle::{
     two_stage::Nested,
 };
 use emmu_paging::{
-    AArch64, ConfigError, Paging, PagingConfig,
+    AArch64, Paging, PagingConfig,
     format::aarch64::{HCR_EL2, Stage2, VTCR_EL2, VTTBR_EL2},
 };
 
@@ -35,8 +35,8 @@ impl Architecture for Registers {
         &self,
         config: &PagingConfig,
         second: &PagingConfig,
-    ) -> Result<Unit<Self>, ConfigError> {
-        AArch64::new().guest(config, second)
+    ) -> Result<Unit<Self>, SetupError> {
+        Ok(AArch64::new().guest(config, second)?)
     }
 
     fn switch_on<B: Bus>(&self, unit: &mut Unit<Self>, bus: &mut B) -> Result<(), RegisterError> {

@@ -39,15 +39,20 @@ impl Board for SparseMemory {
 impl Board for Memory {
     fn with(memory: &SparseMemory, holes: &[PhysAddr]) -> Option<Self> {
         let mut bus = Self::new();
-        let mut start = PhysAddr::ZERO;
+        // The last page is a region of its own: one of all 2^64 bytes could not be said.
+        let last = PhysAddr::new(u64::MAX).align_down(12);
         let mut holes: Vec<_> = holes.iter().map(|hole| hole.align_down(12)).collect();
         holes.sort_unstable();
         holes.dedup();
-        for end in holes.into_iter().chain([PhysAddr::new(1 << 60)]) {
+        let mut start = PhysAddr::ZERO;
+        for &end in holes.iter().filter(|hole| **hole != last).chain([&last]) {
             if start < end {
                 bus = bus.with_ram(start, end.raw() - start.raw()).ok()?;
             }
             start = end.wrapping_add(1 << 12);
+        }
+        if !holes.contains(&last) {
+            bus = bus.with_ram(last, 1 << 12).ok()?;
         }
         for (addr, word) in memory.words() {
             // Words in a hole cannot be seen.

@@ -121,7 +121,7 @@ struct Scene<'a, A: Fenced> {
 impl<'a, A: Fenced> Scene<'a, A> {
     fn switch_on(case: &'a Case<A>, roots: [PhysAddr; 2], setting: Setting) -> Option<Self> {
         let trial = Trial::switch_on(case, setting).ok().flatten()?;
-        let [config, second] = Setting::Uncached.configs();
+        let [config, second] = Setting::Uncached.configs(&case.registers.sizes());
         let mut guide = case.registers.out_of_reset(&config, &second).ok()?;
         case.registers.switch_on(&mut guide, &mut case.memory()).ok()?;
         let (met, story) = (BTreeMap::new(), Vec::new());

@@ -7,21 +7,33 @@ use emmu_oracle::{
 };
 use std::collections::BTreeSet;
 
-/// Of which stages the words are that were read so far.
+/// Of which stages the words are that were read so far, and as entries of which size.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Roles(BTreeSet<(Stage, PhysAddr)>);
+pub(super) struct Roles {
+    words: BTreeSet<(Stage, PhysAddr)>,
+    entries: BTreeSet<(PhysAddr, u8)>,
+}
 
 impl Roles {
-    /// Adds what an access does, and says whether it changes an entry of both stages: where that is remembered for one
-    /// of them, the change means that it should be no more.
+    /// Adds what an access does, and says whether it changes an entry of both stages, or a part of another entry, as where
+    /// tables are not aligned: where that is remembered, the change means that it should be no more.
     pub(super) fn clash<F>(&mut self, nested: &Nested<F>) -> bool {
-        self.0.extend(nested.reads.iter().map(|entry| (entry.stage, word(entry.addr))));
+        self.words.extend(nested.reads.iter().map(|entry| (entry.stage, word(entry.addr))));
+        self.entries.extend(nested.reads.iter().map(|entry| (entry.addr, entry.size)));
         let is_both = |write: &Write| {
-            let has = |stage| self.0.contains(&(stage, word(write.addr)));
+            let has = |stage| self.words.contains(&(stage, word(write.addr)));
             has(Stage::First) && has(Stage::Second)
         };
-        nested.entangled || nested.changes.iter().any(is_both)
+        let cuts = |write: &Write| self.entries.iter().any(|&(addr, size)| cuts(write, addr, size));
+        nested.entangled || nested.changes.iter().any(|write| is_both(write) || cuts(write))
     }
+}
+
+/// Whether the change is one of a part of this entry, but not of the entry itself.
+fn cuts(write: &Write, addr: PhysAddr, size: u8) -> bool {
+    let after = |first: PhysAddr, second: PhysAddr| second.raw().wrapping_sub(first.raw());
+    write.addr != addr
+        && (after(write.addr, addr) < write.size.into() || after(addr, write.addr) < size.into())
 }
 
 /// The eight bytes that the entry is, or is half of.

@@ -18,7 +18,7 @@ pub(super) fn refused(what: &'static str, got: &str) -> Mismatch {
 pub(super) fn to_the_end(addr: PhysAddr, bits: u32) -> u64 {
     match 1_u64.checked_shl(bits) {
         Some(size) => size - addr.raw() % size,
-        None => u64::MAX - addr.raw(),
+        None => (u64::MAX - addr.raw()).saturating_add(1),
     }
 }
 

@@ -14,15 +14,12 @@ pub enum Setting {
     /// TLBs of all sizes and walk caches, flushed before each access. Those of a second stage hold 4 KiB, so that within
     /// one access no run stands for another of its entries.
     Flushed,
-    /// TLBs of 4 KiB and walk caches, never flushed. Larger pages are cached by parts, of a run never more than a part
-    /// of one entry.
+    /// TLBs of 4 KiB, or of the smallest pages if these are smaller, and walk caches, never flushed. Larger pages are
+    /// cached by parts, of a run never more than a part of one entry.
     WarmPages,
     /// TLBs of all sizes and walk caches, never flushed.
     Warm,
 }
-
-/// Log2 of the sizes of all pages, blocks and runs up to 16 GiB.
-const SIZES: [u8; 10] = [12, 14, 16, 21, 22, 25, 29, 30, 34, 39];
 
 impl Setting {
     pub(super) const fn flushes(self) -> bool {
@@ -39,13 +36,14 @@ impl Setting {
     }
 
     /// Small tables, so that entries are evicted and found again one level below: those of the whole, and those of a
-    /// second stage.
-    pub(super) fn configs(self) -> [PagingConfig; 2] {
+    /// second stage. `sizes` are those that are to be held.
+    pub(super) fn configs(self, sizes: &[u8]) -> [PagingConfig; 2] {
+        let smallest = sizes.iter().copied().fold(12, u8::min);
         match self {
             Self::Uncached => [PagingConfig::default(), PagingConfig::default()],
-            Self::Flushed => [config(&SIZES), config(&[12])],
-            Self::WarmPages => [config(&[12]), config(&[12])],
-            Self::Warm => [config(&SIZES), config(&SIZES)],
+            Self::Flushed => [config(sizes), config(&[12])],
+            Self::WarmPages => [config(&[smallest]), config(&[12])],
+            Self::Warm => [config(sizes), config(sizes)],
         }
     }
 }
@@ -55,7 +53,7 @@ impl fmt::Display for Setting {
         f.pad(match self {
             Self::Uncached => "without caches",
             Self::Flushed => "flushed",
-            Self::WarmPages => "with 4 KiB TLBs",
+            Self::WarmPages => "with TLBs of small pages",
             Self::Warm => "with TLBs",
         })
     }
@@ -74,7 +72,7 @@ fn config(sizes: &[u8]) -> PagingConfig {
     PagingConfig {
         tlb: vec![TlbLevel::split(first(), first()), TlbLevel::unified(second)],
         walk_cache: walk_cache
-            .map(|geometry| WalkCacheTable { geometry, levels: vec![0, 1, 2, 3] })
+            .map(|geometry| WalkCacheTable { geometry, levels: vec![0, 1, 2, 3, 4] })
             .into_iter()
             .collect(),
         ..PagingConfig::default()

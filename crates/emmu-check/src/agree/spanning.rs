@@ -37,7 +37,7 @@ pub fn spans_agree<A: Architecture>(case: Case<A>) -> Result<(), Disagreement> {
 fn run<A: Architecture, B: Board>(case: &Case<A>, setting: Setting) -> Result<(), Disagreement> {
     let Some(mut machine) = Machine::<A, B>::switch_on(case, setting) else { return Ok(()) };
     for (number, access) in case.accesses.iter().enumerate() {
-        let access = stretched(*access);
+        let access = stretched(*access, case.registers.piece_bits());
         for _ in 0..2 {
             if machine.is_open(access) {
                 break;
@@ -50,25 +50,29 @@ fn run<A: Architecture, B: Board>(case: &Case<A>, setting: Setting) -> Result<()
 
 /// The case without memory behind a page that is accessed, now and then.
 fn without_a_page<A: Architecture>(mut case: Case<A>) -> Case<A> {
-    let memory = case.memory();
+    let (memory, pieces) = (case.memory(), case.registers.piece_bits());
     let found = case.accesses.iter().rev().find_map(|access| {
-        let found = case.registers.translate(stretched(*access), &memory).ok()?;
+        let found = case.registers.translate(stretched(*access, pieces), &memory).ok()?;
         Some(found.pa.align_down(12))
     });
-    case.holes.extend(found.filter(|page| page.block(12) % 4 == 0));
+    // Where pages are small all that there is may be in the same 4 KiB.
+    let has_tables = |page| case.mem.iter().any(|word| word.addr.align_down(12) == page);
+    let spared = |page| pieces < 12 && has_tables(page);
+    let found = found.filter(|page| page.block(12) % 4 == 0 && !spared(*page));
+    case.holes.extend(found);
     case
 }
 
-/// The access with another size, and in most cases over the end of a page or of something larger. The address
+/// The access with another size, and in most cases over the end of a page of 2^`page` bytes or of something larger. The address
 /// decides, so that the same case always gives the same accesses.
-fn stretched(access: Access) -> Access {
+fn stretched(access: Access, page: u32) -> Access {
     const SIZES: [u32; 16] = [1, 2, 2, 4, 4, 4, 8, 8, 8, 8, 8, 16, 16, 16, 24, 100];
-    const ENDS: [u32; 4] = [0, 12, 12, 21];
+    let ends = [0, page, page, page + 9];
     let hash = access.addr.raw().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     let [low, middle, high, ..] = hash.to_le_bytes().map(usize::from);
     // Seldom over two ends.
     let size = if low == 0 { 5000 } else { SIZES[low % SIZES.len()] };
-    let end = ENDS[middle % ENDS.len()];
+    let end = ends[middle % ends.len()];
     if end == 0 {
         return access.at(access.addr, size);
     }
@@ -112,7 +116,7 @@ impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
     fn switch_on(case: &'a Case<A>, setting: Setting) -> Option<Self> {
         let (registers, mut memory) = (&case.registers, case.memory());
         let mut bus = B::with(&memory, &case.holes)?;
-        let [config, second] = setting.configs();
+        let [config, second] = setting.configs(&registers.sizes());
         let mut unit = registers.out_of_reset(&config, &second).ok()?;
         memory.apply_all(&registers.expected_switch_on(&memory).ok()?);
         registers.switch_on(&mut unit, &mut bus).ok()?;
@@ -143,7 +147,7 @@ impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
     /// that it reads are noted.
     fn clashes(&mut self, access: Access) -> bool {
         let (mut roles, mut memory) = (self.roles.clone(), self.memory.clone());
-        for piece in pieces_of(access) {
+        for piece in pieces_of(access, self.registers.piece_bits()) {
             let nested = self.registers.ask(piece, &memory);
             if roles.clash(&nested) || is_ambiguous(&nested) {
                 return true;
@@ -204,7 +208,7 @@ impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
             return Err(Nested { answer, other, reads, changes, entangled });
         }
         let mut pieces = Vec::new();
-        for piece in pieces_of(access) {
+        for piece in pieces_of(access, self.registers.piece_bits()) {
             let nested = self.registers.ask(piece, &self.memory);
             let Ok(outcome) = nested.answer else { return Err(nested) };
             self.memory.apply_all(&outcome.writes);
@@ -215,7 +219,12 @@ impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
 
     /// Writes bytes, and says whether they were part of eight that could be a table entry.
     fn write(&mut self, places: &[(VirtAddr, PhysAddr)], bytes: &[u8]) -> bool {
-        let entries: BTreeSet<_> = places.iter().map(|(_, addr)| addr.align_down(3)).collect();
+        // One that is not aligned begins among the eight before.
+        let around = |addr: PhysAddr| {
+            [addr, addr.wrapping_add(7), PhysAddr::new(addr.raw().wrapping_sub(7))]
+        };
+        let entries = places.iter().flat_map(|(_, addr)| around(*addr));
+        let entries: BTreeSet<_> = entries.map(|addr| addr.align_down(3)).collect();
         let stale = self.memory.words().any(|(word, _)| entries.contains(&word.align_down(3)));
         for ((_, addr), byte) in places.iter().zip(bytes) {
             // It was read, so it can be written.

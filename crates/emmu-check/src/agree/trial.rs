@@ -48,7 +48,7 @@ impl<A: Architecture> Trial<A> {
     /// A unit with the registers of the case; none if the model says that it cannot be switched on.
     pub(super) fn switch_on(case: &Case<A>, setting: Setting) -> Result<Option<Self>, Mismatch> {
         let (registers, initial) = (case.registers.clone(), case.memory());
-        let [config, second] = setting.configs();
+        let [config, second] = setting.configs(&registers.sizes());
         let mut unit = registers
             .out_of_reset(&config, &second)
             .map_err(|error| refused("a unit", &error.to_string()))?;

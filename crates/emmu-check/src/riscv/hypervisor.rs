@@ -2,7 +2,7 @@
 
 use super::{extensions, write_all};
 use crate::agree::Fenced;
-use crate::architecture::{Architecture, Run, Unit};
+use crate::architecture::{Architecture, Run, SetupError, Unit};
 use emmu_core::{
     Access, AccessFlags, Asid, Bus, Fault, Invalidate, PhysAddr, RegisterError, RegisterId,
     TranslationUnit, VirtAddr, Vmid,
@@ -16,7 +16,7 @@ use emmu_oracle::{
     two_stage::Nested,
 };
 use emmu_paging::{
-    ConfigError, Paging, PagingConfig,
+    Paging, PagingConfig,
     format::riscv::{GStage, HENVCFG, HGATP, RiscVH, VSATP, VSSTATUS},
 };
 
@@ -28,12 +28,13 @@ impl Architecture for Registers {
         &self,
         config: &PagingConfig,
         second: &PagingConfig,
-    ) -> Result<Unit<Self>, ConfigError> {
+    ) -> Result<Unit<Self>, SetupError> {
         let hart = match self.hs.xlen {
             Xlen::Rv32 => RiscVH::rv32(),
             Xlen::Rv64 => RiscVH::rv64().with_extensions(extensions(&self.hs)),
         };
-        if self.hs.pmp.is_empty() { hart } else { hart.with_pmp() }.hart(config, second)
+        let hart = if self.hs.pmp.is_empty() { hart } else { hart.with_pmp() };
+        Ok(hart.hart(config, second)?)
     }
 
     fn switch_on<B: Bus>(&self, unit: &mut Unit<Self>, bus: &mut B) -> Result<(), RegisterError> {

@@ -2,7 +2,7 @@
 
 use super::write_all;
 use crate::agree::Fenced;
-use crate::architecture::{Architecture, Run, Unit};
+use crate::architecture::{Architecture, Run, SetupError, Unit};
 use emmu_core::{
     Access, Bus, Cause, Fault, Invalidate, PhysAddr, RegisterError, RegisterId, TranslationUnit,
     VirtAddr, Vmid,
@@ -17,7 +17,7 @@ use emmu_oracle::{
     },
 };
 use emmu_paging::{
-    ConfigError, Paging, PagingConfig, X86,
+    Paging, PagingConfig, X86,
     format::x86::{EPTP, Ept, VmExit},
 };
 
@@ -36,8 +36,9 @@ impl Architecture for Registers {
         &self,
         config: &PagingConfig,
         second: &PagingConfig,
-    ) -> Result<Unit<Self>, ConfigError> {
-        X86::new(u8::try_from(self.guest.maxphyaddr).unwrap_or(u8::MAX)).guest(config, second)
+    ) -> Result<Unit<Self>, SetupError> {
+        Ok(X86::new(u8::try_from(self.guest.maxphyaddr).unwrap_or(u8::MAX))
+            .guest(config, second)?)
     }
 
     fn switch_on<B: Bus>(&self, unit: &mut Unit<Self>, bus: &mut B) -> Result<(), RegisterError> {

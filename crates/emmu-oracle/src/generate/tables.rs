@@ -42,6 +42,10 @@ impl Mood {
 
 /// How the entries of one format look.
 pub(super) trait Entries {
+    /// How many bits of an entry may be damaged.
+    fn bits(&self) -> u64 {
+        64
+    }
     /// Whether an entry at `level` can be a leaf. Rarely, it looks like one all the same.
     fn can_be_leaf(&self, level: u32) -> bool;
     /// A pointer to the table at `table`, standing at `level`.
@@ -112,8 +116,8 @@ impl Tables {
         let mut shift = shape.va_bits();
         for (level, bits) in shape.levels() {
             shift -= bits;
-            let index = va >> shift & ((1 << bits) - 1);
-            let addr = table + index * u64::from(shape.entry_size);
+            let index = va >> shift & ones(bits);
+            let addr = table.wrapping_add(index.wrapping_mul(shape.entry_size.into()));
             // Mostly, paths that come together stay together.
             if !self.words.contains_key(&addr) || dice.chance(self.renewed) {
                 self.paint_entry(dice, entries, frames, (addr, level));
@@ -147,7 +151,7 @@ impl Tables {
             entries.pointer(dice, level, next)
         };
         if dice.chance(self.mood.damage) {
-            word ^= 1 << dice.below(64);
+            word ^= 1 << dice.below(entries.bits());
         }
         if dice.chance(self.mood.damage / 3) {
             word = dice.pick([0, u64::MAX, dice.word()]);
@@ -163,7 +167,7 @@ impl Tables {
 
     /// The words, in order of address, as wide as entries are.
     pub(super) fn into_writes(self, entry_size: u8) -> Vec<Write> {
-        let mask = if entry_size == 4 { 0xffff_ffff } else { u64::MAX };
+        let mask = ones(8 * u32::from(entry_size));
         self.words
             .into_iter()
             .map(|(addr, word)| Write {
@@ -173,6 +177,11 @@ impl Tables {
             })
             .collect()
     }
+}
+
+/// A number whose low bits, at most 64, are ones.
+pub(super) fn ones(bits: u32) -> u64 {
+    1_u64.unbounded_shl(bits).wrapping_sub(1)
 }
 
 /// Two to six frames for tables, of 2^`frame_bits` bytes each, below 2^`pa_bits`.
@@ -186,10 +195,11 @@ pub(super) fn many_frames(dice: &Dice<'_>, frame_bits: u32, pa_bits: u32) -> Vec
 }
 
 fn frames_of(dice: &Dice<'_>, count: u64, frame_bits: u32, pa_bits: u32) -> Vec<u64> {
-    let last = (1_u64 << (pa_bits - frame_bits)) - 1;
+    let last = ones(pa_bits - frame_bits);
     (0..count)
         .map(|number| {
-            let frame = dice.pick([number + 1, last.saturating_sub(number), dice.word() & last]);
+            let frame =
+                dice.pick([(number + 1) & last, last.saturating_sub(number), dice.word() & last]);
             frame << frame_bits
         })
         .collect()
@@ -210,13 +220,13 @@ pub(super) fn targets(dice: &Dice<'_>, shape: &Shape) -> Vec<u64> {
         core::array::from_fn(|_| dice.pick([0, 1, 2, u64::MAX, u64::MAX - 1, dice.word()]));
     let mut targets = Vec::new();
     for _ in 0..1 + dice.below(5) {
-        let mut va = 0;
+        let mut va: u64 = 0;
         for bits in shape.index_bits.iter().rev() {
-            va = va << bits | dice.pick(palette) & ((1 << bits) - 1);
+            va = va.unbounded_shl(*bits) | dice.pick(palette) & ones(*bits);
         }
         targets.push(va << shape.page_bits);
         if dice.chance(25) {
-            targets.push((va + 1) << shape.page_bits & ((1 << shape.va_bits()) - 1));
+            targets.push(va.wrapping_add(1) << shape.page_bits & ones(shape.va_bits()));
         }
     }
     targets
@@ -224,7 +234,7 @@ pub(super) fn targets(dice: &Dice<'_>, shape: &Shape) -> Vec<u64> {
 
 /// An address in or near a page of `targets`, and now and then anywhere below 2^`va_bits`.
 pub(super) fn address(dice: &Dice<'_>, shape: &Shape, targets: &[u64]) -> u64 {
-    let mask = (1 << shape.va_bits()) - 1;
+    let mask = ones(shape.va_bits());
     let target = dice.pick_from(targets).unwrap_or(0);
     // An offset within the page, or the sixteen pages around it, or the superpage of some level.
     let beyond: u32 = match dice.pick([0, 0, 0, 0, 0, 0, 0, 1, 2, 3]) {
@@ -232,7 +242,7 @@ pub(super) fn address(dice: &Dice<'_>, shape: &Shape, targets: &[u64]) -> u64 {
         1 => 4,
         more => shape.index_bits.iter().take(more - 1).sum(),
     };
-    let offset = dice.word() & ((1 << (shape.page_bits + beyond)) - 1);
+    let offset = dice.word() & ones(shape.page_bits + beyond);
     let offset = dice.pick([offset, offset, offset, offset & !0xfff, offset | 0xfff]);
     let addr = if dice.chance(4) { dice.word() } else { target ^ offset };
     addr & mask
@@ -240,11 +250,16 @@ pub(super) fn address(dice: &Dice<'_>, shape: &Shape, targets: &[u64]) -> u64 {
 
 /// An access to `addr`, of any kind, cut off at the end of its 4 KiB page.
 pub(super) fn access(dice: &Dice<'_>, mood: Mood, addr: u64) -> Access {
+    access_within(dice, mood, addr, 12)
+}
+
+/// The same, cut off at the end of its 2^`bits`-byte page.
+pub(super) fn access_within(dice: &Dice<'_>, mood: Mood, addr: u64, bits: u32) -> Access {
     let kind = dice.pick(AccessKind::ALL);
     let size = dice.pick([1, 2, 4, 8, 16]);
     // Aligned in most cases, as most accesses are.
     let addr = if dice.chance(25) { addr } else { addr & !(size - 1) };
-    let size = size.min(4096 - (addr & 0xfff));
+    let size = size.min((1 << bits) - (addr & ones(bits)));
     let privilege = if mood.user(dice) { Privilege::User } else { Privilege::Supervisor };
     Access::new(kind, VirtAddr::new(addr), u32::try_from(size).unwrap_or(1))
         .with_privilege(privilege)
