@@ -2,6 +2,7 @@
 //! (What AArch64 cases reach is tested beside their generator.)
 
 use emmu_core::Access;
+use emmu_oracle::described::{self, Entry, Reason};
 use emmu_oracle::generate::{Case, Generate};
 use emmu_oracle::riscv::Exception;
 use emmu_oracle::x86::{self, Mode};
@@ -9,10 +10,12 @@ use emmu_oracle::{Outcome, Reference, aarch64, riscv};
 use quickcheck::quickcheck;
 use std::collections::BTreeSet;
 
-/// The access, registers and outcome of everything that happens in the first cases.
-fn happenings<R: Generate + Reference + Clone>() -> Vec<(R, Access, Result<Outcome, R::Fault>)> {
+/// The access, registers and outcome of everything that happens in so many cases.
+fn happenings<R: Generate + Reference + Clone>(
+    cases: u64,
+) -> Vec<(R, Access, Result<Outcome, R::Fault>)> {
     let mut happenings = Vec::new();
-    for seed in 0..4000 {
+    for seed in 0..cases {
         let case = Case::<R>::from_seed(seed);
         for (access, outcome) in case.accesses.iter().zip(case.outcomes()) {
             happenings.push((case.registers.clone(), *access, outcome));
@@ -23,7 +26,7 @@ fn happenings<R: Generate + Reference + Clone>() -> Vec<(R, Access, Result<Outco
 
 #[test]
 fn riscv_cases_reach_every_exception_with_and_without_pmp() {
-    let reached: BTreeSet<_> = happenings::<riscv::Registers>()
+    let reached: BTreeSet<_> = happenings::<riscv::Registers>(4000)
         .into_iter()
         .filter_map(|(registers, _, outcome)| {
             Some((registers.pmp.is_empty(), outcome.err()?.exception.code()))
@@ -36,7 +39,7 @@ fn riscv_cases_reach_every_exception_with_and_without_pmp() {
 
 #[test]
 fn riscv_cases_reach_every_page_size_and_update_of_every_mode() {
-    let reached: BTreeSet<_> = happenings::<riscv::Registers>()
+    let reached: BTreeSet<_> = happenings::<riscv::Registers>(4000)
         .into_iter()
         .filter_map(|(registers, _, outcome)| Some((registers.satp >> 60, outcome.ok()?)))
         .map(|(mode, outcome)| (mode, outcome.page_bits, outcome.writes.len()))
@@ -61,7 +64,7 @@ fn riscv_cases_reach_every_page_size_and_update_of_every_mode() {
 
 #[test]
 fn x86_cases_reach_every_error_code_of_every_mode() {
-    let reached: BTreeSet<_> = happenings::<x86::Registers>()
+    let reached: BTreeSet<_> = happenings::<x86::Registers>(4000)
         .into_iter()
         .filter_map(|(registers, _, outcome)| match outcome {
             Err(x86::Fault::PageFault { code, .. }) => {
@@ -89,7 +92,7 @@ fn error_codes(mode: Mode) -> impl Iterator<Item = u32> {
 
 #[test]
 fn x86_cases_reach_every_page_size_and_other_fault() {
-    let happenings = happenings::<x86::Registers>();
+    let happenings = happenings::<x86::Registers>(4000);
     let outcomes = || happenings.iter().map(|(.., outcome)| outcome);
     let sizes: BTreeSet<_> =
         outcomes().filter_map(|outcome| Some(outcome.as_ref().ok()?.page_bits)).collect();
@@ -97,6 +100,38 @@ fn x86_cases_reach_every_page_size_and_other_fault() {
     let met = |fault| outcomes().any(|outcome| *outcome == Err(fault));
     assert!(met(x86::Fault::GeneralProtection) && met(x86::Fault::StackFault));
     assert!(outcomes().any(|outcome| matches!(outcome, Err(x86::Fault::BusError { .. }))));
+}
+
+#[test]
+fn described_cases_reach_every_refusal_at_every_level() {
+    let refusals: BTreeSet<_> = happenings::<described::Registers>(20_000)
+        .into_iter()
+        .filter_map(|(_, _, outcome)| outcome.err())
+        .map(|fault| (fault.reason, fault.entry.map(|Entry { level, .. }| level)))
+        .collect();
+    let of_any_level = [Reason::Hole, Reason::NotValid, Reason::ReadOnly, Reason::NotAllowed]
+        .into_iter()
+        .chain([Reason::NotAccessed, Reason::NotDirty])
+        .flat_map(|reason| (0..6).map(move |level| (reason, Some(level))));
+    let of_superpages = (1..6).map(|level| (Reason::Misaligned, Some(level)));
+    let all = of_any_level.chain(of_superpages).chain([(Reason::NotCanonical, None)]);
+    assert_eq!(refusals, all.collect());
+}
+
+#[test]
+fn described_cases_reach_pages_and_updates_of_every_entry_size_and_level() {
+    let reached: BTreeSet<_> = happenings::<described::Registers>(20_000)
+        .into_iter()
+        .filter(|(registers, ..)| registers.mode == 1)
+        .filter_map(|(registers, _, outcome)| {
+            let (found, pages) = (outcome.ok()?, &registers.description);
+            let level = pages.page_sizes().iter().position(|bits| *bits == found.page_bits)?;
+            Some((pages.entry_size, level, found.writes.len()))
+        })
+        .collect();
+    let levels = (0..6).flat_map(|level| [(level, 0), (level, 1)]);
+    let all = levels.flat_map(|(level, writes)| [1, 2, 4, 8].map(|size| (size, level, writes)));
+    assert_eq!(reached, all.collect());
 }
 
 /// An access that succeeded succeeds again, goes to the same place, and has nothing left to set.
@@ -111,6 +146,13 @@ fn repeats_without_writes<R: Reference>(case: &Case<R>) -> bool {
     })
 }
 
+/// Whether entries can overlap, so that one that is changed changes another.
+fn is_skew(case: &Case<described::Registers>) -> bool {
+    let described::Registers { description, ptbr, .. } = &case.registers;
+    let size = u64::from(description.entry_size);
+    !ptbr.is_multiple_of(size) || 1 << description.page_bits < size
+}
+
 /// The offset in a page is the same on both sides, whatever is between.
 fn keeps_the_offset<R: Reference>(case: &Case<R>) -> bool {
     case.accesses.iter().zip(case.outcomes()).all(|(access, outcome)| match outcome {
@@ -121,9 +163,11 @@ fn keeps_the_offset<R: Reference>(case: &Case<R>) -> bool {
     })
 }
 
-/// Generators promise that no access leaves its 4 KiB page.
-fn stays_in_a_page<R>(case: &Case<R>) -> bool {
-    case.accesses.iter().all(|access| access.addr.offset(12) + u64::from(access.size) <= 4096)
+/// Generators promise that no access leaves its 4 KiB page, or its page where pages can be smaller.
+fn stays_in_a_page<R: Reference>(case: &Case<R>) -> bool {
+    let bits = case.registers.piece_bits();
+    let mut accesses = case.accesses.iter();
+    accesses.all(|access| access.addr.offset(bits) + u64::from(access.size) <= 1 << bits)
 }
 
 quickcheck! {
@@ -137,6 +181,18 @@ quickcheck! {
 
     fn an_aarch64_access_repeats_without_writes(case: Case<aarch64::Registers>) -> bool {
         repeats_without_writes(&case)
+    }
+
+    fn an_access_of_a_described_format_repeats_without_writes(case: Case<described::Registers>) -> bool {
+        is_skew(&case) || repeats_without_writes(&case)
+    }
+
+    fn a_described_translation_keeps_the_offset(case: Case<described::Registers>) -> bool {
+        keeps_the_offset(&case) && stays_in_a_page(&case)
+    }
+
+    fn every_description_made_is_possible(case: Case<described::Registers>) -> bool {
+        case.registers.description.is_possible()
     }
 
     fn a_riscv_translation_keeps_the_offset(case: Case<riscv::Registers>) -> bool {
@@ -153,6 +209,7 @@ quickcheck! {
 
     fn any_bytes_make_a_case_and_the_same_bytes_the_same_case(bytes: Vec<u8>) -> bool {
         Case::<riscv::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
+            && Case::<described::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
             && Case::<x86::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
             && Case::<aarch64::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
     }

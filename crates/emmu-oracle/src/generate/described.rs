@@ -95,9 +95,9 @@ fn geometry(dice: &Dice<'_>, entry_size: u8) -> (u32, Vec<u32>) {
 fn frame(dice: &Dice<'_>, entry_size: u8, page_bits: u32) -> (u32, u32) {
     let width = 8 * u32::from(entry_size);
     let most = (width - 1).min(64 - page_bits);
-    let any = 1 + dice.small(most);
-    // Some for the other bits, in most cases.
-    let count = dice.pick([most, any, any, most.saturating_sub(9)]).max(1);
+    // With room for all the other bits, in half of the cases.
+    let less = width.saturating_sub(10).min(most).max(1);
+    let count = dice.pick([less, 1 + dice.small(most), less, most]);
     let room = width - count;
     (dice.pick([0, room, dice.small(room + 1)]), count)
 }

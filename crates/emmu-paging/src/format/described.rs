@@ -58,8 +58,19 @@ bitflags! {
 
 /// A described format with its registers: [`PTBR`], [`MODE`] and [`ASID`].
 ///
-/// Addresses wider than the described ones are not canonical. Supervisor and machine mode are held to all
-/// rights but the user bit.
+/// In this order,
+/// 1. an address wider than the described ones is not canonical;
+/// 2. an entry is read, at the table's address + index × entry size, which need not be aligned and is counted modulo 2^64;
+/// 3. it must be valid;
+/// 4. at the last level, or if its superpage bit is set, it is a page, and otherwise names the next table;
+/// 5. the frame of a page must be aligned to the page's size;
+/// 6. its rights must allow the access: each kind needs its own, and an atomic those of a load and of a store; user mode needs
+///    the user bit besides, other modes do not look at it;
+/// 7. an access needs the accessed bit, and one that writes the dirty bit, too: hardware sets what is clear, or where software
+///    does, it faults, for the accessed bit first;
+/// 8. the physical address is the frame and the offset in the page.
+///
+/// Of entries that name tables no other bit counts. An access that faults changes no entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "snapshot::Machine", into = "snapshot::Machine"))]
@@ -275,6 +286,10 @@ mod tests {
         assert_eq!(
             refusal(Description::new(Width::B8, 40, &[0, 9]).frame(0, 8).valid(63)),
             "index_bits: a level of 0 bits, expected at least 1"
+        );
+        assert_eq!(
+            refusal(Description::new(Width::B8, 0, &[62]).frame(0, 8).valid(63)),
+            "index_bits: a table of 2^65 bytes, expected at most 2^64"
         );
         assert_eq!(
             refusal(Description::new(Width::B8, 12, &[9]).frame(0, 60).valid(63)),

@@ -69,6 +69,12 @@ pub enum ShapeError {
         /// How many there were to be.
         bits: u32,
     },
+    /// A table larger than physical memory can be.
+    #[error("index_bits: a table of 2^{bits} bytes, expected at most 2^64")]
+    TableBits {
+        /// Log2 of the bytes in it.
+        bits: u32,
+    },
 }
 
 impl Shape {
@@ -78,13 +84,14 @@ impl Shape {
     /// Entries of `entry` bytes; pages of 2^`page_bits` bytes; indices of so many bits, the topmost level first.
     ///
     /// # Errors
-    /// [`ShapeError`], if these are no levels of a walk or too many bits.
+    /// [`ShapeError`], if these are no levels of a walk, or too many bits of address or of table.
     pub const fn new(entry: Width, page_bits: u8, index_bits: &[u8]) -> Result<Self, ShapeError> {
         let count = index_bits.len();
         if count == 0 || count > MAX_LEVELS {
             return Err(ShapeError::Levels { count });
         }
         let (mut lows, mut bits, mut level) = ([page_bits; LEVEL_SLOTS], page_bits as u32, 1);
+        let mut widest = 0;
         while level < LEVEL_SLOTS {
             if level <= count {
                 let index = index_bits[count - level];
@@ -92,12 +99,17 @@ impl Shape {
                     return Err(ShapeError::EmptyLevel);
                 }
                 bits += index as u32;
+                widest = if index > widest { index } else { widest };
             }
             lows[level] = saturated(bits);
             level += 1;
         }
         if bits > ADDRESS_BITS as u32 {
             return Err(ShapeError::AddressBits { bits });
+        }
+        let table = widest as u32 + log2(entry) as u32;
+        if table > ADDRESS_BITS as u32 {
+            return Err(ShapeError::TableBits { bits: table });
         }
         Ok(Self::from_lows(entry, lows))
     }
@@ -124,12 +136,7 @@ impl Shape {
     }
 
     const fn from_lows(entry: Width, lows: [u8; LEVEL_SLOTS]) -> Self {
-        let entry_shift = match entry {
-            Width::B1 => 0,
-            Width::B2 => 1,
-            Width::B4 => 2,
-            Width::B8 => 3,
-        };
+        let entry_shift = log2(entry);
         let (mut indices, mut rotations) = ([0; LEVEL_SLOTS], [0; LEVEL_SLOTS]);
         let mut level = 0;
         while level < LEVEL_SLOTS - 1 {
@@ -167,6 +174,16 @@ impl Shape {
     pub const fn entry_addr(&self, table: PhysAddr, level: u8, addr: VirtAddr) -> PhysAddr {
         let index = addr.raw() & self.indices[slot(level)];
         table.wrapping_add(index.rotate_right(self.rotations[slot(level)] as u32))
+    }
+}
+
+/// Log2 of a width in bytes.
+const fn log2(width: Width) -> u8 {
+    match width {
+        Width::B1 => 0,
+        Width::B2 => 1,
+        Width::B4 => 2,
+        Width::B8 => 3,
     }
 }
 
@@ -223,6 +240,11 @@ mod tests {
         assert_eq!(refused(12, &[9, 0, 9]), Err(ShapeError::EmptyLevel));
         assert_eq!(refused(255, &[255; 6]), Err(ShapeError::AddressBits { bits: 7 * 255 }));
         assert_eq!(refused(64, &[1]), Err(ShapeError::AddressBits { bits: 65 }));
+        assert_eq!(
+            refused(0, &[61, 3]),
+            Ok(Shape::from_lows(Width::B8, [0, 3, 64, 64, 64, 64, 64, 64]))
+        );
+        assert_eq!(refused(0, &[1, 62]), Err(ShapeError::TableBits { bits: 65 }));
         assert_eq!(refused(55, &[9]).map(|shape| shape.table_bits(0)), Ok(64));
     }
 
