@@ -2,7 +2,7 @@
 //!
 //! Models: [`Units`], a subject that performs every operation of a vector on a paging unit, and every step of a
 //! [textbook](emmu_oracle::vectors::textbook) record on the unit of its machine; [`agree`], which compares units with
-//! reference models on generated cases; [`coherent`], which lets tables and registers change under units that
+//! reference models on generated cases, of every architecture and of formats that are [`described`] at run time; [`coherent`], which lets tables and registers change under units that
 //! remember them; and the checks of the fuzz [`targets`].
 //!
 //! Does not model: anything. The judges are in `emmu-oracle`; this crate introduces the two to each other.

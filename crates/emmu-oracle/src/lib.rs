@@ -1,7 +1,8 @@
 //! Naive, slow, obviously right reference models of address translation, to judge real MMUs by.
 //!
 //! Models: one access with an empty TLB, straight from the manuals: [RISC-V](riscv) Bare and Sv32 to Sv57
-//! with PMP, [x86] 32-bit, PAE, 4-level and 5-level paging, [AArch64](aarch64) stage 1. What the access
+//! with PMP, [x86] 32-bit, PAE, 4-level and 5-level paging, [AArch64](aarch64) stage 1, and
+//! [formats described at run time](described), straight from what their documentation says. What the access
 //! answers, which exception it raises, and which accessed and dirty bits it sets. Two stages for guests: RISC-V
 //! with the [hypervisor extension](riscv::hypervisor), x86 with [EPT](x86::ept), AArch64 with
 //! [stage 2](aarch64::stage2); each is the model of one stage, composed with itself.
