@@ -196,6 +196,22 @@ fn what_a_walk_finds_replaces_an_entry_even_where_its_size_has_no_place() {
     }
 }
 
+#[test]
+fn a_page_under_a_global_pointer_is_every_address_space_s() {
+    let mut machine = sv39(vec![level(&[12], 4, Policy::Lru)], &[]);
+    let global = 1 << 5;
+    machine.set(0x2000, 0x3000 >> 2 | global | 1);
+    machine.set(0x3000, 0x40_0000 >> 2 | DIRTY);
+    machine.translate(load(0x4000_0000)).unwrap();
+    let other = 8 << 60 | 7 << 44 | 1;
+    machine.unit.write_register(SATP, other, &mut machine.memory, &mut ()).unwrap();
+    assert!(!machine.walks(load(0x4000_0000)));
+    machine.invalidate(Invalidate::Asid(Asid(7)));
+    assert!(!machine.walks(load(0x4000_0000)));
+    machine.invalidate(page(0x4000_0000));
+    assert!(machine.walks(load(0x4000_0000)));
+}
+
 // spec: riscv-asid
 #[test]
 fn asid_bits_that_sv32_does_not_have_are_ignored() {

@@ -95,6 +95,16 @@ fn an_address_that_is_not_canonical_is_a_general_protection_fault() {
 
 // spec: x86-canonical
 #[test]
+fn every_byte_of_data_must_be_canonical_and_the_first_of_a_fetch() {
+    let mut machine = processor(Cr4::PAE, Efer::LME);
+    let last = VirtAddr::new((1 << 47) - 2);
+    assert_eq!(machine.outcome(Access::load(last, 2)), Err(Cause::Absent));
+    assert_eq!(machine.outcome(Access::load(last, 4)), Err(Cause::NonCanonical));
+    assert_eq!(machine.outcome(Access::fetch(last, 4)), Err(Cause::Absent));
+}
+
+// spec: x86-canonical
+#[test]
 fn with_five_levels_57_bits_are_canonical() {
     let mut machine = processor(Cr4::PAE | Cr4::LA57, Efer::LME);
     assert_eq!(machine.outcome(load(1 << 55)), Err(Cause::Absent));
