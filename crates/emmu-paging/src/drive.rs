@@ -137,7 +137,8 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> Tables<F>
     }
 
     fn check_update(&mut self, format: &F, entry: EntryAddr) -> Result<(), Refusal> {
-        self.peeking().check_update(format, entry)
+        let checked = self.peeking().check_update(format, entry);
+        self.foreseen(checked)
     }
 
     fn check(
@@ -146,11 +147,21 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> Tables<F>
         mapping: &Mapping<F::Permissions>,
         access: Access,
     ) -> Result<(), Refusal> {
-        self.peeking().check(format, mapping, access)
+        let checked = self.peeking().check(format, mapping, access);
+        self.foreseen(checked)
     }
 }
 
 impl<S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> OnBus<'_, S, B, P> {
+    /// What the second stage is found to refuse before flags are set, it has refused.
+    #[inline]
+    fn foreseen(&mut self, checked: Result<(), Refusal>) -> Result<(), Refusal> {
+        if let Err(Refusal { guest: Some(guest), .. }) = &checked {
+            self.second.forget_refused(guest.addr);
+        }
+        checked
+    }
+
     /// What the second stage makes of the address that the walk has found.
     #[inline]
     pub(crate) fn beyond<Q>(

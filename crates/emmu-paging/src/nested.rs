@@ -157,6 +157,12 @@ pub trait SecondStage: private::Sealed {
 
     #[doc(hidden)]
     fn forget(&mut self, tables: Option<u64>, addr: Option<PhysAddr>);
+
+    /// Forgets what a refusal of a guest-physical address forgets, where one does.
+    #[doc(hidden)]
+    fn forget_refused(&mut self, addr: PhysAddr) {
+        let _ = addr;
+    }
 }
 
 mod private {
@@ -374,6 +380,17 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
         // Of tables that were never used nothing is held.
         if asid != Some(None) {
             self.forget_here(scope_of(asid.flatten(), addr));
+        }
+    }
+
+    fn forget_refused(&mut self, addr: PhysAddr) {
+        if !H::FAULTS_INVALIDATE {
+            return;
+        }
+        let access = Access::load(VirtAddr::new(addr.raw()), 1).with_flags(AccessFlags::GUEST);
+        if let Ok(Route::Tables { access, asid }) = self.format.route(access) {
+            let visible = self.scopes.visible(asid, Context::HOST);
+            self.forget_faulted(access.addr, visible);
         }
     }
 }

@@ -208,3 +208,20 @@ fn invlpg_reaches_what_the_processor_made_under_other_tables() {
     machine.write(VPID, 0);
     assert_eq!(machine.reads(VA), 0, "of another processor nothing");
 }
+
+// SDM Vol. 3C, 30.4.3.1: "An EPT violation invalidates any guest-physical mappings … that would be used to translate the
+// guest-physical address that caused the EPT violation."
+#[test]
+fn an_ept_violation_met_before_the_guest_s_flags_are_set_forgets_the_mapping() {
+    let mut machine = x86(LONG, &none(), &tlb());
+    machine.load(VA).unwrap();
+    let entry = Stage::new(EPT, HOST_ROOT, 4).find(&mut machine.memory, GPA).unwrap();
+    machine.set(entry, 0);
+    machine.load(VA).expect("still held");
+    let mut guest = Stage::new(crate::tables::LONG, crate::tables::GUEST_ROOT + ABOVE, 4);
+    let leaf = guest.find_guest(&mut machine.memory, VA).unwrap();
+    let clean = machine.get(leaf) & !(1 << 6);
+    machine.set(leaf, clean);
+    machine.store(VA).unwrap_err();
+    machine.load(VA).unwrap_err();
+}
