@@ -141,7 +141,7 @@ impl<P> Mapping<P> {
     #[must_use]
     #[inline]
     pub const fn phys(&self, addr: VirtAddr) -> PhysAddr {
-        // spec: riscv-10, x86-page
+        // spec: riscv-10, x86-page, described-8
         PhysAddr::new(self.frame.raw() | addr.raw() & self.within())
     }
 

@@ -116,6 +116,7 @@ impl Described {
 
     fn page(&self, raw: u64, level: u8) -> Entry<Permissions> {
         let (frame, bits) = (self.frame(raw), self.shape.page_bits(level));
+        // spec: described-5
         if frame.offset(bits.into()) != 0 {
             return Entry::Invalid(Cause::Misaligned);
         }
@@ -192,6 +193,7 @@ impl Format for Described {
         if !self.translates {
             return Ok(Route::Identity { access, bits: 64 });
         }
+        // spec: described-1
         if !self.extent.has(access.addr) {
             return Err(Cause::NonCanonical);
         }
@@ -210,9 +212,11 @@ impl Format for Described {
 
     #[inline]
     fn decode(&self, raw: u64, level: u8, _: Access, inherited: Permissions) -> Entry<Permissions> {
+        // spec: described-3
         if !granted(raw, self.description.valid) {
             return Entry::Invalid(Cause::Absent);
         }
+        // spec: described-4
         if level == 0 || has(raw, self.description.page) {
             return self.page(raw, level);
         }
@@ -221,6 +225,7 @@ impl Format for Described {
 
     #[inline]
     fn permits(&self, permissions: Permissions, access: Access) -> Result<(), Cause> {
+        // spec: described-6
         let needed = match access.kind {
             AccessKind::Fetch => Permissions::X,
             AccessKind::Load => Permissions::R,
@@ -238,6 +243,7 @@ impl Format for Described {
         access: Access,
     ) -> Result<u64, Cause> {
         self.permits(mapping.permissions, access)?;
+        // spec: described-7
         let Description { accessed, dirty, flags_fault, .. } = self.description;
         let dirty = dirty.filter(|_| access.kind.writes());
         match () {

@@ -172,6 +172,7 @@ impl Shape {
     #[must_use]
     #[inline]
     pub const fn entry_addr(&self, table: PhysAddr, level: u8, addr: VirtAddr) -> PhysAddr {
+        // spec: described-2
         let index = addr.raw() & self.indices[slot(level)];
         table.wrapping_add(index.rotate_right(self.rotations[slot(level)] as u32))
     }

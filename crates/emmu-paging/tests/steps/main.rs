@@ -3,6 +3,7 @@
 
 mod aarch64;
 mod bits;
+mod described;
 mod machine;
 mod riscv;
 mod x86;
