@@ -58,7 +58,7 @@ bitflags! {
 
 /// A described format with its registers: [`PTBR`], [`MODE`] and [`ASID`].
 ///
-/// In this order,
+/// While [`MODE`] is 0 an address is physical. Otherwise, in this order,
 /// 1. an address wider than the described ones is not canonical;
 /// 2. an entry is read, at the table's address + index × entry size, which need not be aligned and is counted modulo 2^64;
 /// 3. it must be valid;
