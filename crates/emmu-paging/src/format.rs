@@ -3,6 +3,7 @@
 
 pub mod aarch64;
 pub mod described;
+pub mod hashed;
 pub mod riscv;
 mod shape;
 #[cfg(feature = "serde")]
@@ -230,6 +231,13 @@ pub trait Format {
 
     /// How an access's address is cut into indices.
     fn shape(&self, access: Access) -> &Shape;
+
+    /// Where, in the table that the walk has come to, the entry of this level for an access is. Unless said otherwise,
+    /// its shape's index counts from the table's beginning. A table that is hashed is looked up in another way.
+    #[inline]
+    fn entry_addr(&self, table: PhysAddr, level: u8, access: Access) -> PhysAddr {
+        self.shape(access).entry_addr(table, level, access.addr)
+    }
 
     /// What `raw`, read at `level` on the way of an access, means below entries that allow `inherited`.
     fn decode(

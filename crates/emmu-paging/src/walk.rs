@@ -237,9 +237,8 @@ impl<P: Copy> Walk<P> {
         table: PhysAddr,
     ) -> EntryAddr {
         // spec: riscv-2, x86-cr3
-        let shape = format.shape(self.access);
-        let addr = shape.entry_addr(table, level, self.access.addr);
-        EntryAddr { level, addr, width: shape.entry() }
+        let addr = format.entry_addr(table, level, self.access);
+        EntryAddr { level, addr, width: format.shape(self.access).entry() }
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use emmu_core::{
 use emmu_memory::Memory;
 use emmu_paging::{
     Geometry, Paging, PagingConfig, Policy, RiscV, WalkCacheTable, X86,
-    format::{Format, riscv, x86},
+    format::{Format, hashed, riscv, x86},
 };
 
 const ROOT: u64 = 0x1000;
@@ -185,6 +185,34 @@ fn table_pages_for_an_aligned_gib() {
         let size = 12 + 9 * level;
         (0..pages).for_each(|page: u64| machine.map(page << size, 4, level, X86_LARGE));
         assert_eq!((machine.next_table - ROOT) / 0x1000, expected);
+    }
+}
+
+#[test]
+fn a_walk_of_a_hashed_table_reads_1_entry_and_1_more_for_each_collision() {
+    let htab = 1 << 63 | 0x10_0000 | 10;
+    let (page, table) = (VirtAddr::new(0x7654_3000), hashed::HashTable::of(htab).unwrap());
+    for collisions in 0..8 {
+        let mut memory = Memory::ram(1 << 30);
+        let mut unit = Paging::uncached(hashed::Hashed::new());
+        unit.write_register(hashed::HTAB, htab, &mut memory, &mut ()).unwrap();
+        let places: Vec<_> = table.places(page).collect();
+        // Other pages with this one's first place came before it, and took one place after another.
+        let is_rival = |number: &u64| {
+            let first = table.places(VirtAddr::new(number << 12)).next();
+            *number != page.raw() >> 12 && first.unwrap().addr() == places[0].addr()
+        };
+        for (number, place) in (0..).filter(is_rival).zip(&places[..collisions]) {
+            let rival = table.places(VirtAddr::new(number << 12));
+            let raw = rival.filter(|own| own.addr() == place.addr()).next().unwrap();
+            let raw = raw.entry(PhysAddr::new(0xbad_0000), hashed::Pte::R);
+            memory.write(place.addr(), Width::B8, raw).unwrap();
+        }
+        let own = places[collisions];
+        let raw = own.entry(PhysAddr::ZERO, hashed::Pte::R | hashed::Pte::A);
+        memory.write(own.addr(), Width::B8, raw).unwrap();
+        let mut machine = Machine { unit, memory, next_table: 0, table_entry: 0 };
+        assert_eq!(machine.reads(page.raw()).len(), 1 + collisions);
     }
 }
 

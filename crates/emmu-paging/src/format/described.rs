@@ -56,6 +56,22 @@ bitflags! {
     }
 }
 
+impl Permissions {
+    /// Whether they allow the access: supervisor and machine mode are held to all but [`Permissions::U`].
+    #[inline]
+    pub(super) fn allow(self, access: Access) -> Result<(), Cause> {
+        // spec: described-6
+        let needed = match access.kind {
+            AccessKind::Fetch => Self::X,
+            AccessKind::Load => Self::R,
+            AccessKind::Store => Self::W,
+            AccessKind::Amo => Self::R | Self::W,
+        };
+        let reachable = access.privilege != Privilege::User || self.contains(Self::U);
+        if reachable && self.contains(needed) { Ok(()) } else { Err(Cause::Permission) }
+    }
+}
+
 /// A described format with its registers: [`PTBR`], [`MODE`] and [`ASID`].
 ///
 /// While [`MODE`] is 0 an address is physical. Otherwise, in this order,
@@ -225,15 +241,7 @@ impl Format for Described {
 
     #[inline]
     fn permits(&self, permissions: Permissions, access: Access) -> Result<(), Cause> {
-        // spec: described-6
-        let needed = match access.kind {
-            AccessKind::Fetch => Permissions::X,
-            AccessKind::Load => Permissions::R,
-            AccessKind::Store => Permissions::W,
-            AccessKind::Amo => Permissions::R | Permissions::W,
-        };
-        let reachable = access.privilege != Privilege::User || permissions.contains(Permissions::U);
-        if reachable && permissions.contains(needed) { Ok(()) } else { Err(Cause::Permission) }
+        permissions.allow(access)
     }
 
     fn admit(

@@ -3,10 +3,11 @@
 use emmu_core::{PhysAddr, VirtAddr, Width, low_mask};
 use thiserror::Error;
 
-/// The most levels that a walk can have.
+/// The most levels that a [`Shape`] can have.
 pub const MAX_LEVELS: usize = 6;
 
-/// Places in an array by level: more than there are levels, so that a masked level needs no check.
+/// Places in an array by level: more than a shape has levels, so that a masked level needs no check. A walk that probes
+/// a hashed table uses them all.
 pub(crate) const LEVEL_SLOTS: usize = (MAX_LEVELS + 1).next_power_of_two();
 
 /// A level's place in an array of [`LEVEL_SLOTS`].
@@ -54,7 +55,7 @@ pub struct Shape {
 /// Why there is no such shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum ShapeError {
-    /// A walk has one to [`MAX_LEVELS`] levels.
+    /// A shape has one to [`MAX_LEVELS`] levels.
     #[error("index_bits: {count} levels, expected 1 to {MAX_LEVELS}")]
     Levels {
         /// How many there were to be.

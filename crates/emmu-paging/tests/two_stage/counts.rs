@@ -4,12 +4,12 @@ use crate::tables::{ABOVE, GPA, Plan, VA, aarch64, riscv, x86};
 use emmu_core::{Event, Side};
 use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
 
-fn none() -> PagingConfig {
+pub(crate) fn none() -> PagingConfig {
     PagingConfig::default()
 }
 
 /// A TLB of 16 entries for small pages.
-fn tlb() -> PagingConfig {
+pub(crate) fn tlb() -> PagingConfig {
     let geometry = Geometry::fully_associative(16, Policy::Lru).unwrap();
     let table = TlbTable { geometry, page_bits: vec![12] };
     PagingConfig { tlb: vec![TlbLevel::unified(vec![table])], ..PagingConfig::default() }

@@ -29,7 +29,7 @@ const LONG: Plan = Plan::small(4, 4);
 const PAGE: Option<VirtAddr> = Some(VirtAddr::new(VA));
 
 impl<F: Format, H: SecondStageFormat> Machine<F, H> {
-    fn invalidate(&mut self, scope: Invalidate) {
+    pub(crate) fn invalidate(&mut self, scope: Invalidate) {
         TranslationUnit::<Memory, ()>::invalidate(&mut self.unit, scope);
     }
 

@@ -5,4 +5,5 @@ mod beyond;
 mod counts;
 mod faults;
 mod forget;
+mod hashed;
 mod tables;

@@ -135,7 +135,7 @@ pub(crate) struct Machine<F: Format, H: SecondStageFormat> {
 pub(crate) const ABOVE: u64 = 1 << 32;
 
 impl<F: Format, H: SecondStageFormat> Machine<F, H> {
-    fn new(
+    pub(crate) fn new(
         unit: Paging<F, Paging<H>>,
         memory: Memory,
         flags: AccessFlags,
