@@ -1,18 +1,18 @@
 //! Multi-level paging: page-table formats, the page walk, TLBs and walk caches.
 //!
 //! Models: RISC-V Bare, Sv32, Sv39, Sv48 and Sv57 with PMP; x86 32-bit, PAE, 4-level and 5-level paging;
-//! AArch64 stage 1 with 4, 16 and 64 KiB granules; formats described at run time, or by implementing
-//! [`format::Format`]. Behind one algorithm, [`walk::Walk`], stand any number of TLB levels and walk caches, all of
+//! AArch64 stage 1 with 4, 16 and 64 KiB granules; hashed page tables, one for each address space
+//! ([`format::hashed`]); formats described at run time, or by implementing [`format::Format`]. Behind one algorithm, [`walk::Walk`], stand any number of TLB levels and walk caches, all of
 //! them one set-associative table with LRU, tree-PLRU, FIFO, random or SRRIP replacement or one of your own. A level
 //! of TLB may include or exclude the level above it; invalidations may reach further than they must; on RISC-V,
 //! invalid entries may be remembered.
 //!
-//! Two stages: RISC-V H, x86 EPT and AArch64 stage 2, as [`Paging`] with another [`Paging`] behind it.
+//! Two stages: RISC-V H, x86 EPT, AArch64 stage 2 and hashed tables, as [`Paging`] with another [`Paging`] behind it.
 //!
-//! Does not model: time, or several accesses at once. What a
+//! Does not model: time, or several accesses at once; TLBs that software refills; inverted and cuckoo page tables. What a
 //! register write asks for and is not there is refused as "not modelled".
 //!
-//! Which type you want: [`Paging`], with [`RiscV`], [`X86`], [`AArch64`] or
+//! Which type you want: [`Paging`], with [`RiscV`], [`X86`], [`AArch64`], [`format::hashed::Hashed`] or
 //! [`format::described::Described`] as its format and a [`PagingConfig`] for its caches; [`walk::Walk`] to
 //! drive a walk yourself.
 //!

@@ -67,7 +67,7 @@ impl Machine {
     /// Levels of the entries that a load reads.
     fn levels(&mut self, addr: u64) -> Vec<u8> {
         let mut events = Vec::new();
-        drop(self.unit.translate(load(addr), &mut self.memory, &mut events));
+        let _ = self.unit.translate(load(addr), &mut self.memory, &mut events);
         let level = |event: &Event| match event {
             Event::EntryRead { level, .. } => Some(*level),
             _ => None,

@@ -203,8 +203,8 @@ fn a_walk_of_a_hashed_table_reads_1_entry_and_1_more_for_each_collision() {
             *number != page.raw() >> 12 && first.unwrap().addr() == places[0].addr()
         };
         for (number, place) in (0..).filter(is_rival).zip(&places[..collisions]) {
-            let rival = table.places(VirtAddr::new(number << 12));
-            let raw = rival.filter(|own| own.addr() == place.addr()).next().unwrap();
+            let mut rival = table.places(VirtAddr::new(number << 12));
+            let raw = rival.find(|own| own.addr() == place.addr()).unwrap();
             let raw = raw.entry(PhysAddr::new(0xbad_0000), hashed::Pte::R);
             memory.write(place.addr(), Width::B8, raw).unwrap();
         }

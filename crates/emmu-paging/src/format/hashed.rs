@@ -37,7 +37,7 @@ mod table;
 pub use super::described::Permissions;
 pub use table::{DELETED, HashTable, PROBES, Place, Pte};
 
-use table::{ADDRESS_BITS, PAGE_BITS};
+use table::ADDRESS_BITS;
 
 use super::{Entry, Extent, Format, LEVEL_SLOTS, Mapping, ReadWord, Root, Route, Shape};
 use crate::{ConfigError, Paging, PagingConfig, SecondStageFormat};
@@ -56,7 +56,7 @@ const FIRST: u8 = PROBES - 1;
 const _: () = assert!(PROBES as usize <= LEVEL_SLOTS, "a walk has no place for so many");
 
 /// Every entry maps a page, whatever its probe.
-const SHAPE: Shape = Shape::uniform(Width::B8, PAGE_BITS as u8, 0, 0);
+const SHAPE: Shape = Shape::uniform(Width::B8, 12, 0, 0);
 
 /// Hashed page tables with their register: [`HTAB`], or, as the second of two stages, [`HTAB2`].
 ///
@@ -143,6 +143,7 @@ impl<const SECOND: bool> Hashed<SECOND> {
     }
 
     const fn asid(&self) -> Asid {
+        #[expect(clippy::cast_possible_truncation, reason = "sixteen bits are meant")]
         Asid((self.htab >> 40) as u16)
     }
 
@@ -152,7 +153,6 @@ impl<const SECOND: bool> Hashed<SECOND> {
     }
 
     fn page(raw: u64) -> Mapping<Permissions> {
-        #[expect(clippy::cast_possible_truncation, reason = "four bits are left")]
         let own = Permissions::from_bits_truncate((raw >> 1 & 0b1111) as u8);
         Mapping {
             frame: table::frame(raw),

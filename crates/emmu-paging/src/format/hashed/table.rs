@@ -11,7 +11,7 @@ pub const PROBES: u8 = 8;
 
 /// Bits of virtual addresses, of page offsets, and of frame numbers.
 pub(super) const ADDRESS_BITS: u32 = 48;
-pub(super) const PAGE_BITS: u32 = 12;
+const PAGE_BITS: u32 = 12;
 const FRAME_BITS: u32 = 28;
 
 /// Log2 of the bytes in an entry.
@@ -97,7 +97,7 @@ impl Place {
 }
 
 impl HashTable {
-    /// The table that this value of [`HTAB`] or [`HTAB2`] names, whether it translates or not.
+    /// The table that this value of [`HTAB`](super::HTAB) or [`HTAB2`](super::HTAB2) names, whether it translates or not.
     ///
     /// # Errors
     /// [`RegisterError::Reserved`] if it names none.
@@ -106,7 +106,7 @@ impl HashTable {
     }
 
     pub(super) const fn named(name: &'static str, value: u64) -> Result<Self, RegisterError> {
-        let bits = (value & low_mask(6)) as u32;
+        let bits = (value & 0x3f) as u32;
         let base = PhysAddr::new(value & bit_range(39, 13));
         let what = match bits {
             10..=36 if base.offset(bits + ENTRY_BITS) == 0 => return Ok(Self { base, bits }),
