@@ -1,4 +1,4 @@
-//! Units that are written down in the middle of what they do, read back, and go on.
+//! Units and whole machines that are written down in the middle of what they do, read back, and go on.
 //!
 //! [`goes_on`] plays the first half of a script on a unit, writes it as JSON and as postcard, and plays the second half
 //! on the unit and on what was read back: each answer, each event, each cycle and the memory must be the same.
@@ -6,6 +6,8 @@
 //! written again.
 
 mod guests;
+mod machine;
+mod machines;
 
 use crate::coherent::{Script, Step, setup};
 use crate::{Architecture, Unit};
@@ -25,6 +27,7 @@ use emmu_timing::{Cycles, Machine};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use guests::{aarch64_guest, described, x86_guest};
+pub use machines::machine_goes_on;
 
 /// What came of a snapshot, or why it should not have.
 pub type Verdict = Result<(), String>;
@@ -223,7 +226,7 @@ fn scope(addr: VirtAddr, scope: u8, more: u8) -> Invalidate {
     }
 }
 
-/// Reads a unit out of these bytes, of which the first says of which format and the second how many steps of four
+/// Reads a unit or a machine out of these bytes, of which the first says which and the second how many steps of four
 /// bytes come before the snapshot. What can be read is played on.
 ///
 /// # Errors
@@ -233,16 +236,20 @@ pub fn survives(bytes: &[u8]) -> Verdict {
     let rest = bytes.get(2..).unwrap_or_default();
     let (steps, snapshot) = rest.split_at(rest.len().min(4 * usize::from(count)));
     let steps: Vec<Step> = steps.as_chunks().0.iter().map(|step| Step(*step)).collect();
-    match kind % 7 {
+    match kind % (PAGING + machines::COUNT + 1) {
         0 => read::<RiscV, ()>(snapshot, &steps),
         1 => read::<X86, ()>(snapshot, &steps),
         2 => read::<AArch64, ()>(snapshot, &steps),
         3 => read::<Described, ()>(snapshot, &steps),
         4 => used::<RiscVHart>(snapshot, &steps),
         5 => used::<X86Guest>(snapshot, &steps),
-        _ => used::<AArch64Guest>(snapshot, &steps),
+        6 => used::<AArch64Guest>(snapshot, &steps),
+        kind => machines::survives(kind - PAGING, snapshot, &steps),
     }
 }
+
+/// How many kinds of paging units [`survives`] knows.
+const PAGING: u8 = 7;
 
 fn read<F: Format, S: SecondStage>(snapshot: &[u8], steps: &[Step]) -> Verdict
 where

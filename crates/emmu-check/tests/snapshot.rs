@@ -1,7 +1,7 @@
 //! Units that are written down and read back go on as if nothing had been.
 
 use emmu_check::coherent::Script;
-use emmu_check::snapshot::{aarch64_guest, described, unit_goes_on, x86_guest};
+use emmu_check::snapshot::{aarch64_guest, described, machine_goes_on, unit_goes_on, x86_guest};
 use emmu_oracle::{aarch64, generate::Case, riscv, x86};
 use quickcheck::{QuickCheck, Testable};
 
@@ -46,4 +46,55 @@ fn restored_x86_units_of_two_stages_go_on() {
 #[test]
 fn restored_aarch64_units_of_two_stages_go_on() {
     check(1000, aarch64_guest as fn(Case<aarch64::Registers>, Script) -> Verdict);
+}
+
+/// On the machine of this number.
+fn machines_go_on<const NUMBER: u8>() {
+    let goes_on = |script: Script| machine_goes_on(NUMBER, script);
+    check(200, goes_on as fn(Script) -> Verdict);
+}
+
+#[test]
+fn restored_machines_that_do_not_translate_go_on() {
+    machines_go_on::<0>();
+}
+
+#[test]
+fn restored_machines_of_base_and_bounds_go_on() {
+    machines_go_on::<1>();
+}
+
+#[test]
+fn restored_machines_of_segments_that_addresses_select_go_on() {
+    machines_go_on::<2>();
+}
+
+#[test]
+fn restored_machines_of_segments_that_usage_selects_go_on() {
+    machines_go_on::<3>();
+}
+
+#[test]
+fn restored_machines_of_segment_tables_go_on() {
+    machines_go_on::<4>();
+}
+
+#[test]
+fn restored_machines_of_x86_segments_go_on() {
+    machines_go_on::<5>();
+}
+
+#[test]
+fn restored_machines_of_x86_segments_in_front_of_paging_go_on() {
+    machines_go_on::<6>();
+}
+
+#[test]
+fn restored_machines_of_riscv_paging_go_on() {
+    machines_go_on::<7>();
+}
+
+#[test]
+fn restored_machines_of_riscv_with_hypervisors_go_on() {
+    machines_go_on::<8>();
 }

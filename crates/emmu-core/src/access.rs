@@ -5,6 +5,7 @@ use core::fmt;
 
 /// What an access does with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum AccessKind {
     /// Reads an instruction.
@@ -55,6 +56,7 @@ impl fmt::Display for AccessKind {
 /// | `Supervisor` | S | CPL 0–2 | EL1 |
 /// | `Machine` | M | – | – |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Privilege {
     /// Programs.
@@ -102,6 +104,21 @@ bitflags::bitflags! {
     }
 }
 
+/// As its bits, all of which mean something.
+#[cfg(feature = "serde")]
+impl serde::Serialize for AccessFlags {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.bits().serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for AccessFlags {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u8::deserialize(deserializer).map(Self::from_bits_truncate)
+    }
+}
+
 /// One access of the CPU: where, how many bytes, what for and with which privilege.
 ///
 /// ```
@@ -111,6 +128,7 @@ bitflags::bitflags! {
 /// assert_eq!(access.to_string(), "user load of 8 bytes at 0x1000");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Access {
     /// First byte.
     pub addr: VirtAddr,

@@ -1,5 +1,8 @@
 //! One unit in front of another, as one unit.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use crate::{
     Access, Fault, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers, Translation,
     TranslationUnit, VirtAddr,
@@ -90,6 +93,10 @@ impl<A: Registers, B: Registers> Registers for Chain<A, B> {
         } else {
             self.second.read_register(id)
         }
+    }
+
+    fn known_reason(&self, words: &str) -> Option<&'static str> {
+        self.first.known_reason(words).or_else(|| self.second.known_reason(words))
     }
 }
 

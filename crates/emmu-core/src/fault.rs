@@ -9,6 +9,7 @@ use thiserror::Error;
 /// It is a value, not yet an exception: one table per architecture turns it into `scause`/`stval`, a #PF
 /// error code and CR2, or ESR and FAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Fault {
     /// The access as the CPU made it.
     pub access: Access,
@@ -65,6 +66,7 @@ impl fmt::Display for Fault {
 
 /// An access to guest-physical memory, as the first of two stages makes it and the second translates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GuestAccess {
     /// The guest-physical address (Arm: intermediate physical address).
     pub addr: PhysAddr,

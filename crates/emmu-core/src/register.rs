@@ -7,6 +7,7 @@ use thiserror::Error;
 /// The architecture's own number of a register: a RISC-V CSR address, an x86 control-register number or
 /// MSR index, an AArch64 `op0:op1:CRn:CRm:op2` encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RegisterId(pub u32);
 
 impl fmt::Display for RegisterId {

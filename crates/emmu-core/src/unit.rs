@@ -62,6 +62,13 @@ pub trait Registers {
     /// # Errors
     /// [`RegisterError::Unknown`] if there is no such register.
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError>;
+
+    /// The words of one of its [`RegisterError`]s that say what is wrong with a value, if it has such words: for
+    /// who reads a refusal back that was written down. The default knows none.
+    fn known_reason(&self, words: &str) -> Option<&'static str> {
+        let _ = words;
+        None
+    }
 }
 
 /// Turns virtual into physical addresses: base and bounds, segmentation, paging, or one's own.

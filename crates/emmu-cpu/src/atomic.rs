@@ -9,6 +9,7 @@ use emmu_core::{
 
 /// What a load-reserved has reserved: the reservation set is exactly the bytes that it read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Reservation {
     /// First byte, on the bus: all virtual addresses of it share the reservation.
     addr: PhysAddr,
@@ -19,6 +20,12 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
+    /// Whether the bytes can have held that.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn is_sound(self) -> bool {
+        self.held & !self.width.mask() == 0
+    }
+
     fn is_touched_by(self, pieces: &[Piece]) -> bool {
         pieces.iter().any(|piece| piece.touches(self.addr, self.width.bytes()))
     }

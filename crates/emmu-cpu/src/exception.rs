@@ -89,6 +89,7 @@ impl Exception {
 
 /// What is illegal about an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Illegal {
     /// The operation is privileged.
     #[error("to {operation} needs {needed} privilege, and the CPU is in {held} mode")]
@@ -118,6 +119,7 @@ pub enum Illegal {
 
 /// A privileged operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Operation {
     /// Reading a register of the translation unit.
     ReadRegister(RegisterId),

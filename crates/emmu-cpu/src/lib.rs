@@ -58,6 +58,8 @@ mod path;
 mod pieces;
 mod port;
 mod privileged;
+#[cfg(feature = "serde")]
+mod snapshot;
 
 pub use cpu::Cpu;
 pub use exception::{Exception, Illegal, Operation, Stop, Trap};

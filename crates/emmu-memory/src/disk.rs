@@ -1,5 +1,8 @@
 //! A disk: blocks that no CPU can address, behind a controller that can.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use crate::{Device, Refused};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -7,7 +7,7 @@ use emmu_core::{BusError, PhysAddr, RAM_PAGE_BITS, Width};
 use hashbrown::HashMap;
 
 /// Bytes of a frame.
-const FRAME: usize = 1 << RAM_PAGE_BITS;
+pub(crate) const FRAME: usize = 1 << RAM_PAGE_BITS;
 
 /// How many frames are found without a search. At 16 bytes each, only those in use compete for the host's
 /// caches.
@@ -189,6 +189,22 @@ impl Frames {
     #[inline]
     pub(crate) fn arena_mut(&mut self) -> &mut [u8] {
         &mut self.arena
+    }
+
+    /// All frames with their addresses, by rising ones.
+    #[cfg(feature = "serde")]
+    pub(crate) fn by_address(&self) -> Vec<(PhysAddr, &[u8])> {
+        let of_leaf = |(&block, &leaf): (&u64, &usize)| {
+            let numbers = block << LEAF_BITS..;
+            numbers.zip(self.leaves[leaf]).filter_map(|(number, backing)| {
+                let offset = backing.offset()?;
+                let bytes = &self.arena[offset..offset + FRAME];
+                Some((PhysAddr::new(number << RAM_PAGE_BITS), bytes))
+            })
+        };
+        let mut frames: Vec<_> = self.blocks.iter().flat_map(of_leaf).collect();
+        frames.sort_unstable_by_key(|(addr, _)| *addr);
+        frames
     }
 
     /// Where in the arena the byte at `addr` is.

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 /// What answers in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RegionKind {
     /// Memory that can be read and written.
     Ram,

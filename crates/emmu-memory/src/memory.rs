@@ -1,5 +1,8 @@
 //! The bus: a map, the frames behind RAM and ROM, and the devices.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use crate::frames::Frames;
 use crate::map::{Map, Route};
 use crate::{Device, MapError, Refused, Region, RegionKind};
@@ -88,6 +91,20 @@ impl Memory {
     #[must_use]
     pub fn touched_frames(&self) -> u64 {
         self.frames.len()
+    }
+
+    /// Puts a device where one belongs: into the device region that holds `addr`, in place of what answers there.
+    /// Says whether there is such a region.
+    ///
+    /// What was read back from a snapshot has the regions of its devices, which refuse every transfer until the host
+    /// puts the devices there.
+    #[must_use]
+    pub fn set_device(&mut self, addr: PhysAddr, device: impl Device) -> bool {
+        let region = self.map.find(addr).filter(|region| region.kind == RegionKind::Device);
+        if let Some(region) = region {
+            self.devices.insert(region.start, Box::new(device));
+        }
+        region.is_some()
     }
 
     /// Puts bytes into RAM or ROM, as the host that sets up the machine.

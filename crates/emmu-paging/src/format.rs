@@ -200,6 +200,10 @@ pub trait Format {
     /// ([`PagingConfig::invalid_entries`](crate::PagingConfig::invalid_entries)).
     const MAY_CACHE_INVALID: bool = false;
 
+    /// What [`RegisterError::Reserved`] says of values that are refused: all the words that
+    /// [`write_register`](Format::write_register) has for it, so that a refusal that was written down can be read back.
+    const REASONS: &'static [&'static str] = &[];
+
     /// Reads a register.
     ///
     /// # Errors

@@ -144,6 +144,9 @@ pub trait SecondStage: private::Sealed {
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError>;
 
     #[doc(hidden)]
+    fn reasons(&self) -> &'static [&'static str];
+
+    #[doc(hidden)]
     fn write_register(
         &mut self,
         id: RegisterId,
@@ -256,6 +259,10 @@ impl SecondStage for () {
         Err(RegisterError::Unknown { id })
     }
 
+    fn reasons(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn write_register(
         &mut self,
         id: RegisterId,
@@ -358,6 +365,10 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         self.format.read_register(id)
+    }
+
+    fn reasons(&self) -> &'static [&'static str] {
+        H::REASONS
     }
 
     fn write_register(

@@ -319,6 +319,10 @@ impl<F: Format, S: SecondStage> Registers for Paging<F, S> {
             known => known,
         }
     }
+
+    fn known_reason(&self, words: &str) -> Option<&'static str> {
+        F::REASONS.iter().chain(self.second.reasons()).find(|known| **known == words).copied()
+    }
 }
 
 impl<F, S, B, P> TranslationUnit<B, P> for Paging<F, S>

@@ -24,8 +24,25 @@ bitflags::bitflags! {
     }
 }
 
+/// As its bits.
+#[cfg(feature = "serde")]
+impl serde::Serialize for SegmentFlags {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.bits().serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for SegmentFlags {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let flags = Self::from_bits(u64::deserialize(deserializer)?);
+        flags.ok_or_else(|| serde::de::Error::custom("flags: bits 63:4 are reserved"))
+    }
+}
+
 /// The registers of one segment. After reset all are zeros: no byte is within bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Segment {
     /// Physical address of its first byte; of the byte past its last one, if it grows down (which
     /// therefore cannot be the last byte of the 64-bit space).
@@ -58,6 +75,12 @@ impl Segment {
             missing if missing.is_empty() => Ok(found),
             missing => Err(Refusal::Forbidden { missing }),
         }
+    }
+
+    /// Whether it has more bytes than there are offsets, of which `last` is the largest.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn is_past(&self, last: u64) -> bool {
+        self.bounds.saturating_sub(1) > last
     }
 
     /// Grows up: the offset must be below the bounds, and is added to the base.

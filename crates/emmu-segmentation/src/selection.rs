@@ -16,6 +16,7 @@ pub const STACK: u32 = 2;
 
 /// How the segment of an access is found (OSTEP 16.2, "Which segment are we referring to?").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Selection {
     /// By the top bits of the address; the rest is the offset. A selector without a segment faults with
     /// [`Cause::NoSegment`](emmu_core::Cause::NoSegment).
@@ -92,6 +93,7 @@ pub enum GeometryError {
 
 /// How addresses are cut into selector and offset; checked once, so that nothing here can go wrong later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Geometry {
     pub(crate) address_bits: u32,
     pub(crate) selection: Selection,

@@ -4,6 +4,8 @@ mod cache;
 mod descriptor;
 mod read;
 mod register;
+#[cfg(feature = "serde")]
+mod snapshot;
 
 pub use descriptor::{DESCRIPTOR_BYTES, Descriptor};
 
@@ -69,6 +71,8 @@ use read::{Read, Refused};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "snapshot::Read"))]
 pub struct SegmentTable {
     geometry: Geometry,
     base: PhysAddr,
@@ -215,6 +219,10 @@ impl Registers for SegmentTable {
             Self::LENGTH => Ok(self.length),
             _ => Err(RegisterError::Unknown { id }),
         }
+    }
+
+    fn known_reason(&self, words: &str) -> Option<&'static str> {
+        register::REASONS.into_iter().find(|known| *known == words)
     }
 }
 

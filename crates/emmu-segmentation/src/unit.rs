@@ -1,5 +1,8 @@
 //! The translation unit.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use crate::register::{self, Field};
 use crate::selection::Geometry;
 use crate::{GeometryError, Parts, Refusal, Segment, SegmentFlags, Selection};
@@ -19,6 +22,8 @@ use emmu_core::{
 /// A translation spans to the end of its segment: what follows belongs to another one, even if that
 /// happens to be its neighbour in physical memory too.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "snapshot::Read"))]
 pub struct Segmentation {
     geometry: Geometry,
     segments: Vec<Segment>,
@@ -152,14 +157,17 @@ pub(crate) fn untranslated(addr: VirtAddr) -> (PhysAddr, u64) {
 /// No segment can have more bytes than it has offsets.
 fn checked_bounds(id: RegisterId, value: u64, last_offset: u64) -> Result<u64, RegisterError> {
     if value.checked_sub(1).is_some_and(|last| last > last_offset) {
-        return Err(reserved(id, value, "more bytes than the segment has offsets"));
+        return Err(reserved(id, value, TOO_MANY_BYTES));
     }
     Ok(value)
 }
 
 fn checked_flags(id: RegisterId, value: u64) -> Result<SegmentFlags, RegisterError> {
-    SegmentFlags::from_bits(value).ok_or_else(|| reserved(id, value, "bits 63:4 are reserved"))
+    SegmentFlags::from_bits(value).ok_or_else(|| reserved(id, value, RESERVED_FLAGS))
 }
+
+const TOO_MANY_BYTES: &str = "more bytes than the segment has offsets";
+const RESERVED_FLAGS: &str = "bits 63:4 are reserved";
 
 fn reserved(id: RegisterId, value: u64, what: &'static str) -> RegisterError {
     RegisterError::Reserved { name: register::name(id), value, what }
@@ -178,6 +186,10 @@ impl Registers for Segmentation {
             Field::Bounds => segment.bounds,
             Field::Flags => segment.flags.bits(),
         })
+    }
+
+    fn known_reason(&self, words: &str) -> Option<&'static str> {
+        [TOO_MANY_BYTES, RESERVED_FLAGS].into_iter().find(|known| *known == words)
     }
 }
 

@@ -167,6 +167,9 @@ const fn register(id: RegisterId, name: &'static str, about: &'static str) -> Re
     RegisterInfo { id, name, privilege: Privilege::Supervisor, about }
 }
 
+const NO_BIT: &str = "expected 0 or 1";
+const WIDE_ASID: &str = "expected at most 65535";
+
 impl Format for Described {
     type Permissions = Permissions;
 
@@ -175,6 +178,8 @@ impl Format for Described {
         register(MODE, "mode", "1 translates, 0 does not"),
         register(ASID, "asid", "address space"),
     ];
+
+    const REASONS: &'static [&'static str] = &[NO_BIT, WIDE_ASID];
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         match id {
@@ -196,9 +201,9 @@ impl Format for Described {
         match (id, u16::try_from(value)) {
             (PTBR, _) => self.ptbr = PhysAddr::new(value),
             (MODE, Ok(mode @ 0..=1)) => self.translates = mode == 1,
-            (MODE, _) => return reserved("mode", "expected 0 or 1"),
+            (MODE, _) => return reserved("mode", NO_BIT),
             (ASID, Ok(asid)) => self.asid = Asid(asid),
-            (ASID, Err(_)) => return reserved("asid", "expected at most 65535"),
+            (ASID, Err(_)) => return reserved("asid", WIDE_ASID),
             _ => return Err(RegisterError::Unknown { id }),
         }
         Ok(None)

@@ -11,6 +11,7 @@
 
 mod ept;
 mod exception;
+mod reason;
 mod registers;
 mod rights;
 #[cfg(feature = "serde")]
@@ -367,6 +368,8 @@ impl Format for X86 {
     type Permissions = Permissions;
 
     const REGISTERS: &'static [RegisterInfo] = registers::ALL;
+
+    const REASONS: &'static [&'static str] = reason::OF_REGISTERS;
 
     /// "INVLPG … also invalidates all entries in all paging-structure caches associated with the current
     /// PCID, regardless of the linear addresses" (SDM 5.10.4.1).

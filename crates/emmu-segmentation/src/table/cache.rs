@@ -6,6 +6,7 @@ use emmu_core::{Access, Event, Probe, Side, TlbId, VirtAddr};
 
 /// What the unit remembers of the table in memory; nothing, if it has no cache.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Cache {
     assoc: Option<Assoc<Segment>>,
     current: Current,
@@ -13,6 +14,7 @@ pub(super) struct Cache {
 
 /// Whose descriptors count: those read since the cache was last emptied.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Current(Scope);
 
 impl Live for Current {
@@ -46,12 +48,27 @@ impl Place {
     }
 }
 
+/// More flushes than a unit lives to see.
+#[cfg(feature = "serde")]
+const END_OF_TIME: u64 = 1 << 62;
+
 /// What the cache is to a probe.
 const CACHE: TlbId = TlbId { level: 1, side: Side::Unified };
 
 impl Cache {
     pub(super) fn new(geometry: Option<Geometry>) -> Self {
         Self { assoc: geometry.map(Assoc::new), current: Current(Scope::ONLY) }
+    }
+
+    /// Whether it can be that of a unit whose segments are below `segments` and have offsets up to `last`.
+    #[cfg(feature = "serde")]
+    pub(super) fn is_sound(&self, segments: u64, last: u64) -> bool {
+        let Scope(now) = self.current.0;
+        let is_sound = |(tag, Scope(then), segment): (u64, Scope, &Segment)| {
+            tag < segments && then <= now && !segment.is_past(last)
+        };
+        (Scope::ONLY.0..END_OF_TIME).contains(&now)
+            && self.assoc.iter().flat_map(Assoc::entries).all(is_sound)
     }
 
     #[inline]

@@ -19,11 +19,15 @@ pub(super) static ALL: [RegisterInfo; 2] = [
     },
 ];
 
+/// What can be wrong with a base, and with a length.
+pub(super) const REASONS: [&str; 2] =
+    ["the table begins at a multiple of 16", "more descriptors than selectors"];
+
 pub(super) fn base(value: u64) -> Result<PhysAddr, RegisterError> {
     if value.is_multiple_of(DESCRIPTOR_BYTES) {
         return Ok(PhysAddr::new(value));
     }
-    let what = "the table begins at a multiple of 16";
+    let [what, _] = REASONS;
     Err(RegisterError::Reserved { name: "table_base", value, what })
 }
 
@@ -33,6 +37,6 @@ pub(super) fn length(value: u64, geometry: Geometry) -> Result<u64, RegisterErro
     if value <= selectors {
         return Ok(value);
     }
-    let what = "more descriptors than selectors";
+    let [_, what] = REASONS;
     Err(RegisterError::Reserved { name: "table_length", value, what })
 }

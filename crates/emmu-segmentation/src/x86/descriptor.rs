@@ -11,6 +11,7 @@ use core::ops::RangeInclusive;
 /// With S, type bit 3 tells code from data. Data: bit 2 expand-down (E), bit 1 writable (W). Code: bit 2
 /// conforming (C), bit 1 readable (R). Bit 0: accessed (A). Without S it is a system descriptor: 2 is an LDT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct X86Descriptor(pub u64);
 
 /// What a descriptor is of.

@@ -6,6 +6,7 @@ use super::{Selector, X86Descriptor};
 /// A segment register with its hidden part, the descriptor cache (Intel SDM Vol. 3A, 3.4.3). Accesses look at this
 /// alone: a descriptor that changes in memory changes nothing until it is loaded again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SegmentState {
     /// The visible part.
     pub selector: Selector,

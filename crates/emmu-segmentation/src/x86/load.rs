@@ -128,6 +128,7 @@ pub(super) struct Context {
 
 /// Where descriptors are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Table {
     pub(super) base: u64,
     /// The last valid byte.

@@ -9,6 +9,7 @@ use core::fmt;
 /// index of the descriptor | TI | RPL
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Selector(pub u16);
 
 impl Selector {

@@ -1,8 +1,11 @@
 //! The translation unit.
 
+#[cfg(feature = "serde")]
+mod snapshot;
+
 use super::check::{Violation, check};
 use super::linear::Linear;
-use super::load::{Context, LoadError, Table};
+use super::load::{Context, LoadError, Rule, Table};
 use super::register::{self, FS_BASE, GDTR_BASE, GDTR_LIMIT, GS_BASE, LDTR, LMA};
 use super::{SegmentRegister, SegmentState, Selector, X86Descriptor};
 use emmu_core::{
@@ -17,6 +20,8 @@ use emmu_core::{
 /// `STACK`, `CS`, `ES`, `FS`, `GS`; fetches through CS. All bytes of data must be within the limit before the first
 /// one is translated.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "snapshot::Read"))]
 pub struct X86Segments {
     /// By number of the register.
     segments: [SegmentState; 6],
@@ -138,21 +143,21 @@ impl X86Segments {
                 self.ldtr = selector;
             }
             GDTR_BASE if !self.lma && value > low_mask(32) => {
-                return refuse("linear addresses have 32 bits");
+                return refuse(WIDE);
             }
             GDTR_BASE | FS_BASE | GS_BASE if !is_sign_extended(value, 57) => {
-                return refuse("the address is not canonical");
+                return refuse(NOT_CANONICAL);
             }
             GDTR_BASE => self.gdt.base = value,
             FS_BASE => self.segments[SegmentRegister::Fs as usize].base = value,
             GS_BASE => self.segments[SegmentRegister::Gs as usize].base = value,
             GDTR_LIMIT => match u16::try_from(value) {
                 Ok(limit) => self.gdt.limit = limit.into(),
-                Err(_) => return refuse("the limit has 16 bits"),
+                Err(_) => return refuse(LIMIT),
             },
             _ => match value {
                 0 | 1 => self.lma = value == 1,
-                _ => return refuse("0 or 1"),
+                _ => return refuse(NO_BIT),
             },
         }
         Ok(())
@@ -162,6 +167,11 @@ impl X86Segments {
         if self.lma { u64::MAX } else { low_mask(32) }
     }
 }
+
+const WIDE: &str = "linear addresses have 32 bits";
+const NOT_CANONICAL: &str = "the address is not canonical";
+const LIMIT: &str = "the limit has 16 bits";
+const NO_BIT: &str = "0 or 1";
 
 impl LoadError {
     fn of(self, name: &'static str, value: u64) -> RegisterError {
@@ -191,6 +201,12 @@ impl Registers for X86Segments {
             GS_BASE => Ok(self.segment(SegmentRegister::Gs).base),
             _ => Err(RegisterError::Unknown { id }),
         }
+    }
+
+    fn known_reason(&self, words: &str) -> Option<&'static str> {
+        let others = [WIDE, NOT_CANONICAL, LIMIT, NO_BIT];
+        let known = Rule::ALL.into_iter().map(Rule::text).chain(others);
+        known.into_iter().find(|known| *known == words)
     }
 }
 

@@ -7,7 +7,7 @@
 //! page          51..n  page  | 11 ignored | 10 ignored | 9 D | 8 A | 7 page | 6 IPAT | 5..3 memory type | 2 X | 1 W | 0 R
 //! ```
 
-use super::X86;
+use super::{X86, reason};
 use crate::{
     ConfigError, Paging, PagingConfig, SecondStageFormat,
     format::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape},
@@ -193,15 +193,15 @@ impl Ept {
         }
         match (value & 0b111, value >> 3 & 0b111) {
             (0 | 6, 3 | 4) => {}
-            (0 | 6, _) => return refuse("expected 3 or 4 in bits 5:3, one less than the levels"),
-            _ => return refuse("expected memory type 0 or 6 in bits 2:0"),
+            (0 | 6, _) => return refuse(reason::LEVELS),
+            _ => return refuse(reason::MEMORY_TYPE),
         }
         if value >> 7 & 1 == 1 {
             let what = "bit 7 (supervisor shadow-stack control)";
             return Err(RegisterError::NotModelled { name, value, what });
         }
         if value & (bit_range(11, 8) | !low_mask(self.max_phys_bits.into())) != 0 {
-            return refuse("bits 11:8 and those above the physical-address width are reserved");
+            return refuse(reason::EPTP_BITS);
         }
         self.eptp = value;
         let bits = 12 + 9 * self.levels();
@@ -269,6 +269,8 @@ impl Format for Ept {
 
     const REGISTERS: &'static [RegisterInfo] = REGISTERS;
 
+    const REASONS: &'static [&'static str] = reason::OF_EPT;
+
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         match id {
             EPTP => Ok(self.eptp),
@@ -288,7 +290,7 @@ impl Format for Ept {
         match id {
             EPTP => self.write_eptp(value),
             VPID => {
-                let what = "expected 16 bits";
+                let what = reason::VPID;
                 self.vpid = u16::try_from(value).map_err(|_| RegisterError::Reserved {
                     name: "vpid",
                     value,

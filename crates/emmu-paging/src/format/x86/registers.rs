@@ -1,6 +1,6 @@
 //! The paging registers, and what a write of one entails.
 
-use super::{Mode, Pte, X86};
+use super::{Mode, Pte, X86, reason};
 use crate::format::{ReadWord, refuse_not_modelled};
 use bitflags::bitflags;
 use emmu_core::{
@@ -150,7 +150,7 @@ impl X86 {
                     Ok(None)
                 }
                 Err(_) => {
-                    let what = "bits 63:32 are reserved";
+                    let what = reason::UPPER_HALF;
                     Err(RegisterError::Reserved { name: "pkru", value, what })
                 }
             },
@@ -174,21 +174,21 @@ impl X86 {
         let refuse = |what| Err(RegisterError::Reserved { name: "cr0", value, what });
         let cr0 = Cr0::from_bits_truncate(value);
         if value >> 32 != 0 {
-            return refuse("bits 63:32 are reserved");
+            return refuse(reason::UPPER_HALF);
         }
         if cr0.contains(Cr0::PG) && !cr0.contains(Cr0::PE) {
-            return refuse("PG needs PE");
+            return refuse(reason::PG_WITHOUT_PE);
         }
         if cr0.contains(Cr0::NW) && !cr0.contains(Cr0::CD) {
-            return refuse("NW needs CD");
+            return refuse(reason::NW_WITHOUT_CD);
         }
         let turned_on = cr0.contains(Cr0::PG) && !self.cr0.contains(Cr0::PG);
         let turned_off = self.cr0.contains(Cr0::PG) && !cr0.contains(Cr0::PG);
         if turned_on && self.efer.contains(Efer::LME) && !self.cr4.contains(Cr4::PAE) {
-            return refuse("PG with EFER.LME needs CR4.PAE");
+            return refuse(reason::LONG_WITHOUT_PAE);
         }
         if turned_off && self.cr4.contains(Cr4::PCIDE) {
-            return refuse("PG cannot be cleared while CR4.PCIDE is set");
+            return refuse(reason::PCIDE_WITHOUT_PG);
         }
         let mut efer = self.efer;
         efer.set(Efer::LMA, cr0.contains(Cr0::PG) && efer.contains(Efer::LME));
@@ -219,7 +219,7 @@ impl X86 {
             Mode::Off | Mode::Level4 | Mode::Level5 => self.max_phys_bits,
         };
         if root & !low_mask(limit.into()) != 0 {
-            let what = "bits above the physical-address width are reserved";
+            let what = reason::WIDE;
             return Err(RegisterError::Reserved { name: "cr3", value, what });
         }
         self.pdptes = self.load_pdptes("cr3", value, self.derived.mode, root, read)?;
@@ -242,19 +242,19 @@ impl X86 {
         let refuse = |what| Err(RegisterError::Reserved { name: "cr4", value, what });
         refuse_not_modelled("cr4", value, &CR4_NOT_MODELLED)?;
         if value & CR4_RESERVED != 0 {
-            return refuse("bits 63:33, 31:29, 26 and 15 are reserved");
+            return refuse(reason::CR4_BITS);
         }
         let cr4 = Cr4::from_bits_truncate(value);
         let changed = self.cr4 ^ cr4;
         let lma = self.efer.contains(Efer::LMA);
         if lma && changed.intersects(Cr4::PAE | Cr4::LA57) {
-            return refuse("PAE and LA57 cannot change in IA-32e mode");
+            return refuse(reason::LONG_LEVELS);
         }
         if changed.contains(Cr4::PCIDE)
             && cr4.contains(Cr4::PCIDE)
             && (!lma || self.cr3 & 0xfff != 0)
         {
-            return refuse("PCIDE can be set only in IA-32e mode with CR3[11:0] = 0");
+            return refuse(reason::PCIDE);
         }
         let mode = Mode::of(self.cr0, cr4, self.efer);
         let loads = changed.intersects(Cr4::PAE | Cr4::PGE | Cr4::PSE | Cr4::SMEP);
@@ -272,12 +272,12 @@ impl X86 {
         // spec: x86-registers
         let refuse = |what| Err(RegisterError::Reserved { name: "efer", value, what });
         if value & EFER_RESERVED != 0 {
-            return refuse("bits 63:12, 9 and 7:1 are reserved");
+            return refuse(reason::EFER_BITS);
         }
         let lma = self.efer & Efer::LMA;
         let efer = (Efer::from_bits_truncate(value) - Efer::LMA) | lma;
         if self.cr0.contains(Cr0::PG) && (self.efer ^ efer).contains(Efer::LME) {
-            return refuse("LME cannot change while paging is on");
+            return refuse(reason::LME);
         }
         self.efer = efer;
         self.derive();
@@ -306,7 +306,7 @@ impl X86 {
             let reserved =
                 bit_range(63, 52) | self.reserved_phys() | bit_range(8, 5) | bit_range(2, 1);
             if *pdpte & Pte::P.bits() != 0 && *pdpte & reserved != 0 {
-                let what = "a present PDPTE has reserved bits set";
+                let what = reason::PDPTE;
                 return Err(RegisterError::Reserved { name, value, what });
             }
         }
