@@ -1,9 +1,12 @@
 //! Units that are written down and read back go on as if nothing had been.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_check::coherent::Script;
 use emmu_check::snapshot::{aarch64_guest, described, machine_goes_on, unit_goes_on, x86_guest};
+use emmu_check::targets;
 use emmu_oracle::{aarch64, generate::Case, riscv, x86};
 use quickcheck::{QuickCheck, Testable};
+use std::fs;
 
 type Verdict = Result<(), String>;
 
@@ -97,4 +100,24 @@ fn restored_machines_of_riscv_paging_go_on() {
 #[test]
 fn restored_machines_of_riscv_with_hypervisors_go_on() {
     machines_go_on::<8>();
+}
+
+/// Changes some bytes of a snapshot that is kept.
+fn is_refused_or_goes_on(seed: usize, damage: Vec<(u16, u8)>) -> Verdict {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/snapshot");
+    let mut seeds: Vec<_> = fs::read_dir(seeds).unwrap().map(|seed| seed.unwrap().path()).collect();
+    seeds.sort();
+    let mut bytes = fs::read(&seeds[seed % seeds.len()]).unwrap();
+    for (place, byte) in damage {
+        // Near the beginning or near the end, as the middle is RAM.
+        let within = usize::from(place / 2) % bytes.len().min(700);
+        let at = if place.is_multiple_of(2) { within } else { bytes.len() - 1 - within };
+        bytes[at] = byte;
+    }
+    targets::snapshot(&bytes)
+}
+
+#[test]
+fn damaged_snapshots_are_refused_or_are_machines_all_the_same() {
+    check(1000, is_refused_or_goes_on as fn(usize, Vec<(u16, u8)>) -> Verdict);
 }

@@ -150,6 +150,9 @@ macro_rules! forward_unit {
             fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
                 (**self).read_register(id)
             }
+            fn known_reason(&self, words: &str) -> Option<&'static str> {
+                (**self).known_reason(words)
+            }
         }
 
         impl<B: ?Sized, P: ?Sized, T: TranslationUnit<B, P> + ?Sized> TranslationUnit<B, P> for $pointer {

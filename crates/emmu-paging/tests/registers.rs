@@ -10,10 +10,12 @@ use emmu_paging::{
     Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, X86,
     format::{
         Format,
+        described::{Described, Description},
         riscv::{MENVCFG, MSTATUS, SATP, SSTATUS},
         x86::{CR0, CR3, CR3_NO_FLUSH, CR4, EFER},
     },
 };
+use quickcheck::quickcheck;
 
 const PG_PE: u64 = 1 << 31 | 1;
 const PAE: u64 = 1 << 5;
@@ -240,4 +242,47 @@ fn an_unknown_register_is_an_error() {
     let mut machine = Machine::new(RiscV::rv64());
     assert_eq!(machine.write(unknown, 0), Err(RegisterError::Unknown { id: unknown }));
     assert_eq!(machine.unit.read_register(unknown), Err(RegisterError::Unknown { id: unknown }));
+}
+
+quickcheck! {
+    /// So that a saved refusal can be read back. Of a guest's registers, which are those of EPT too, and of a
+    /// described machine's.
+    fn every_refusal_is_in_known_words(writes: Vec<(u8, Vec<u8>)>) -> bool {
+        let none = PagingConfig::default();
+        let description = Description::new(Width::B8, 12, &[9]).frame(0, 40).valid(63);
+        let mut guest = X86::new(40).guest(&none, &none).unwrap();
+        let mut textbook = Paging::uncached(Described::new(description).unwrap());
+        let mut memory = Memory::ram(1 << 20);
+        memory.write(PhysAddr::ZERO, Width::B8, u64::MAX).unwrap();
+        // On the way to IA-32e mode with PCIDs, so far or further.
+        let on = [(EFER, LME), (CR4, PAE), (CR0, PG_PE), (CR4, PAE | PCIDE)];
+        for (id, value) in on.into_iter().take(writes.len() % 5) {
+            guest.write_register(id, value, &mut memory, &mut ()).unwrap();
+        }
+        writes.into_iter().all(|(which, bits)| {
+            // Of few bits, among them those that switch something on.
+            let common = [0, 5, 8, 31];
+            let bit = |any: u8| match any % 2 {
+                0 => common[usize::from(any / 64)],
+                _ => any % 64,
+            };
+            let value = bits.into_iter().take(4).fold(0, |value, any| value | 1 << bit(any));
+            is_known(&mut guest, &mut memory, which, value)
+                && is_known(&mut textbook, &mut memory, which, value)
+        })
+    }
+}
+
+fn is_known(
+    unit: &mut impl TranslationUnit<Memory, ()>,
+    memory: &mut Memory,
+    which: u8,
+    value: u64,
+) -> bool {
+    let registers = unit.registers();
+    let id = registers[usize::from(which) % registers.len()].id;
+    match unit.write_register(id, value, memory, &mut ()) {
+        Err(RegisterError::Reserved { what, .. }) => unit.known_reason(what) == Some(what),
+        _ => true,
+    }
 }

@@ -179,6 +179,10 @@ impl<U: Registers> Registers for Sanitized<U> {
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         self.unit.read_register(id)
     }
+
+    fn known_reason(&self, words: &str) -> Option<&'static str> {
+        self.unit.known_reason(words)
+    }
 }
 
 impl<U, B, P> TranslationUnit<Watched<B>, P> for Sanitized<U>

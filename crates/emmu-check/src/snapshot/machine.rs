@@ -98,8 +98,9 @@ fn play<U: Kept>(machine: &mut Machine<U>, Step([what, which, how, more]): Step)
         2 | 3 => Answer::Done(machine.store(addr, width, value)),
         4 => Answer::Number(machine.fetch(addr, width)),
         5 => Answer::Number(machine.amo(aligned, width, |held| held ^ value)),
-        6 => Answer::Number(machine.load_reserved(aligned, width)),
-        7 => Answer::Stored(machine.store_conditional(aligned, width, value)),
+        // Of few addresses, so that they meet.
+        6 => Answer::Number(machine.load_reserved(aligned.align_down(8), width)),
+        7 => Answer::Stored(machine.store_conditional(aligned.align_down(8), width, value)),
         8 => {
             let mut bytes = [0; 24];
             let access = Access::new(AccessKind::Load, addr, 24).with_flags(flags(more));

@@ -110,7 +110,7 @@ fn table(setup: u16) -> Result<SegmentTable, String> {
     let policy = POLICIES[usize::from(setup % 5)];
     let shape = if setup & 8 == 0 { (1, 4) } else { (2, 2) };
     let cache = Geometry::new(shape.0, shape.1, policy).map_err(told)?;
-    SegmentTable::new(14, 4, Some(cache).filter(|_| setup % 7 != 0)).map_err(told)
+    SegmentTable::new(14, 4, Some(cache).filter(|_| !setup.is_multiple_of(7))).map_err(told)
 }
 
 fn descriptors() -> Vec<(u64, u64)> {
