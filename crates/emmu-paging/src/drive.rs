@@ -38,7 +38,7 @@ impl Refusal {
     }
 
     /// One that no entry decided.
-    const fn of_none(cause: Cause) -> Self {
+    pub(crate) const fn of_none(cause: Cause) -> Self {
         Self { cause, entry: None, guest: None }
     }
 

@@ -185,7 +185,8 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         {
             return Err(refusal.of(asked));
         }
-        let root = self.format.root(query.access).map_err(|cause| Fault::new(asked, cause))?;
+        let root = self.format.root(query.access);
+        let root = root.map_err(|cause| self.refuse(Refusal::of_none(cause), asked, query))?;
         probe.on(Event::WalkBegin(asked));
         let mut walk =
             self.walk_caches.begin(&self.format, query.access, root, query.visible, probe);

@@ -283,3 +283,28 @@ fn a_page_fault_forgets_what_a_tlb_holds_for_the_address() {
     machine.translate(store(0)).unwrap_err();
     assert!(machine.is_absent(0));
 }
+
+// Likewise. With PAE paging the first entry is one of four registers, which MOV CR3 loads and a global page outlives.
+#[test]
+fn a_page_fault_for_want_of_a_pdpte_forgets_what_a_tlb_holds_for_the_address() {
+    let config =
+        PagingConfig { tlb: vec![level(&[12], 16, Policy::Lru)], ..PagingConfig::default() };
+    let unit = Paging::new(X86::new(52), &config).unwrap();
+    let mut machine = Machine { unit, memory: Memory::ram(1 << 40) };
+    // A global page, supervisor's and read-only.
+    [(0x1000, 0x2001), (0x2000, 0x3023), (0x3000, 0x8121)]
+        .into_iter()
+        .for_each(|(entry, raw)| machine.set(entry, raw));
+    let write = |machine: &mut Machine<X86>, id, value| {
+        machine.unit.write_register(id, value, &mut machine.memory, &mut ()).unwrap();
+    };
+    for (id, value) in [(CR4, 1 << 5 | 1 << 7), (CR3, 0x1000), (CR0, 1 << 31 | 1 << 16 | 1)] {
+        write(&mut machine, id, value);
+    }
+    machine.translate(load(0)).unwrap();
+    machine.set(0x1000, 0);
+    write(&mut machine, CR3, 0x1000);
+    assert!(!machine.is_absent(0), "still held");
+    machine.translate(store(0)).unwrap_err();
+    assert!(machine.is_absent(0));
+}
