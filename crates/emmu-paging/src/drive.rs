@@ -2,8 +2,7 @@
 
 use crate::{
     format::{Format, Mapping},
-    nested::{Guest, SecondStage},
-    unit::granted,
+    second::{Guest, SecondStage, granted},
     walk::{EntryAddr, Step, Trail, Walk},
 };
 use emmu_core::{

@@ -3,8 +3,8 @@
 use crate::{
     Paging, Scope,
     format::Format,
-    nested::SecondStage,
     scope::{Context, Scopes, Visible},
+    second::SecondStage,
 };
 use alloc::vec::Vec;
 use emmu_core::{Asid, Invalidate, PhysAddr, VirtAddr, Vmid};

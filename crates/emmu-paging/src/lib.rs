@@ -54,6 +54,7 @@ mod invalid;
 mod nested;
 mod reach;
 mod scope;
+mod second;
 #[cfg(feature = "serde")]
 mod snapshot;
 mod tlb;
@@ -68,6 +69,6 @@ pub use emmu_assoc::{
     Assoc, Evicted, Forever, Found, Geometry, GeometryError, Live, Own, Policy, Replace, Scope,
 };
 pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
-pub use nested::{SecondStage, SecondStageFormat};
 pub use reach::{InvalidationReach, Reach};
+pub use second::{SecondStage, SecondStageFormat};
 pub use unit::Paging;

@@ -2,7 +2,7 @@
 
 use crate::{
     Assoc, Banks, Paging, PagingConfig, Scope, TlbTable, format::Format, invalid::InvalidEntries,
-    nested::SecondStage, scope::Scopes, tlb::Cached, unit::Rights, walk_cache::Pointer,
+    scope::Scopes, second::SecondStage, tlb::Cached, unit::Rights, walk_cache::Pointer,
 };
 use alloc::vec::Vec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};

@@ -5,17 +5,17 @@ use crate::{
     drive::{OnBus, PeekOnBus, Refusal, drive},
     format::{Format, Mapping, Route},
     invalid::InvalidEntries,
-    nested::{Both, Guest, SecondStage, SecondStageFormat, compose},
     scope::{Context, Scopes, Visible},
+    second::{Both, Guest, SecondStage, SecondStageFormat, compose, granted},
     tlb::{Cached, Hit, Query, Tlbs},
     walk::{Trail, Walk},
     walk_cache::WalkCaches,
 };
 use alloc::vec::Vec;
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr,
-    Probe, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation,
-    TranslationUnit, Width,
+    Access, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr, Probe, RAM_PAGE_BITS,
+    RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit,
+    Width,
 };
 
 /// What a TLB remembers of the rights of both stages.
@@ -448,23 +448,6 @@ fn left(access: Access, bits: u8) -> Result<u64, Cause> {
     let last = emmu_core::low_mask(bits.into());
     let left = last.checked_sub(access.addr.raw()).ok_or(Cause::NonCanonical)?;
     Ok(left.saturating_add(1))
-}
-
-/// What physical memory protection grants to an access, as [`Format::grants`] says. One that needs the right to execute
-/// instead of the right to read needs both beyond translation ("Hypervisor Virtual-Machine Load and Store Instructions").
-#[inline]
-pub(crate) fn granted<F: Format, S: SecondStage>(
-    format: &F,
-    addr: PhysAddr,
-    len: u64,
-    access: Access,
-) -> Result<u64, Cause> {
-    let Access { kind, privilege, flags, .. } = access;
-    let granted = format.grants(addr, len, kind, privilege)?;
-    if S::EXISTS && flags.contains(AccessFlags::EXECUTABLE) {
-        return Ok(granted.min(format.grants(addr, len, AccessKind::Fetch, privilege)?));
-    }
-    Ok(granted)
 }
 
 /// Reads a word of the guest's memory for a register write. What the second stage refuses is told of besides.

@@ -1,0 +1,296 @@
+//! What stands behind the first of two stages, and how the outcomes of both are one.
+
+use crate::{
+    format::{Format, Mapping},
+    scope::Context,
+    tlb::{Cached, Of},
+    walk::EntryAddr,
+};
+use core::{fmt, ops::RangeInclusive};
+use emmu_core::{
+    Access, AccessFlags, AccessKind, Asid, Attributes, Bus, Cause, Fault, GuestAccess, Invalidate,
+    PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, VirtAddr, Vmid, Width,
+};
+
+/// A format of second-stage tables: guest-physical addresses take the place of virtual ones.
+pub trait SecondStageFormat: Format {
+    /// The virtual machine that makes this access, under a number that is 0 for none: its entries, of both
+    /// stages together, are not seen by any other. The defaults below are for numbers that are the VMID plus one.
+    fn context(&self, access: Access) -> u32;
+
+    /// Whether an invalidation that names no virtual machine means translations of this number.
+    fn is_present(&self, context: u32) -> bool;
+
+    /// Whether a number of [`SecondStageFormat::context`] is of this virtual machine.
+    fn is_of(&self, context: u32, vmid: Vmid) -> bool {
+        context == u32::from(vmid.0) + 1
+    }
+
+    /// Under which address space the second stage's own caches hold the translations of the tables that an
+    /// invalidation names by this number (a VMID; on x86 an EPTP), if they hold any.
+    fn space_of(&self, tables: u64) -> Option<Asid> {
+        u16::try_from(tables).ok().map(Asid)
+    }
+
+    /// The numbers of [`SecondStageFormat::context`] whose tables are those of this address space.
+    fn contexts_of(&self, space: Asid) -> RangeInclusive<u32> {
+        let context = u32::from(space.0) + 1;
+        context..=context
+    }
+
+    /// What the second stage takes an access of the first stage's walk for.
+    #[inline]
+    fn walk_kind(&self, kind: AccessKind) -> AccessKind {
+        kind
+    }
+
+    /// The rights that a leaf's permissions come to: bit 0 read, bit 1 write, bit 2 execute.
+    fn rights(&self, permissions: Self::Permissions) -> u8;
+
+    /// How memory is to be treated of which both stages say something.
+    #[inline]
+    fn attributes(&self, first: Attributes, second: Attributes) -> Attributes {
+        let _ = second;
+        first
+    }
+}
+
+/// A guest-physical access: its address is guest-physical.
+#[derive(Clone, Copy, Debug)]
+pub struct Guest {
+    pub(crate) access: Access,
+    pub(crate) walk: bool,
+}
+
+impl Guest {
+    /// The first stage's visit to one of its entries.
+    #[inline]
+    pub(crate) fn walk(entry: EntryAddr, kind: AccessKind, walker: Access) -> Self {
+        let addr = VirtAddr::new(entry.addr.raw());
+        let flags = walker.flags & AccessFlags::GUEST | AccessFlags::IMPLICIT;
+        let access = Access { kind, flags, ..walker.at(addr, entry.width as u32) };
+        Self { access, walk: true }
+    }
+
+    /// A word that the guest's write of a register loads (x86: the PDPTEs of PAE paging).
+    pub(crate) fn register_load(addr: PhysAddr, width: Width) -> Self {
+        let access = Access::load(VirtAddr::new(addr.raw()), width as u32);
+        Self { access: access.with_flags(AccessFlags::GUEST | AccessFlags::IMPLICIT), walk: false }
+    }
+
+    /// The access itself.
+    #[inline]
+    pub(crate) fn data(access: Access, addr: PhysAddr) -> Self {
+        Self { access: access.at(VirtAddr::new(addr.raw()), access.size), walk: false }
+    }
+
+    pub(crate) fn told(&self, rights: u8) -> GuestAccess {
+        let Access { addr, kind, .. } = self.access;
+        GuestAccess { addr: PhysAddr::new(addr.raw()), kind, walk: self.walk, rights }
+    }
+}
+
+/// What stands behind the first stage: nothing (`()`), or a paging unit whose format is a
+/// [`SecondStageFormat`].
+pub trait SecondStage: private::Sealed {
+    /// What its entries allow, as far as a TLB must remember it.
+    type Permissions: Copy + Default + PartialEq + fmt::Debug;
+
+    #[doc(hidden)]
+    const EXISTS: bool;
+
+    #[doc(hidden)]
+    fn context(&self, access: Access) -> u32;
+
+    #[doc(hidden)]
+    fn is_present(&self, context: u32) -> bool;
+
+    #[doc(hidden)]
+    fn is_of(&self, context: u32, vmid: Vmid) -> bool;
+
+    #[doc(hidden)]
+    fn contexts_of(&self, tables: u64) -> Option<RangeInclusive<u32>>;
+
+    #[doc(hidden)]
+    fn permits(&self, permissions: Self::Permissions, access: Access) -> Result<(), Cause>;
+
+    #[doc(hidden)]
+    fn map(
+        &mut self,
+        guest: Guest,
+        bus: &mut (impl Bus + ?Sized),
+        probe: &mut (impl Probe + ?Sized),
+    ) -> Result<Mapping<Self::Permissions>, Fault>;
+
+    #[doc(hidden)]
+    fn peek(
+        &self,
+        guest: Guest,
+        bus: &(impl Bus + ?Sized),
+    ) -> Result<Mapping<Self::Permissions>, Fault>;
+
+    #[doc(hidden)]
+    fn attributes(&self, first: Attributes, second: Attributes) -> Attributes;
+
+    #[doc(hidden)]
+    fn registers(&self) -> &[RegisterInfo];
+
+    #[doc(hidden)]
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError>;
+
+    #[doc(hidden)]
+    fn reasons(&self) -> &'static [&'static str];
+
+    #[doc(hidden)]
+    fn write_register(
+        &mut self,
+        id: RegisterId,
+        value: u64,
+        bus: &mut (impl Bus + ?Sized),
+    ) -> Result<Option<Invalidate>, RegisterError>;
+
+    /// Says that it is the second of two stages.
+    #[doc(hidden)]
+    fn stand_behind(&mut self) {}
+
+    #[doc(hidden)]
+    fn forget(&mut self, tables: Option<u64>, addr: Option<PhysAddr>);
+
+    /// Forgets what a refusal of a guest-physical address forgets, where one does.
+    #[doc(hidden)]
+    fn forget_refused(&mut self, addr: PhysAddr) {
+        let _ = addr;
+    }
+}
+
+pub(crate) mod private {
+    pub trait Sealed {}
+    impl Sealed for () {}
+}
+
+/// The rights of both stages, as a TLB remembers them side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Both<A, B> {
+    pub(crate) first: A,
+    pub(crate) second: B,
+}
+
+/// One translation out of those of both stages: the smaller page of the two, writable without a visit to the
+/// tables if it is so at both.
+#[inline]
+pub(crate) fn compose<A: Copy, S: SecondStage>(
+    stage: &S,
+    first: Mapping<A>,
+    second: Mapping<S::Permissions>,
+    addr: VirtAddr,
+) -> Cached<Both<A, S::Permissions>> {
+    let guest = VirtAddr::new(first.phys(addr).raw());
+    let bits = first.bits.min(second.bits);
+    let rights = Both { first: first.permissions, second: second.permissions };
+    Mapping {
+        frame: second.phys(guest).align_down(bits.into()),
+        bits,
+        permissions: Of { rights, leaf: first.bits },
+        dirty: first.dirty && second.dirty,
+        global: first.global,
+        attributes: stage.attributes(first.attributes, second.attributes),
+    }
+}
+
+/// Nothing stands behind the first stage: its physical addresses are those of the bus.
+impl SecondStage for () {
+    type Permissions = ();
+
+    const EXISTS: bool = false;
+
+    #[inline(always)]
+    fn context(&self, _: Access) -> u32 {
+        Context::HOST.0
+    }
+
+    fn is_present(&self, context: u32) -> bool {
+        context == Context::HOST.0
+    }
+
+    fn is_of(&self, _: u32, _: Vmid) -> bool {
+        false
+    }
+
+    fn contexts_of(&self, _: u64) -> Option<RangeInclusive<u32>> {
+        None
+    }
+
+    #[inline(always)]
+    fn permits(&self, (): (), _: Access) -> Result<(), Cause> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn map(
+        &mut self,
+        guest: Guest,
+        _: &mut (impl Bus + ?Sized),
+        _: &mut (impl Probe + ?Sized),
+    ) -> Result<Mapping<()>, Fault> {
+        Ok(unchanged(guest.access.addr, 64))
+    }
+
+    fn peek(&self, guest: Guest, _: &(impl Bus + ?Sized)) -> Result<Mapping<()>, Fault> {
+        Ok(unchanged(guest.access.addr, 64))
+    }
+
+    #[inline(always)]
+    fn attributes(&self, first: Attributes, _: Attributes) -> Attributes {
+        first
+    }
+
+    fn registers(&self) -> &[RegisterInfo] {
+        &[]
+    }
+
+    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
+        Err(RegisterError::Unknown { id })
+    }
+
+    fn reasons(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn write_register(
+        &mut self,
+        id: RegisterId,
+        _: u64,
+        _: &mut (impl Bus + ?Sized),
+    ) -> Result<Option<Invalidate>, RegisterError> {
+        Err(RegisterError::Unknown { id })
+    }
+
+    fn forget(&mut self, _: Option<u64>, _: Option<PhysAddr>) {}
+}
+
+/// The space of 2^`bits` addresses around `addr`, or half of it if there are no more, each of which is its own
+/// translation.
+#[inline(always)]
+pub(crate) fn unchanged<P: Default>(addr: VirtAddr, bits: u8) -> Mapping<P> {
+    let bits = if bits < 63 { bits } else { 63 };
+    let frame = PhysAddr::new(addr.raw()).align_down(bits.into());
+    Mapping { frame, bits, dirty: true, ..Mapping::default() }
+}
+
+/// What physical memory protection grants to an access, as [`Format::grants`] says. One that needs the right to execute
+/// instead of the right to read needs both beyond translation ("Hypervisor Virtual-Machine Load and Store Instructions").
+#[inline]
+pub(crate) fn granted<F: Format, S: SecondStage>(
+    format: &F,
+    addr: PhysAddr,
+    len: u64,
+    access: Access,
+) -> Result<u64, Cause> {
+    let Access { kind, privilege, flags, .. } = access;
+    let granted = format.grants(addr, len, kind, privilege)?;
+    if S::EXISTS && flags.contains(AccessFlags::EXECUTABLE) {
+        return Ok(granted.min(format.grants(addr, len, AccessKind::Fetch, privilege)?));
+    }
+    Ok(granted)
+}
