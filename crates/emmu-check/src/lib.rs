@@ -29,6 +29,7 @@ pub mod coherent;
 mod damage;
 pub mod described;
 mod descriptors;
+mod hashed;
 mod heap;
 mod noted;
 mod riscv;

@@ -7,7 +7,7 @@
 use crate::agree::{Fenced, agree, fences_suffice, spans_agree};
 use crate::coherent::{self, Manual, Script};
 use crate::{Architecture, Units};
-use emmu_oracle::{aarch64, described, generate::Case, riscv, vectors::VectorFile, x86};
+use emmu_oracle::{aarch64, described, generate::Case, hashed, riscv, vectors::VectorFile, x86};
 use emmu_timing::Machine;
 use emmu_trace::check;
 
@@ -32,6 +32,8 @@ pub const TARGETS: &[Target] = &[
     ("x86", walk::<x86::Registers>),
     ("aarch64", walk::<aarch64::Registers>),
     ("described", walk::<described::Registers>),
+    ("hashed", walk::<hashed::Registers>),
+    ("hashed_guest", walk::<hashed::Guest>),
     ("riscv_guest", walk::<riscv::hypervisor::Registers>),
     ("x86_guest", walk::<x86::ept::Registers>),
     ("aarch64_guest", walk::<aarch64::stage2::Registers>),

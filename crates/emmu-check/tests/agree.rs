@@ -1,7 +1,7 @@
 //! Every unit does what its reference model does, on thousands of random cases a run.
 
 use emmu_check::agree::{Disagreement, Fenced, Step, agree, fences_suffice, spans_agree};
-use emmu_oracle::{aarch64, described, generate::Case, riscv, x86};
+use emmu_oracle::{aarch64, described, generate::Case, hashed, riscv, x86};
 use quickcheck::{QuickCheck, Testable};
 
 /// Runs a property on so many cases, or on as many as `QUICKCHECK_TESTS` says.
@@ -28,6 +28,26 @@ fn aarch64_units_do_what_the_model_does() {
 #[test]
 fn units_of_described_formats_do_what_the_model_does() {
     check(4000, agree::<described::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn units_of_hashed_tables_do_what_the_model_does() {
+    check(4000, agree::<hashed::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn cpus_of_hashed_tables_do_what_the_model_does_piece_by_piece() {
+    check(2000, spans_agree::<hashed::Registers> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn units_of_two_hashed_stages_do_what_the_model_does() {
+    check(4000, agree::<hashed::Guest> as fn(Case<_>) -> Result<(), Disagreement>);
+}
+
+#[test]
+fn cpus_of_two_hashed_stages_do_what_the_model_does_piece_by_piece() {
+    check(2000, spans_agree::<hashed::Guest> as fn(Case<_>) -> Result<(), Disagreement>);
 }
 
 #[test]

@@ -24,6 +24,7 @@
 mod aarch64;
 mod described;
 mod entropy;
+mod hashed;
 mod nested;
 mod riscv;
 mod tables;

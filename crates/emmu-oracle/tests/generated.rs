@@ -6,7 +6,7 @@ use emmu_oracle::described::{self, Entry, Reason};
 use emmu_oracle::generate::{Case, Generate};
 use emmu_oracle::riscv::Exception;
 use emmu_oracle::x86::{self, Mode};
-use emmu_oracle::{Outcome, Reference, aarch64, riscv};
+use emmu_oracle::{Outcome, Reference, aarch64, hashed, riscv};
 use quickcheck::quickcheck;
 use std::collections::BTreeSet;
 
@@ -134,6 +134,44 @@ fn described_cases_reach_pages_and_updates_of_every_entry_size_and_level() {
     assert_eq!(reached, all.collect());
 }
 
+#[test]
+fn hashed_cases_reach_every_refusal_at_every_probe() {
+    use hashed::Reason;
+    let refusals: BTreeSet<_> = happenings::<hashed::Registers>(10_000)
+        .into_iter()
+        .filter_map(|(_, _, outcome)| outcome.err())
+        .map(|fault| (fault.reason, fault.entry.map(|entry| entry.probe)))
+        .filter(|(reason, probe)| *reason != Reason::Hole || *probe == Some(0))
+        .collect();
+    let of_any_probe = [Reason::Absent, Reason::ReadOnly, Reason::NotAllowed]
+        .into_iter()
+        .flat_map(|reason| (0..8).map(move |probe| (reason, Some(probe))));
+    let all = of_any_probe.chain([(Reason::NotCanonical, None), (Reason::Hole, Some(0))]);
+    assert_eq!(refusals, all.collect());
+}
+
+#[test]
+fn hashed_cases_of_two_stages_reach_every_refusal_of_entries_and_of_data() {
+    use hashed::Reason;
+    let happenings = happenings::<hashed::Guest>(10_000);
+    let refusals: BTreeSet<_> = happenings
+        .iter()
+        .filter_map(|(_, _, outcome)| outcome.as_ref().err())
+        .map(|fault| (fault.reason, fault.guest.map(|guest| guest.walk)))
+        .collect();
+    let all = [Reason::Hole, Reason::Absent, Reason::ReadOnly, Reason::NotAllowed]
+        .into_iter()
+        .flat_map(|reason| [None, Some(false), Some(true)].map(|whose| (reason, whose)))
+        .chain([None, Some(false)].map(|whose| (Reason::NotCanonical, whose)));
+    assert_eq!(refusals, all.collect());
+    let flags = |outcome: &Outcome| outcome.writes.len();
+    let found: BTreeSet<_> =
+        happenings.iter().filter_map(|(.., outcome)| outcome.as_ref().ok()).map(flags).collect();
+    // The guest's entry, those of the page that it maps and of its own page, and of the page before, if the search
+    // began there.
+    assert_eq!(found, (0..=4).collect());
+}
+
 /// An access that succeeded succeeds again, goes to the same place, and has nothing left to set.
 fn repeats_without_writes<R: Reference>(case: &Case<R>) -> bool {
     let mut memory = case.memory();
@@ -191,6 +229,18 @@ quickcheck! {
         keeps_the_offset(&case) && stays_in_a_page(&case)
     }
 
+    fn a_hashed_access_repeats_without_writes(case: Case<hashed::Registers>) -> bool {
+        repeats_without_writes(&case)
+    }
+
+    fn a_hashed_translation_keeps_the_offset(case: Case<hashed::Registers>) -> bool {
+        keeps_the_offset(&case) && stays_in_a_page(&case)
+    }
+
+    fn every_hashed_table_made_is_possible(case: Case<hashed::Guest>) -> bool {
+        case.registers.first.is_possible() && case.registers.second.is_possible()
+    }
+
     fn every_description_made_is_possible(case: Case<described::Registers>) -> bool {
         case.registers.description.is_possible()
     }
@@ -210,6 +260,7 @@ quickcheck! {
     fn any_bytes_make_a_case_and_the_same_bytes_the_same_case(bytes: Vec<u8>) -> bool {
         Case::<riscv::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
             && Case::<described::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
+            && Case::<hashed::Guest>::from_bytes(&bytes) == Case::from_bytes(&bytes)
             && Case::<x86::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
             && Case::<aarch64::Registers>::from_bytes(&bytes) == Case::from_bytes(&bytes)
     }

@@ -1,0 +1,67 @@
+//! Two stages: the model of one, composed with itself.
+
+use super::{Fault, Guest, Refused};
+use crate::reference::{Memory, Outcome, Reference};
+use crate::two_stage::{GuestTables, Nested, Refusal, Scratch, Stage, TwoStage, in_turn};
+use emmu_core::{Access, AccessKind, PhysAddr, Privilege, VirtAddr};
+
+impl Reference for Guest {
+    type Fault = Fault;
+
+    fn translate(&self, access: Access, memory: &dyn Memory) -> Result<Outcome, Fault> {
+        self.nested(access, memory).answer
+    }
+}
+
+impl TwoStage for Guest {
+    fn nested(&self, access: Access, memory: &dyn Memory) -> Nested<Fault> {
+        let scratch = Scratch::new(memory);
+        let found = self.both(access, &scratch);
+        scratch.sum_up(found)
+    }
+}
+
+impl Guest {
+    fn both(&self, access: Access, scratch: &Scratch<'_>) -> Result<Outcome, Refusal<Fault>> {
+        let read = |addr| self.beyond(addr, AccessKind::Load, true, scratch);
+        let to_host = |addr, _| read(addr).map(|outcome| outcome.pa);
+        let tables = GuestTables::new(scratch, &to_host, &|_| None);
+        let found = self.first.translate(access, &tables);
+        let first = found.map_err(|fault| tables.fault().unwrap_or(fault))?;
+        // The first stage's flags are stores to its entry.
+        let updates = tables.in_order(&first.writes);
+        let updates = updates.iter().try_for_each(|write| {
+            let host = self.beyond(write.write.addr, AccessKind::Store, true, scratch)?.pa;
+            write.apply_at(host, scratch);
+            Ok(())
+        });
+        let second = self.beyond(first.pa, access.kind, false, scratch);
+        let smaller = |second: Outcome| Outcome {
+            page_bits: first.page_bits.min(second.page_bits),
+            ..second
+        };
+        in_turn(updates, second.map(smaller))
+    }
+
+    /// The second stage, in which the user bit is ignored: all accesses are held to what a supervisor's are.
+    fn beyond(
+        &self,
+        gpa: PhysAddr,
+        kind: AccessKind,
+        walk: bool,
+        scratch: &Scratch<'_>,
+    ) -> Result<Outcome, Fault> {
+        if !self.second.is_on() {
+            return Ok(Outcome { pa: gpa, page_bits: 64, writes: Vec::new() });
+        }
+        let refused = |fault, rights| Fault { guest: Some(Refused { gpa, walk, rights }), ..fault };
+        let found = self.second.find(gpa.raw(), &scratch.tables(Stage::Second));
+        let page = found.map_err(|fault| refused(fault, 0))?;
+        let access = Access::new(kind, VirtAddr::new(gpa.raw()), 1);
+        let access = access.with_privilege(Privilege::Supervisor);
+        page.check_rights(access).map_err(|fault| refused(fault, page.rights()))?;
+        let outcome = page.outcome(access);
+        scratch.apply(Stage::Second, &outcome.writes);
+        Ok(Outcome { writes: Vec::new(), ..outcome })
+    }
+}
