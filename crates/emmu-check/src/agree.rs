@@ -26,6 +26,8 @@
 //! * Past the last address ([`Architecture::leaves_address_space`]) and in larger pages under PMP
 //!   ([`Architecture::has_memory_protection`]) an access that leaves its 4 KiB page may be one or several.
 //! * A fault past the first page of such an access: flags that its lower pieces set may stay set. They do, in both.
+//! * Entries that overlap because tables are not aligned, as described formats let them be: one that is cached, and of
+//!   which an update of the other changes a part, is stale. On units that remember something such an access is not made.
 //! * Two stages: the second one's flags are set for each guest-physical address that it lets pass, even if the access
 //!   comes to a fault later; how many it lets pass before the fault is found is open. The unit never sets flags of the
 //!   first stage then. Of two refusals, of the update of a flag and of the access itself, either may be reported

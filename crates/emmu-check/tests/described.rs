@@ -1,12 +1,20 @@
-//! A description is refused if, and only if, the reference model calls it impossible.
+//! A description is refused if, and only if, the reference model calls it impossible; and the generator's cases are ones in
+//! which something is cached.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
-use emmu_check::described::description;
+use emmu_check::{Architecture, described::description};
+use emmu_core::{Event, TranslationUnit};
 use emmu_oracle::{
+    Reference,
     described::{Description, Registers},
     generate::Case,
 };
-use emmu_paging::format::described::Described;
+use emmu_paging::{
+    Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable,
+    format::described::Described,
+};
 use quickcheck::{QuickCheck, TestResult};
+use std::collections::BTreeSet;
 
 /// The description with one number changed.
 fn changed(mut model: Description, field: u8, to: u8) -> Description {
@@ -42,4 +50,46 @@ fn is_judged_alike(case: Case<Registers>, field: u8, to: u8) -> TestResult {
 fn a_description_is_refused_if_and_only_if_it_is_impossible() {
     let property = is_judged_alike as fn(Case<Registers>, u8, u8) -> TestResult;
     QuickCheck::new().tests(10_000).max_tests(20_000).quickcheck(property);
+}
+
+/// The level that has pages of this size.
+fn level(case: &Case<Registers>, page_bits: u32) -> Option<u8> {
+    let sizes = case.registers.description.page_sizes();
+    (0..).zip(sizes).find_map(|(level, bits)| (bits == page_bits).then_some(level))
+}
+
+/// What the accesses of a case hit: pages of these levels in a TLB, and tables of these in a walk cache.
+fn hits(case: &Case<Registers>) -> BTreeSet<(&'static str, u8)> {
+    let geometry = Geometry::fully_associative(8, Policy::Lru).unwrap();
+    let sizes = case.registers.sizes();
+    let config = PagingConfig {
+        tlb: vec![TlbLevel::unified(vec![TlbTable { geometry, page_bits: sizes.clone() }])],
+        walk_cache: vec![WalkCacheTable { geometry, levels: vec![0, 1, 2, 3, 4] }],
+        ..PagingConfig::default()
+    };
+    let (mut unit, mut memory) =
+        (case.registers.out_of_reset(&config, &config).unwrap(), case.memory());
+    case.registers.switch_on(&mut unit, &mut memory).unwrap();
+    let mut hits = BTreeSet::new();
+    for access in &case.accesses {
+        let mut events = Vec::new();
+        let found = case.registers.translate(*access, &memory);
+        let level = found.ok().and_then(|found| level(case, found.page_bits));
+        let _ = unit.translate(*access, &mut memory, &mut events);
+        hits.extend(events.iter().filter_map(|event| match event {
+            Event::TlbHit { .. } => Some(("page", level?)),
+            Event::WalkCacheHit { level, .. } => Some(("table", *level)),
+            _ => None,
+        }));
+    }
+    hits
+}
+
+#[test]
+fn generated_cases_hit_pages_and_tables_of_every_level() {
+    let reached: BTreeSet<_> =
+        (0..8000).flat_map(|seed| hits(&Case::<Registers>::from_seed(seed))).collect();
+    let pages = (0..6).map(|level| ("page", level));
+    let tables = (0..5).map(|level| ("table", level));
+    assert_eq!(reached, pages.chain(tables).collect());
 }

@@ -8,8 +8,8 @@
 //!  entry: the frame number, the valid bit, and up to eight single bits, anywhere in 1 to 8 bytes
 //! ```
 //!
-//! The page has no word on entries of 3, 5, 6 and 7 bytes, which no described format has; the model takes them all the
-//! same. Not modelled: which global pages and address spaces a TLB may keep apart.
+//! The page knows entries of 1, 2, 4 and 8 bytes; the model takes those of 3, 5, 6 and 7 as well. Not modelled: which global
+//! pages and address spaces a TLB may keep apart.
 
 mod walk;
 
