@@ -128,11 +128,14 @@ impl<A: Architecture> Trial<A> {
         self.note_run(access, run, &tale);
         match (&expected.answer, &observed.translated) {
             (Ok(outcome), Ok(found)) => {
-                if run.is_none() || !self.setting.caches_runs() {
-                    self.same_updates(before, outcome, &tale)?;
+                self.sound_span(access, outcome, found.span, run, &before)?;
+                if found.ticket.is_some() {
+                    self.sound_ticket(access, outcome, &before)?;
                 }
-                self.sound_span(access, outcome, found.span, run)?;
-                if found.ticket.is_some() { self.sound_ticket(access, outcome) } else { Ok(()) }
+                match run {
+                    Some(_) if self.setting.caches_runs() => Ok(()),
+                    _ => self.same_updates(before, outcome, &tale),
+                }
             }
             (_, Err(fault)) => {
                 self.same_updates_of_fault(before, &expected, &tale)?;
@@ -244,13 +247,14 @@ impl<A: Architecture> Trial<A> {
         same("update by the first stage before a fault", &None, &by_first)
     }
 
-    /// The span of an allowed access: what it promises is true.
+    /// The span of an allowed access: what it promises is true under the tables that the access found.
     fn sound_span(
         &self,
         access: Access,
         outcome: &Outcome,
         span: u64,
         run: Option<Run>,
+        tables: &SparseMemory,
     ) -> Result<(), Mismatch> {
         let Run { bits, page_bits, .. } =
             run.unwrap_or(Run { bits: 0, page_bits: outcome.page_bits, step: None });
@@ -260,22 +264,27 @@ impl<A: Architecture> Trial<A> {
             return Err(refused("span", &format!("{span:#x} of {most:#x} bytes")));
         }
         if span <= page {
-            self.allows_last_byte(access, outcome, span)?;
+            self.allows_last_byte(access, outcome, span, tables)?;
         }
         if self.setting == Setting::Uncached && span < page && outcome.page_bits < 64 {
-            self.allows_no_more(access, span)?;
+            self.allows_no_more(access, span, tables)?;
         }
         Ok(())
     }
 
     /// A ticket is good for the RAM page: the model allows the same access anywhere in it. Protection can end at any
     /// fourth byte; some of them are tried.
-    fn sound_ticket(&self, access: Access, outcome: &Outcome) -> Result<(), Mismatch> {
+    fn sound_ticket(
+        &self,
+        access: Access,
+        outcome: &Outcome,
+        tables: &SparseMemory,
+    ) -> Result<(), Mismatch> {
         let (page, frame) = (access.addr.align_down(12), outcome.pa.align_down(12));
         let step = if self.registers.has_memory_protection() { 117 } else { 4095 };
         for into in (0..4096).step_by(step) {
             let byte = access.at(page.wrapping_add(into), 1);
-            let found = self.registers.translate(byte, &self.memory).map(|outcome| outcome.pa);
+            let found = self.registers.translate(byte, tables).map(|outcome| outcome.pa);
             same("page of a ticket", &Ok(frame.wrapping_add(into)), &found)?;
         }
         Ok(())
@@ -287,16 +296,22 @@ impl<A: Architecture> Trial<A> {
         access: Access,
         outcome: &Outcome,
         span: u64,
+        tables: &SparseMemory,
     ) -> Result<(), Mismatch> {
         let last = access.at(access.addr.wrapping_add(span - 1), 1);
-        let found = self.registers.translate(last, &self.memory).map(|outcome| outcome.pa);
+        let found = self.registers.translate(last, tables).map(|outcome| outcome.pa);
         same("last byte of the span", &found, &Ok(outcome.pa.wrapping_add(span - 1)))
     }
 
     /// The model refuses a larger access than the span.
-    fn allows_no_more(&self, access: Access, span: u64) -> Result<(), Mismatch> {
+    fn allows_no_more(
+        &self,
+        access: Access,
+        span: u64,
+        tables: &SparseMemory,
+    ) -> Result<(), Mismatch> {
         let Ok(larger) = u32::try_from(span + 1) else { return Ok(()) };
-        match self.registers.translate(access.at(access.addr, larger), &self.memory) {
+        match self.registers.translate(access.at(access.addr, larger), tables) {
             Ok(_) => Err(refused("span", &format!("{span:#x}, and could be larger"))),
             Err(_) => Ok(()),
         }
