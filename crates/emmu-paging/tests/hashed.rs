@@ -244,6 +244,17 @@ fn a_walk_cache_goes_on_at_the_probe_that_it_remembers() {
 }
 
 #[test]
+fn a_walk_cache_of_all_probes_takes_none_for_a_later_one() {
+    let geometry = Geometry::fully_associative(16, Policy::Lru).unwrap();
+    let walk_cache = vec![WalkCacheTable { geometry, levels: (0..7).collect() }];
+    let mut machine = Machine::new(&PagingConfig { walk_cache, ..PagingConfig::default() });
+    machine.crowd(PAGE, 1);
+    machine.map(PAGE, 1, READ);
+    assert_eq!(machine.levels(PAGE), [7, 6], "cold");
+    assert_eq!(machine.levels(PAGE), [6]);
+}
+
+#[test]
 fn the_register_refuses_what_it_cannot_hold_and_stays() {
     let mut machine = Machine::uncached();
     let mut refusal = |value| {
