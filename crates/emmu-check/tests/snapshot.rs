@@ -4,7 +4,7 @@
 use emmu_check::coherent::Script;
 use emmu_check::snapshot::{aarch64_guest, described, machine_goes_on, unit_goes_on, x86_guest};
 use emmu_check::targets;
-use emmu_oracle::{aarch64, generate::Case, riscv, x86};
+use emmu_oracle::{aarch64, generate::Case, hashed, riscv, x86};
 use quickcheck::{QuickCheck, Testable};
 use std::fs;
 
@@ -34,6 +34,16 @@ fn restored_aarch64_units_go_on() {
 #[test]
 fn restored_units_of_described_formats_go_on() {
     check(1000, described as fn(Vec<u16>, Vec<u32>, Script) -> Verdict);
+}
+
+#[test]
+fn restored_units_of_hashed_tables_go_on() {
+    check(1000, unit_goes_on::<hashed::Registers> as fn(Case<_>, Script) -> Verdict);
+}
+
+#[test]
+fn restored_units_of_two_hashed_stages_go_on() {
+    check(1000, unit_goes_on::<hashed::Guest> as fn(Case<_>, Script) -> Verdict);
 }
 
 #[test]
