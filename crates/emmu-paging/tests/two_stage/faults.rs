@@ -8,10 +8,10 @@ use emmu_core::{
     TranslationUnit, VirtAddr,
 };
 use emmu_paging::{
-    PagingConfig, SecondStageFormat, X86,
+    Geometry, PagingConfig, Policy, SecondStageFormat, TlbLevel, TlbTable, X86,
     format::{
         Format,
-        aarch64::VTCR_EL2,
+        aarch64::{TCR_EL1, VTCR_EL2},
         riscv::{HENVCFG, HGATP, MENVCFG, MSTATUS, RiscVException, RiscVH, SATP, VSATP, VSSTATUS},
         x86::{CR0, CR3, CR4, EPTP, Ept, VmExit},
     },
@@ -421,6 +421,26 @@ fn s2ap_allows_reads_and_writes_apart() {
     assert_eq!(allowed(0b01), (true, false));
     assert_eq!(allowed(0b10), (false, true));
     assert_eq!(allowed(0b11), (true, true));
+}
+
+// `CreateAccDescTTEUpdate`: it is atomic. What is still held lets the descriptor be read, but no longer does the table.
+#[test]
+fn an_update_of_a_stage_1_descriptor_needs_the_right_to_read_it() {
+    let geometry = Geometry::fully_associative(16, Policy::Lru).unwrap();
+    let table = TlbTable { geometry, page_bits: vec![12] };
+    let second = PagingConfig { tlb: vec![TlbLevel::unified(vec![table])], ..none() };
+    let mut machine = aarch64(LONG, &none(), &second);
+    let tcr = machine.unit.read_register(TCR_EL1).unwrap();
+    machine.write(TCR_EL1, tcr | 1 << 39);
+    let leaf = guest_leaf(4);
+    let page = Stage::new(ARM_STAGE_2, HOST_ROOT, 4).find(&mut machine.memory, leaf).unwrap();
+    let none = machine.get(page) & !0xc0;
+    machine.set(page, none | 0b01 << 6);
+    machine.load(VA).unwrap();
+    machine.set(page, none | 0b10 << 6);
+    let accessed = machine.get(leaf + ABOVE);
+    machine.set(leaf + ABOVE, accessed & !(1 << 10));
+    machine.load(VA).unwrap_err();
 }
 
 // spec: arm-s2-dirty

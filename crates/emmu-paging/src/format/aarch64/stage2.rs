@@ -381,6 +381,12 @@ impl SecondStageFormat for Stage2 {
         context == u32::from(self.vmid()) + 1
     }
 
+    /// An update of stage 1's descriptor reads it, too (`CreateAccDescTTEUpdate`).
+    #[inline]
+    fn walk_kind(&self, kind: AccessKind) -> AccessKind {
+        if kind.writes() { AccessKind::Amo } else { kind }
+    }
+
     fn rights(&self, permissions: S2Permissions) -> u8 {
         let read_write = permissions & (S2Permissions::R | S2Permissions::W);
         read_write.bits() | u8::from(permissions.intersects(S2Permissions::EXECUTABLE)) << 2
