@@ -58,7 +58,8 @@ use core::fmt::Debug;
 use emmu_core::Access;
 use emmu_oracle::generate::Case;
 use thiserror::Error;
-use trial::{EVERYTHING, Trial};
+pub(crate) use trial::EVERYTHING;
+use trial::Trial;
 
 /// An access on which unit and model do not agree.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -1,9 +1,9 @@
 //! Units whose tables and registers change under them, against what the manuals let a TLB remember.
 //!
-//! [`coherent`] plays a [`Script`] of accesses, table writes, register writes and invalidations on a unit with random
-//! TLBs and walk caches, and keeps a ledger of its own: of every walk that the unit tells of, the entries that were
-//! read, and under which root and address space. An invalidation strikes out what the manual says that it covers.
-//! Then
+//! [`coherent`] plays a [`Script`] of accesses, table writes, register writes and invalidations on a unit of one stage or
+//! of two, with random TLBs and walk caches, and keeps a ledger of its own: of every walk that the unit tells of, the
+//! entries that were read, of which stage, and under which root, address space and virtual machine. An invalidation
+//! strikes out what the manual says that it covers, and so does a page fault or an EPT violation on x86. Then
 //! * an access that walks from the root is answered as the reference model answers, and changes memory so;
 //! * a walk that a walk cache shortens starts in a table to which entries on the ledger lead, and is answered as
 //!   the model answers with those entries in place of what is in memory now;
@@ -12,28 +12,64 @@
 //!   accessed or dirty flag is missing in them;
 //! * so is a ticket that the unit repeats.
 //!
-//! A faulting walk puts nothing on the ledger: a unit that remembers entries that are not present, or not permitted
-//! to be cached, is found out at the next access.
+//! # Two stages
 //!
-//! The ledger is made of the model's own reads. It shares no code with `emmu-paging`, and is stricter than the
-//! manuals in one respect: they let a processor fill its TLB at any time, whereas emmu's units say that they fill it
-//! by accesses only, so that each hit must be due to one.
+//! Each guest-physical address that the first stage has translated is to the second stage what an access is to the only
+//! one, and judged alike, with the second stage's items on the ledger. Given where these led, the first stage is judged as
+//! if there were no other. A TLB of both stages holds the entries of the first together with those that the second read
+//! for the address of the access, and is struck out by either's invalidations:
+//!
+//! | | first stage's walk caches | both stages' TLBs | second stage's |
+//! |---|---|---|---|
+//! | SFENCE.VMA in a guest, HFENCE.VVMA | all of ASID and VMID; none if an address is named | the page, or all | – |
+//! | HFENCE.GVMA | – | those of VMID whose guest-physical address is in the page | leaf entries of the page, or all |
+//! | INVLPG, MOV CR3, INVPCID, CR4.PGE | of the VPID, under any EPTRTA | likewise | – |
+//! | INVVPID | of the VPID; on the way to an address | likewise | – |
+//! | INVEPT | of the EPTRTA | of the EPTRTA | of the EPTRTA |
+//! | #PF | on the way to the address | the page | – |
+//! | EPT violation | on the way, if the linear address was translated | the page, likewise | what is used for the address |
+//! | TLBI VMALLE1, VAE1, VAAE1, ASIDE1, RVAE1 | of the VMID | of the VMID | – |
+//! | TLBI IPAS2E1 | – | – | on the way to the address, of the VMID |
+//! | TLBI VMALLS12E1, ALLE1 | of the VMID, or all | likewise | likewise |
+//!
+//! So an answer may be made of entries of several moments: of a table of the first stage that a walk cache remembers,
+//! of the page that the second stage remembers for that table's address, and of what is in memory now. That is what
+//! processors do that cache the stages apart, as RISC-V says of two conceptual caches ("Hypervisor Memory-Management
+//! Fence Instructions"), the Arm ARM of entries of stage 1 and of stage 2 alone (D8, "TLB maintenance"), and the SDM of
+//! guest-physical and combined mappings ("Caching Translation Information"). The SDM's combined paging-structure-cache
+//! entries hold physical addresses; emmu's hold guest-physical ones, and ask the second stage again. What comes of that is
+//! what comes of a walk that read the guest's entry then and EPT's later: no manual says that a walk reads its entries at
+//! one moment, and what is tagged and invalidated as combined mappings are is no wider.
+//!
+//! Cases of two stages have no entries that are one of a run (Svnapot, Contiguous), and guests with PAE paging do not
+//! write CR3.
+//!
+//! # What goes on the ledger
+//!
+//! A faulting walk puts nothing on it: a unit that remembers entries that are not present, or not permitted
+//! to be cached, is found out at the next access. It is made of the model's own reads. It shares no code with
+//! `emmu-paging`, and is stricter than the manuals in one respect: they let a processor fill its TLB at any time, whereas
+//! emmu's units say that they fill it by accesses only, so that each hit must be due to one.
 //!
 //! [`twins_agree`] plays a script on two CPUs, one of which may remember the way to RAM, and finds no difference.
 
 mod aarch64;
+mod asked;
+mod judge;
 mod ledger;
 mod manual;
 mod riscv;
 mod scenery;
 mod script;
 pub(crate) mod setup;
+mod tale;
 mod tape;
 mod trial;
 mod twins;
 mod x86;
 
-pub use manual::{Forgets, Manual, Turn};
+pub use asked::{Asked, Space};
+pub use manual::{Forgets, Forgotten, Manual, Named, Turn};
 pub use script::{Script, Step};
 pub use tape::EntryRead;
 pub use twins::twins_agree;

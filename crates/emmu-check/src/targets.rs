@@ -104,18 +104,21 @@ pub fn walk<A: Architecture>(bytes: &[u8]) -> Verdict {
     agree(case.clone()).and_then(|()| spans_agree(case)).map_err(|found| found.to_string())
 }
 
-/// Makes a case and a script of these bytes, the first of which says of which architecture, and plays it on a unit and
-/// on a pair of CPUs ([`coherent::coherent`], [`coherent::twins_agree`]).
+/// Makes a case and a script of these bytes, the first of which says of which architecture and how many stages, and plays
+/// it on a unit and, with one stage, on a pair of CPUs ([`coherent::coherent`], [`coherent::twins_agree`]).
 ///
 /// # Errors
 /// The first answer that the manual does not allow, or the first difference.
 pub fn coherent(bytes: &[u8]) -> Verdict {
     let (architecture, bytes) = bytes.split_at(bytes.len().min(1));
     let (script, bytes) = Script::from_bytes(bytes);
-    match architecture.first().map_or(0, |number| number % 3) {
+    match architecture.first().map_or(0, |number| number % 6) {
         0 => remembers::<riscv::Registers>(bytes, script),
         1 => remembers::<x86::Registers>(bytes, script),
-        _ => remembers::<aarch64::Registers>(bytes, script),
+        2 => remembers::<aarch64::Registers>(bytes, script),
+        3 => remembers_guests::<riscv::hypervisor::Registers>(bytes, script),
+        4 => remembers_guests::<x86::ept::Registers>(bytes, script),
+        _ => remembers_guests::<aarch64::stage2::Registers>(bytes, script),
     }
 }
 
@@ -140,7 +143,11 @@ fn fenced<A: Fenced>(bytes: &[u8], steps: &[[u8; 4]]) -> Verdict {
     fences_suffice(Case::<A>::from_bytes(bytes), steps).map_err(|found| found.to_string())
 }
 
-fn remembers<A: Manual>(bytes: &[u8], script: Script) -> Verdict {
+fn remembers_guests<A: Manual>(bytes: &[u8], script: Script) -> Verdict {
+    coherent::coherent(Case::<A>::from_bytes(bytes), script).map_err(|found| found.to_string())
+}
+
+fn remembers<A: Manual<Second = ()>>(bytes: &[u8], script: Script) -> Verdict {
     let case = Case::<A>::from_bytes(bytes);
     coherent::coherent(case.clone(), script.clone())
         .and_then(|()| coherent::twins_agree(case, script))

@@ -7,7 +7,7 @@
 
 use crate::reference::{Hole, Memory, Outcome, Reference, Write};
 use core::cell::RefCell;
-use emmu_core::PhysAddr;
+use emmu_core::{Access, PhysAddr};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The stage whose tables an entry is of.
@@ -52,12 +52,47 @@ pub struct Nested<F> {
     pub entangled: bool,
 }
 
+/// Who uses a guest-physical address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Visit {
+    /// The first stage's walk, to read an entry.
+    WalkRead,
+    /// The first stage's walk, to update one: it reads and writes.
+    WalkUpdate,
+    /// The access itself.
+    Access,
+}
+
+impl Visit {
+    /// Whether it is not the access itself.
+    #[must_use]
+    pub fn is_walk(self) -> bool {
+        self != Self::Access
+    }
+}
+
+/// Something in place of a second stage: what it makes of a guest-physical address.
+pub type Beyond<'a, F> = &'a dyn Fn(PhysAddr, Visit) -> Result<Outcome, F>;
+
 /// A model of two stages.
 pub trait TwoStage: Reference {
     /// Like [`Reference::translate`], with more to tell.
-    fn nested(
+    fn nested(&self, access: Access, memory: &dyn Memory) -> Nested<<Self as Reference>::Fault>;
+
+    /// The same where `second` translates guest-physical addresses, and not the tables of the second stage: for those who
+    /// know what is cached of it. The entries of the first stage are read where `second` says that they stand.
+    fn first_stage(
         &self,
-        access: emmu_core::Access,
+        access: Access,
+        memory: &dyn Memory,
+        second: Beyond<'_, <Self as Reference>::Fault>,
+    ) -> Nested<<Self as Reference>::Fault>;
+
+    /// What the second stage alone makes of a guest-physical address that an access uses.
+    fn second_stage(
+        &self,
+        access: Access,
+        visit: (PhysAddr, Visit),
         memory: &dyn Memory,
     ) -> Nested<<Self as Reference>::Fault>;
 }
@@ -90,6 +125,8 @@ pub(crate) struct Scratch<'a> {
     memory: &'a dyn Memory,
     /// The 4-byte words that were changed.
     words: RefCell<BTreeMap<u64, u32>>,
+    /// Those of the entries that were read, as memory had them.
+    seen: RefCell<BTreeMap<u64, u32>>,
     reads: RefCell<Vec<Read>>,
     writes: RefCell<Vec<(Stage, Write)>>,
 }
@@ -99,13 +136,22 @@ impl<'a> Scratch<'a> {
         Self {
             memory,
             words: RefCell::default(),
+            seen: RefCell::default(),
             reads: RefCell::default(),
             writes: RefCell::default(),
         }
     }
 
-    /// Reads an entry of 4 or 8 bytes of this stage.
+    /// Reads an entry of 4 or 8 bytes of this stage: memory is asked for it once.
     pub(crate) fn read(&self, stage: Stage, addr: PhysAddr, size: u8) -> Result<u64, Hole> {
+        let [a, b, c, d, e, f, g, h] = match size {
+            4 => u64::from(self.memory.read32(addr)?).to_le_bytes(),
+            _ => self.memory.read64(addr)?.to_le_bytes(),
+        };
+        self.seen.borrow_mut().insert(addr.raw(), u32::from_le_bytes([a, b, c, d]));
+        if size == 8 {
+            self.seen.borrow_mut().insert(addr.raw() + 4, u32::from_le_bytes([e, f, g, h]));
+        }
         let raw = self.word(addr, size)?;
         self.reads.borrow_mut().push(Read { stage, addr, size, raw });
         Ok(raw)
@@ -121,8 +167,11 @@ impl<'a> Scratch<'a> {
     }
 
     fn word32(&self, addr: PhysAddr) -> Result<u32, Hole> {
-        let below = self.memory.read32(addr)?;
-        Ok(self.words.borrow().get(&addr.raw()).copied().unwrap_or(below))
+        let held = |words: &RefCell<BTreeMap<u64, u32>>| words.borrow().get(&addr.raw()).copied();
+        match held(&self.words).or_else(|| held(&self.seen)) {
+            Some(word) => Ok(word),
+            None => self.memory.read32(addr),
+        }
     }
 
     /// Makes the changes of one stage.

@@ -34,7 +34,7 @@ pub(super) struct Trial<A: Architecture> {
 }
 
 /// What forgets all that a unit remembers of the present virtual machine, if there is one, and of any.
-pub(super) const EVERYTHING: [Invalidate; 2] =
+pub(crate) const EVERYTHING: [Invalidate; 2] =
     [Invalidate::All, Invalidate::SecondStage { tables: None, addr: None, combined: true }];
 
 /// What one access came to.

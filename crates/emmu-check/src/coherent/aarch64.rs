@@ -1,6 +1,8 @@
 //! AArch64: Arm ARM, chapter D8, "TLB maintenance", and the TLBI instructions.
 
-use super::{EntryRead, Forgets, Manual, Turn};
+mod stage2;
+
+use super::{Asked, EntryRead, Forgets, Manual, Space, Turn};
 use emmu_core::{Asid, PhysAddr, Privilege, VirtAddr};
 use emmu_oracle::{aarch64::Registers, reference::SparseMemory};
 use emmu_paging::format::aarch64::{PAN, SCTLR_EL1, TTBR0_EL1, TTBR1_EL1};
@@ -10,7 +12,7 @@ const BADDR: u64 = 0xffff_ffff_ffff;
 
 impl Manual for Registers {
     /// TLBI VAE1 applies to entries "from any level of the translation table walk" that translate the address.
-    const PAGE_FORGETS: Forgets = Forgets::OnTheWay;
+    const PAGE_FORGETS: [Forgets; 2] = [Forgets::OnTheWay; 2];
 
     /// Valid, table, AP\[1\], AP\[2\], AF, nG, DBM, Contiguous, PXN, UXN, the hierarchical ones, and low bits of the
     /// address at each level.
@@ -44,15 +46,12 @@ impl Manual for Registers {
         addr.bits(0, 56)
     }
 
-    fn which_root(&self, addr: VirtAddr) -> u64 {
-        addr.bits(55, 1)
+    fn which_root(&self, asked: Asked) -> u64 {
+        asked.addr().bits(55, 1)
     }
 
-    /// `TCR_EL1.A1` says which TTBR holds it, and AS how wide it is.
-    fn asid(&self) -> Asid {
-        let ttbr = if self.tcr_el1 >> 22 & 1 == 1 { self.ttbr1_el1 } else { self.ttbr0_el1 };
-        let mask = if self.tcr_el1 >> 36 & 1 == 1 { 0xffff } else { 0xff };
-        Asid(u16::try_from(ttbr >> 48 & mask).unwrap_or(0))
+    fn space(&self, _: Asked) -> Space {
+        Space::of_host(asid(self))
     }
 
     /// The nG bit of the block or page descriptor.
@@ -97,4 +96,12 @@ impl Manual for Registers {
             }
         }
     }
+}
+
+/// `TCR_EL1.A1` says which TTBR holds it, and AS how wide it is.
+fn asid(registers: &Registers) -> Asid {
+    let Registers { tcr_el1, ttbr0_el1, ttbr1_el1, .. } = *registers;
+    let ttbr = if tcr_el1 >> 22 & 1 == 1 { ttbr1_el1 } else { ttbr0_el1 };
+    let mask = if tcr_el1 >> 36 & 1 == 1 { 0xffff } else { 0xff };
+    Asid(u16::try_from(ttbr >> 48 & mask).unwrap_or(0))
 }

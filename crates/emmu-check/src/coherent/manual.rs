@@ -1,17 +1,29 @@
 //! What an architecture's manual says of caching translations.
 
-use super::EntryRead;
-use crate::Architecture;
-use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, RegisterId, VirtAddr};
-use emmu_oracle::reference::SparseMemory;
+use super::{Asked, EntryRead, Space};
+use crate::{Architecture, Run, noted};
+use emmu_core::{Access, Asid, Invalidate, PhysAddr, Privilege, RegisterId, VirtAddr};
+use emmu_oracle::{
+    Memory, Outcome,
+    reference::SparseMemory,
+    two_stage::{Beyond, Nested, Visit},
+};
 
-/// What an architecture's manual says of caching translations.
-pub trait Manual: Architecture<Second = ()> + PartialEq {
-    /// What an invalidation of one page does to walk caches.
-    const PAGE_FORGETS: Forgets;
+/// What an architecture's manual says of caching translations: of one stage, or of two.
+pub trait Manual: Architecture + PartialEq {
+    /// What an invalidation of one page does to walk caches: to those of the first stage, and, if it is a page of
+    /// guest-physical addresses, of the second.
+    const PAGE_FORGETS: [Forgets; 2];
+
+    /// Whether walk caches of the first stage, which hold guest-physical addresses, outlive invalidations of
+    /// second-stage translations.
+    const FIRST_OUTLIVES_SECOND: bool = false;
 
     /// Bits of an entry whose change means something else.
     const BITS: &'static [u64];
+
+    /// The bit of an entry by which it is one of a run. Cases of two stages go without.
+    const RUN: u64 = 0;
 
     /// The privilege whose accesses are to physical addresses, if there is one.
     const UNTRANSLATED: Option<Privilege>;
@@ -21,22 +33,33 @@ pub trait Manual: Architecture<Second = ()> + PartialEq {
         addr.raw()
     }
 
-    /// At which of several first tables the walk for an address starts.
-    fn which_root(&self, addr: VirtAddr) -> u64 {
-        let _ = addr;
+    /// At which of several first tables the walk starts.
+    fn which_root(&self, asked: Asked) -> u64 {
+        let _ = asked;
         0
     }
 
-    /// The present address space.
-    fn asid(&self) -> Asid;
+    /// Whose translations answer.
+    fn space(&self, asked: Asked) -> Space;
 
-    /// Whether a translation by these entries, the root's first, holds in every address space.
+    /// Whether an invalidation that names no virtual machine concerns this address space.
+    fn is_present(&self, space: Space) -> bool {
+        space.vmid.is_none()
+    }
+
+    /// How translations are tagged that were made with the second-stage tables that an invalidation names so.
+    #[must_use]
+    fn tables(number: u64) -> u64 {
+        number
+    }
+
+    /// Whether a first-stage translation by these entries, the root's first, holds in every address space.
     fn is_global(&self, path: &[EntryRead]) -> bool;
 
-    /// The table at which walks start, and its size in bytes.
+    /// A table at which walks start, of the last stage, and its size in bytes.
     fn root(&self) -> (PhysAddr, u64);
 
-    /// These registers, but with root and address space as they were `then`.
+    /// These registers, but with roots and address spaces as they were `then`.
     #[must_use]
     fn with_root_of(&self, then: &Self) -> Self;
 
@@ -46,7 +69,49 @@ pub trait Manual: Architecture<Second = ()> + PartialEq {
         self.clone()
     }
 
-    /// Changes a register by these numbers, as software may; `other` is where there is a copy of the first root.
+    /// What comes of an access, given what `second` makes of guest-physical addresses.
+    fn first(
+        &self,
+        access: Access,
+        memory: &dyn Memory,
+        second: Beyond<'_, Self::Fault>,
+    ) -> Nested<Self::Fault> {
+        let _ = second;
+        noted::ask(self, access, memory)
+    }
+
+    /// What the second stage makes of a guest-physical address that an access uses: nothing else if there is no such
+    /// stage.
+    fn second(
+        &self,
+        access: Access,
+        (gpa, visit): (PhysAddr, Visit),
+        memory: &dyn Memory,
+    ) -> Nested<Self::Fault> {
+        let _ = (access, visit, memory);
+        let answer = Ok(Outcome { pa: gpa, page_bits: 64, writes: Vec::new() });
+        Nested { answer, other: None, reads: Vec::new(), changes: Vec::new(), entangled: false }
+    }
+
+    /// Of which run the leaf entry is that maps an access of a case.
+    fn run_of(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
+        self.run(access, memory)
+    }
+
+    /// What this fault makes a processor forget.
+    fn forgotten_by(&self, fault: &Self::Fault) -> Forgotten {
+        let _ = fault;
+        Forgotten::default()
+    }
+
+    /// An invalidation of one of two stages by these numbers, if there are two.
+    fn guest_scope(&self, choice: u8, named: Named) -> Option<Invalidate> {
+        let _ = (choice, named);
+        None
+    }
+
+    /// Changes a register by these numbers, as software may. `roots` are where the table at [`Manual::root`] is, and a
+    /// copy of it.
     fn turn(
         &mut self,
         choice: u8,
@@ -65,6 +130,30 @@ pub enum Forgets {
     OnTheWay,
     /// Those on the way, and all of the present address space.
     AddressSpace,
+}
+
+/// What a fault makes a processor forget, so that it does not recur.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// What it would use to translate the address of the access.
+    pub linear: bool,
+    /// What it would use to translate this guest-physical address.
+    pub gpa: Option<PhysAddr>,
+}
+
+/// What an invalidation can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// An address of an access.
+    pub addr: VirtAddr,
+    /// A guest-physical address that was used.
+    pub gpa: PhysAddr,
+    /// An address space.
+    pub asid: Asid,
+    /// Whether to name this virtual machine and these tables, and not others.
+    pub own: bool,
+    /// Where the first table of either virtual machine is.
+    pub roots: [PhysAddr; 2],
 }
 
 /// A register write, and what it invalidates.

@@ -1,6 +1,8 @@
 //! RISC-V: Privileged Architecture, "Supervisor Memory-Management Fence Instruction".
 
-use super::{EntryRead, Forgets, Manual, Turn};
+mod hypervisor;
+
+use super::{Asked, EntryRead, Forgets, Manual, Space, Turn};
 use emmu_core::{Asid, PhysAddr, Privilege};
 use emmu_oracle::{
     reference::SparseMemory,
@@ -11,37 +13,35 @@ use emmu_paging::format::riscv::{MENVCFG, MSTATUS, SATP, SSTATUS};
 const SUM_MXR: u64 = 0b11 << 18;
 const ADUE: u64 = 1 << 61;
 
+/// V, R, W, X, U, G, A, D, and low bits of the PPN at each level.
+const BITS: [u64; 14] = [
+    1,
+    1 << 1,
+    1 << 2,
+    1 << 3,
+    1 << 4,
+    1 << 5,
+    1 << 6,
+    1 << 7,
+    1 << 10,
+    1 << 13,
+    1 << 19,
+    1 << 20,
+    1 << 28,
+    0b1110,
+];
+
 impl Manual for Registers {
     /// With an address in rs1, the fence orders accesses "to leaf page table entries corresponding to the virtual
     /// address in rs1" only.
-    const PAGE_FORGETS: Forgets = Forgets::Nothing;
+    const PAGE_FORGETS: [Forgets; 2] = [Forgets::Nothing; 2];
 
-    /// V, R, W, X, U, G, A, D, and low bits of the PPN at each level.
-    const BITS: &'static [u64] = &[
-        1,
-        1 << 1,
-        1 << 2,
-        1 << 3,
-        1 << 4,
-        1 << 5,
-        1 << 6,
-        1 << 7,
-        1 << 10,
-        1 << 13,
-        1 << 19,
-        1 << 20,
-        1 << 28,
-        0b1110,
-    ];
+    const BITS: &'static [u64] = &BITS;
 
     const UNTRANSLATED: Option<Privilege> = Some(Privilege::Machine);
 
-    fn asid(&self) -> Asid {
-        let asid = match self.xlen {
-            Xlen::Rv32 => self.satp >> 22 & 0x1ff,
-            Xlen::Rv64 => self.satp >> 44 & 0xffff,
-        };
-        Asid(u16::try_from(asid).unwrap_or(0))
+    fn space(&self, _: Asked) -> Space {
+        Space::of_host(asid(self.xlen, self.satp))
     }
 
     /// "For non-leaf PTEs, the global setting implies that all mappings in the subsequent levels of the page table
@@ -106,4 +106,13 @@ impl Manual for Registers {
             }
         }
     }
+}
+
+/// The address space that satp or vsatp says.
+fn asid(xlen: Xlen, satp: u64) -> Asid {
+    let asid = match xlen {
+        Xlen::Rv32 => satp >> 22 & 0x1ff,
+        Xlen::Rv64 => satp >> 44 & 0xffff,
+    };
+    Asid(u16::try_from(asid).unwrap_or(0))
 }

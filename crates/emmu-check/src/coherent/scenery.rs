@@ -1,7 +1,7 @@
 //! What the steps of a script refer to: the accesses of a case, and the entries and roots that they meet.
 
-use super::{Manual, Turn, tape::walk};
-use emmu_core::{Access, AccessKind, Asid, Invalidate, PhysAddr, Privilege, Width};
+use super::{Manual, Turn};
+use emmu_core::{Access, AccessFlags, AccessKind, Asid, Invalidate, PhysAddr, Privilege, Width};
 use emmu_oracle::{Memory, generate::Case, reference::SparseMemory};
 
 /// What the steps of a script refer to.
@@ -17,7 +17,7 @@ impl Scenery {
     pub(super) fn of<A: Manual>(case: Case<A>) -> Option<(A, Self)> {
         // Not where tables or their runs are in any format.
         const COPY: PhysAddr = PhysAddr::new(0xabc0_0000);
-        let mut initial = case.memory();
+        let mut initial = without_runs::<A>(case.memory());
         let registers = case.registers.implemented(&initial);
         let (root, len) = registers.root();
         let words: Vec<_> = initial.words().collect();
@@ -30,6 +30,11 @@ impl Scenery {
         let accesses = case.accesses;
         let scenery = Self { accesses, roots: [root, COPY], initial };
         (!scenery.accesses.is_empty()).then_some((registers, scenery))
+    }
+
+    /// Where there is a table at which walks start, and where a copy of it.
+    pub(super) const fn roots(&self) -> [PhysAddr; 2] {
+        self.roots
     }
 
     pub(super) const fn initial(&self) -> &SparseMemory {
@@ -58,7 +63,11 @@ impl Scenery {
             _ => 0,
         };
         let addr = access.addr.raw() ^ further;
-        Access { kind, privilege, ..access.at(addr.into(), access.size) }
+        // Only loads can need the right to execute.
+        let kept =
+            if kind == AccessKind::Load { AccessFlags::all() } else { !AccessFlags::EXECUTABLE };
+        let flags = access.flags & kept;
+        Access { kind, privilege, flags, ..access.at(addr.into(), access.size) }
     }
 
     /// An invalidation that concerns an access.
@@ -84,10 +93,10 @@ impl Scenery {
         memory: &SparseMemory,
         (which, level, change): (u8, u8, u8),
     ) -> Option<(PhysAddr, Width, u64)> {
-        let path = walk(now, self.access(which), &[], memory).path;
+        let path = now.ask(self.access(which), memory).reads;
         let entry =
             path.get(path.len().checked_sub(1 + usize::from(level) % path.len().max(1))?)?;
-        let width = if memory.read64(entry.addr) == Ok(entry.raw) { Width::B8 } else { Width::B4 };
+        let width = if entry.size == 8 { Width::B8 } else { Width::B4 };
         let before = match width {
             Width::B8 => self.initial.read64(entry.addr),
             _ => self.initial.read32(entry.addr).map(u64::from),
@@ -109,4 +118,14 @@ impl Scenery {
     ) -> Option<Turn> {
         now.turn(choice, value, self.roots, memory)
     }
+}
+
+/// No entry says that it is one of a run, where the format says so and cases are to go without.
+fn without_runs<A: Manual>(mut memory: SparseMemory) -> SparseMemory {
+    let upper = u32::try_from(A::RUN >> 32).unwrap_or(0);
+    let words: Vec<_> = memory.words().filter(|(addr, _)| addr.raw() % 8 == 4).collect();
+    for (addr, word) in words {
+        memory.write32(addr, word & !upper);
+    }
+    memory
 }

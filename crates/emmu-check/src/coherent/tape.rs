@@ -1,52 +1,86 @@
 //! The entries that a walk of the reference model reads, some of them remembered.
 
-use core::cell::RefCell;
-use emmu_core::{Access, PhysAddr};
-use emmu_oracle::{Hole, Memory, Outcome, Reference, reference::SparseMemory};
+use super::{Asked, Manual};
+use core::cell::{Cell, RefCell};
+use emmu_core::PhysAddr;
+use emmu_oracle::{
+    Hole, Memory, Outcome,
+    reference::{SparseMemory, Write},
+    two_stage::{Beyond, Visit},
+};
+use std::collections::BTreeSet;
 
 /// An entry that a walk read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryRead {
-    /// Where it stands.
+    /// Where it stands: in guest-physical memory, if it is the first of two stages that reads it.
     pub addr: PhysAddr,
+    /// Where that was on the bus.
+    pub host: PhysAddr,
     /// Its size in bytes: 4 or 8.
     pub size: u8,
     /// What it held.
     pub raw: u64,
 }
 
-impl EntryRead {
-    /// What stands there in this memory.
-    fn now(self, memory: &SparseMemory) -> Self {
-        let raw = match self.size {
-            4 => memory.read32(self.addr).map(u64::from),
-            _ => memory.read64(self.addr),
-        };
-        Self { raw: raw.unwrap_or(self.raw), ..self }
-    }
+/// An entry that the unit says it has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) level: u8,
+    pub(super) addr: PhysAddr,
+    pub(super) host: PhysAddr,
+    /// The eight bytes there at that time.
+    pub(super) held: u64,
 }
 
-/// Memory in which the first reads find what a walk found some time ago.
+/// Memory in which the first reads find what a walk found some time ago, and those after them what the unit says that
+/// it has read.
 pub(super) struct Tape<'a> {
-    memory: &'a SparseMemory,
     remembered: &'a [EntryRead],
+    told: &'a [Told],
+    memory: &'a SparseMemory,
     read: RefCell<Vec<EntryRead>>,
+    /// Where the next entry stands in guest-physical memory.
+    guest: Cell<Option<PhysAddr>>,
 }
 
 impl<'a> Tape<'a> {
-    pub(super) fn new(remembered: &'a [EntryRead], memory: &'a SparseMemory) -> Self {
-        Self { memory, remembered, read: RefCell::default() }
+    pub(super) fn new(
+        remembered: &'a [EntryRead],
+        told: &'a [Told],
+        memory: &'a SparseMemory,
+    ) -> Self {
+        let (read, guest) = (RefCell::default(), Cell::new(None));
+        Self { remembered, told, memory, read, guest }
+    }
+
+    /// The entry at this guest-physical address is to be read: where it stands, if it is remembered.
+    fn expect(&self, gpa: PhysAddr) -> Option<PhysAddr> {
+        self.guest.set(Some(gpa));
+        let next = self.remembered.get(self.read.borrow().len());
+        next.filter(|entry| entry.addr == gpa).map(|entry| entry.host)
     }
 
     fn entry(
         &self,
-        (addr, size): (PhysAddr, u8),
+        (host, size): (PhysAddr, u8),
         fresh: impl FnOnce() -> Result<u64, Hole>,
     ) -> Result<u64, Hole> {
+        let addr = self.guest.take().unwrap_or(host);
         let mut read = self.read.borrow_mut();
-        let remembered = self.remembered.get(read.len()).filter(|entry| entry.addr == addr);
-        let raw = remembered.map_or_else(fresh, |entry| Ok(entry.raw))?;
-        read.push(EntryRead { addr, size, raw });
+        let known = match self.remembered.get(read.len()) {
+            Some(entry) => Some((entry.addr, entry.host, entry.raw)),
+            None => {
+                let told = self.told.get(read.len() - self.remembered.len());
+                told.map(|told| (told.addr, told.host, told.held))
+            }
+        };
+        let raw = match known {
+            Some((at, on_bus, raw)) if (at, on_bus) == (addr, host) => raw,
+            _ => fresh()?,
+        };
+        let raw = if size == 4 { raw & 0xffff_ffff } else { raw };
+        read.push(EntryRead { addr, host, size, raw });
         Ok(raw)
     }
 }
@@ -54,7 +88,7 @@ impl<'a> Tape<'a> {
 impl Memory for Tape<'_> {
     fn read32(&self, addr: PhysAddr) -> Result<u32, Hole> {
         let raw = self.entry((addr, 4), || self.memory.read32(addr).map(u64::from))?;
-        Ok(u32::try_from(raw & 0xffff_ffff).unwrap_or(0))
+        Ok(u32::try_from(raw).unwrap_or(0))
     }
 
     fn read64(&self, addr: PhysAddr) -> Result<u64, Hole> {
@@ -63,8 +97,13 @@ impl Memory for Tape<'_> {
 }
 
 /// A walk of the reference model.
+#[derive(Clone)]
 pub(super) struct Walked<F> {
     pub(super) result: Result<Outcome, F>,
+    /// What may be said instead, if it is refused.
+    pub(super) other: Option<F>,
+    /// The entries that it changes, or may have changed before it is refused.
+    pub(super) changes: Vec<Write>,
     /// The entries that it read, the root's first.
     pub(super) path: Vec<EntryRead>,
 }
@@ -79,26 +118,68 @@ impl<F> Walked<F> {
 
     /// Whether it came by the same entry on several levels.
     pub(super) fn revisits(&self) -> bool {
-        let place = |entry: &EntryRead| entry.addr;
-        let later = |at: usize| self.path[at + 1..].iter().map(place);
-        (0..self.path.len()).any(|at| later(at).any(|addr| addr == self.path[at].addr))
+        revisits(self.path.iter().map(|entry| entry.host))
     }
 
-    /// The entries as they are after it, but the first `remembered` ones as they were remembered.
-    pub(super) fn path_after(&self, remembered: usize, memory: &SparseMemory) -> Vec<EntryRead> {
+    /// The entries as they are after these updates, but the first `remembered` ones as they were remembered.
+    pub(super) fn path_after(
+        &self,
+        remembered: usize,
+        updates: &[(PhysAddr, u64)],
+    ) -> Vec<EntryRead> {
         let (kept, read) = self.path.split_at(remembered.min(self.path.len()));
-        kept.iter().copied().chain(read.iter().map(|entry| entry.now(memory))).collect()
+        let updated = |entry: &EntryRead| {
+            let update = updates.iter().rev().find(|(host, _)| *host == entry.host);
+            EntryRead { raw: update.map_or(entry.raw, |(_, raw)| *raw), ..*entry }
+        };
+        kept.iter().copied().chain(read.iter().map(updated)).collect()
     }
 }
 
-/// What the model answers if the first entries on the way are as `remembered`, and the others as in memory.
-pub(super) fn walk<R: Reference>(
-    registers: &R,
-    access: Access,
+/// What the model answers if the entries on the way are as on the tape, and guest-physical addresses lead where `second`
+/// says, but to entries that are remembered where these are.
+pub(super) fn walk<A: Manual>(
+    registers: &A,
+    asked: Asked,
+    tape: &Tape<'_>,
+    second: Beyond<'_, A::Fault>,
+) -> Walked<A::Fault> {
+    let nested = match asked {
+        Asked::First(access) => registers.first(access, tape, &|gpa, visit| {
+            let known = if visit == Visit::WalkRead { tape.expect(gpa) } else { None };
+            known.map_or_else(|| second(gpa, visit), |host| Ok(unpaged(host)))
+        }),
+        Asked::Second { access, gpa, visit } => registers.second(access, (gpa, visit), tape),
+    };
+    Walked {
+        result: nested.answer,
+        other: nested.other,
+        changes: nested.changes,
+        path: tape.read.take(),
+    }
+}
+
+/// Whether a place comes twice.
+pub(super) fn revisits(mut places: impl Iterator<Item = PhysAddr>) -> bool {
+    let mut seen = BTreeSet::new();
+    !places.all(|place| seen.insert(place))
+}
+
+/// A walk of the model with the second stage's own tables in memory.
+pub(super) fn walk_alone<A: Manual>(
+    registers: &A,
+    now: &A,
+    asked: Asked,
     remembered: &[EntryRead],
     memory: &SparseMemory,
-) -> Walked<R::Fault> {
-    let tape = Tape::new(remembered, memory);
-    let result = registers.translate(access, &tape);
-    Walked { result, path: tape.read.into_inner() }
+) -> Walked<A::Fault> {
+    let second = |gpa, visit| {
+        now.second(asked.access(), (gpa, visit), memory).answer.map(|found| unpaged(found.pa))
+    };
+    walk(registers, asked, &Tape::new(remembered, &[], memory), &second)
+}
+
+/// An address that says nothing of a page around it.
+pub(super) fn unpaged(pa: PhysAddr) -> Outcome {
+    Outcome { pa, page_bits: 64, writes: Vec::new() }
 }

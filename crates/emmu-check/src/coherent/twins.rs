@@ -16,7 +16,10 @@ type Machine<A> = Cpu<Unit<A>, Memory, Vec<Event>>;
 ///
 /// # Errors
 /// The first difference.
-pub fn twins_agree<A: Manual>(case: Case<A>, script: Script) -> Result<(), Incoherent> {
+pub fn twins_agree<A: Manual<Second = ()>>(
+    case: Case<A>,
+    script: Script,
+) -> Result<(), Incoherent> {
     let Some((registers, scenery)) = Scenery::of(case) else { return Ok(()) };
     let machine = |accelerated| machine(&registers, &scenery, script.setup, accelerated);
     let (Some(fast), Some(slow)) = (machine(true), machine(false)) else { return Ok(()) };
@@ -24,7 +27,7 @@ pub fn twins_agree<A: Manual>(case: Case<A>, script: Script) -> Result<(), Incoh
     script.steps.into_iter().try_for_each(|step| twins.step(step.action()))
 }
 
-fn machine<A: Manual>(
+fn machine<A: Manual<Second = ()>>(
     registers: &A,
     scenery: &Scenery,
     number: u16,
@@ -39,7 +42,7 @@ fn machine<A: Manual>(
     Some(cpu)
 }
 
-struct Twins<'a, A: Manual> {
+struct Twins<'a, A: Manual<Second = ()>> {
     now: A,
     scenery: &'a Scenery,
     fast: Machine<A>,
@@ -47,7 +50,7 @@ struct Twins<'a, A: Manual> {
     story: Vec<String>,
 }
 
-impl<A: Manual> Twins<'_, A> {
+impl<A: Manual<Second = ()>> Twins<'_, A> {
     fn step(&mut self, action: Action) -> Result<(), Incoherent> {
         match action {
             Action::Access { which, how, beyond } => {
@@ -111,7 +114,10 @@ impl<A: Manual> Twins<'_, A> {
     }
 }
 
-fn make<A: Manual>(cpu: &mut Machine<A>, access: Access) -> Result<Option<Vec<u8>>, Stop> {
+fn make<A: Manual<Second = ()>>(
+    cpu: &mut Machine<A>,
+    access: Access,
+) -> Result<Option<Vec<u8>>, Stop> {
     cpu.set_privilege(access.privilege);
     let bytes = vec![0; access.size as usize];
     let made = perform(cpu, access, &bytes);
@@ -122,7 +128,7 @@ fn make<A: Manual>(cpu: &mut Machine<A>, access: Access) -> Result<Option<Vec<u8
 }
 
 /// Writes an entry: by a store of the CPU's own if it has any that are not translated.
-fn write<A: Manual>(
+fn write<A: Manual<Second = ()>>(
     cpu: &mut Machine<A>,
     (addr, width, value): (PhysAddr, Width, u64),
 ) -> Result<(), Stop> {
@@ -135,7 +141,7 @@ fn write<A: Manual>(
     Ok(())
 }
 
-fn privileged<A: Manual, T>(
+fn privileged<A: Manual<Second = ()>, T>(
     cpu: &mut Machine<A>,
     run: impl Fn(&mut Machine<A>) -> Result<T, Stop>,
 ) -> Result<T, Stop> {

@@ -1,10 +1,12 @@
 //! x86: Intel SDM Vol. 3A, 5.10.4.1, "Operations that Invalidate TLBs and Paging-Structure Caches".
 
-use super::{EntryRead, Forgets, Manual, Turn};
-use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr};
+mod ept;
+
+use super::{Asked, EntryRead, Forgets, Forgotten, Manual, Space, Turn};
+use emmu_core::{Asid, Invalidate, PhysAddr, Privilege};
 use emmu_oracle::{
     reference::SparseMemory,
-    x86::{Mode, Registers},
+    x86::{Fault, Mode, Registers},
 };
 use emmu_paging::format::x86::{CR0, CR3, CR3_NO_FLUSH, CR4, PKRU, RFLAGS};
 
@@ -19,7 +21,7 @@ const AC: u64 = 1 << 18;
 impl Manual for Registers {
     /// INVLPG "also invalidates all entries in all paging-structure caches associated with the current PCID,
     /// regardless of the linear addresses to which they correspond".
-    const PAGE_FORGETS: Forgets = Forgets::AddressSpace;
+    const PAGE_FORGETS: [Forgets; 2] = [Forgets::AddressSpace, Forgets::Nothing];
 
     /// P, R/W, U/S, A, D, PS, G, XD, a protection key, and low bits of the address at each level.
     const BITS: &'static [u64] = &[
@@ -43,13 +45,12 @@ impl Manual for Registers {
     const UNTRANSLATED: Option<Privilege> = None;
 
     /// That of one of four PDPTEs, under PAE paging.
-    fn which_root(&self, addr: VirtAddr) -> u64 {
-        if self.mode() == Mode::Pae { addr.bits(30, 2) } else { 0 }
+    fn which_root(&self, asked: Asked) -> u64 {
+        if self.mode() == Mode::Pae { asked.addr().bits(30, 2) } else { 0 }
     }
 
-    fn asid(&self) -> Asid {
-        let pcid = if self.cr4 & PCIDE == 0 { 0 } else { self.cr3 & 0xfff };
-        Asid(u16::try_from(pcid).unwrap_or(0))
+    fn space(&self, _: Asked) -> Space {
+        Space::of_host(self.pcid())
     }
 
     /// The G flag of the entry that maps the page, if CR4.PGE = 1 (5.10.2.4, "Global Pages").
@@ -66,6 +67,14 @@ impl Manual for Registers {
 
     fn with_root_of(&self, then: &Self) -> Self {
         Self { cr3: then.cr3, pdptes: then.pdptes, ..*self }
+    }
+
+    /// "A page-fault exception resulting from an attempt to use a linear address will invalidate any TLB entries that
+    /// are for a page number corresponding to that linear address and that are associated with the current PCID. It also
+    /// invalidates all entries in the paging-structure caches that would be used for that linear address". Those that
+    /// are global too, or else the exception would recur.
+    fn forgotten_by(&self, fault: &Fault) -> Forgotten {
+        Forgotten { linear: matches!(fault, Fault::PageFault { .. }), gpa: None }
     }
 
     fn turn(
@@ -97,11 +106,17 @@ impl Manual for Registers {
 }
 
 trait Switches {
+    fn pcid(&self) -> Asid;
     fn switch(&mut self, value: u8, root: PhysAddr, memory: &SparseMemory) -> Option<Turn>;
     fn control(&mut self, value: u8) -> Turn;
 }
 
 impl Switches for Registers {
+    fn pcid(&self) -> Asid {
+        let pcid = if self.cr4 & PCIDE == 0 { 0 } else { self.cr3 & 0xfff };
+        Asid(u16::try_from(pcid).unwrap_or(0))
+    }
+
     /// MOV to CR3: without PCIDs, everything of PCID 0 but global translations; with them, the same of the new
     /// PCID, or nothing if bit 63 of the operand is set.
     fn switch(&mut self, value: u8, root: PhysAddr, memory: &SparseMemory) -> Option<Turn> {
@@ -112,7 +127,7 @@ impl Switches for Registers {
         then.cr3 = root.raw() | pcid;
         then.pdptes = then.load_pdptes(memory).ok()?;
         *self = then;
-        let asid = self.asid();
+        let asid = self.pcid();
         let invalidates = if bit_63 == 0 { Some(Invalidate::Asid(asid)) } else { None };
         Some(Turn { id: CR3, value: self.cr3 | bit_63, invalidates })
     }
@@ -123,7 +138,7 @@ impl Switches for Registers {
         self.cr4 ^= flip;
         let invalidates = match flip {
             PGE => Some(Invalidate::All),
-            SMEP if self.cr4 & SMEP != 0 => Some(Invalidate::Asid(self.asid())),
+            SMEP if self.cr4 & SMEP != 0 => Some(Invalidate::Asid(self.pcid())),
             _ => None,
         };
         Turn { id: CR4, value: self.cr4, invalidates }

@@ -33,7 +33,7 @@ mod walk;
 
 use super::FaultKind;
 use crate::reference::{Memory, Outcome, Reference};
-use crate::two_stage::{Nested, Scratch, TwoStage};
+use crate::two_stage::{Beyond, Nested, Refusal, Scratch, TwoStage, Visit};
 use emmu_core::{Access, PhysAddr, Privilege, VirtAddr};
 use guest::Guest;
 use params::S2Params;
@@ -117,6 +117,28 @@ impl TwoStage for Registers {
         let scratch = Scratch::new(memory);
         let answer = Guest::new(self, access, &scratch).translate();
         scratch.sum_up(answer)
+    }
+
+    fn first_stage(
+        &self,
+        access: Access,
+        memory: &dyn Memory,
+        second: Beyond<'_, Fault>,
+    ) -> Nested<Fault> {
+        let scratch = Scratch::new(memory);
+        let answer = Guest::new(self, access, &scratch).over(second).translate();
+        scratch.sum_up(answer)
+    }
+
+    fn second_stage(
+        &self,
+        access: Access,
+        (ipa, visit): (PhysAddr, Visit),
+        memory: &dyn Memory,
+    ) -> Nested<Fault> {
+        let scratch = Scratch::new(memory);
+        let answer = Guest::new(self, access, &scratch).stage_2(ipa, visit);
+        scratch.sum_up(answer.map_err(Refusal::from))
     }
 }
 

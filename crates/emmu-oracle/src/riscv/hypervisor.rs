@@ -17,7 +17,7 @@ mod guest;
 
 use super::{Exception as OneStage, Xlen};
 use crate::reference::{Memory, Outcome, Reference};
-use crate::two_stage::{Nested, Refusal, Scratch, Stage, TwoStage};
+use crate::two_stage::{Beyond, Nested, Refusal, Scratch, Stage, TwoStage, Visit};
 use core::fmt;
 use emmu_core::{Access, AccessFlags, AccessKind, PhysAddr, Privilege, VirtAddr};
 use guest::Guest;
@@ -171,6 +171,21 @@ enum Implicit {
 }
 
 impl Implicit {
+    fn of(visit: Visit) -> Option<Self> {
+        match visit {
+            Visit::WalkRead => Some(Self::Read),
+            Visit::WalkUpdate => Some(Self::Write),
+            Visit::Access => None,
+        }
+    }
+
+    fn visit(self) -> Visit {
+        match self {
+            Self::Read => Visit::WalkRead,
+            Self::Write => Visit::WalkUpdate,
+        }
+    }
+
     fn kind(self) -> AccessKind {
         match self {
             Self::Read => AccessKind::Load,
@@ -207,6 +222,35 @@ impl TwoStage for Registers {
         };
         scratch.sum_up(answer)
     }
+
+    fn first_stage(
+        &self,
+        access: Access,
+        memory: &dyn Memory,
+        second: Beyond<'_, Fault>,
+    ) -> Nested<Fault> {
+        let scratch = Scratch::new(memory);
+        let answer = match self.guest_privilege(access) {
+            Some(privilege) => {
+                Guest::new(self, access, privilege, &scratch).over(second).translate()
+            }
+            None => self.translate_for_host(access, &scratch).map_err(Refusal::from),
+        };
+        scratch.sum_up(answer)
+    }
+
+    fn second_stage(
+        &self,
+        access: Access,
+        (gpa, visit): (PhysAddr, Visit),
+        memory: &dyn Memory,
+    ) -> Nested<Fault> {
+        let scratch = Scratch::new(memory);
+        let privilege = self.guest_privilege(access).unwrap_or(access.privilege);
+        let guest = Guest::new(self, access, privilege, &scratch);
+        let answer = guest.g_stage(gpa, Implicit::of(visit));
+        scratch.sum_up(answer.map_err(Refusal::from))
+    }
 }
 
 impl Registers {
@@ -214,6 +258,12 @@ impl Registers {
     #[must_use]
     pub fn new(hs: super::Registers) -> Self {
         Self { hs, hgatp: 0, vsatp: 0, vsstatus: 0, henvcfg: 0 }
+    }
+
+    /// Whether the access is made as though V = 1.
+    #[must_use]
+    pub fn is_of_guest(&self, access: Access) -> bool {
+        self.guest_privilege(access).is_some()
     }
 
     /// The nominal privilege mode with which an access is made as though V = 1; none if V = 0.

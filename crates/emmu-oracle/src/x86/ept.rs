@@ -29,7 +29,7 @@ mod guest;
 mod walk;
 
 use crate::reference::{Memory, Outcome, Reference, Write};
-use crate::two_stage::{Nested, Scratch, TwoStage};
+use crate::two_stage::{Beyond, Nested, Refusal, Scratch, TwoStage, Visit};
 use emmu_core::{Access, PhysAddr, VirtAddr};
 use guest::Guest;
 use thiserror::Error;
@@ -68,13 +68,15 @@ pub struct Registers {
     pub enable_ept: bool,
     /// Whether the processor knows execute-only translations (`IA32_VMX_EPT_VPID_CAP` bit 0).
     pub execute_only: bool,
+    /// The virtual-processor identifier. It tells what is cached apart, and is ignored here.
+    pub vpid: u16,
 }
 
 impl Default for Registers {
     /// A guest without paging on an EPT at 0 without accessed and dirty flags, with execute-only translations.
     fn default() -> Self {
         let guest = super::Registers::without_paging(52);
-        Self { guest, eptp: 3 << 3 | 6, enable_ept: true, execute_only: true }
+        Self { guest, eptp: 3 << 3 | 6, enable_ept: true, execute_only: true, vpid: 0 }
     }
 }
 
@@ -148,6 +150,28 @@ impl TwoStage for Registers {
             Err(invalid) => Err(Fault::InvalidEptp(invalid).into()),
         };
         scratch.sum_up(answer)
+    }
+
+    fn first_stage(
+        &self,
+        access: Access,
+        memory: &dyn Memory,
+        second: Beyond<'_, Fault>,
+    ) -> Nested<Fault> {
+        let scratch = Scratch::new(memory);
+        let answer = Guest::new(self, &scratch).over(second).translate(access);
+        scratch.sum_up(answer)
+    }
+
+    fn second_stage(
+        &self,
+        access: Access,
+        (gpa, visit): (PhysAddr, Visit),
+        memory: &dyn Memory,
+    ) -> Nested<Fault> {
+        let scratch = Scratch::new(memory);
+        let answer = Guest::new(self, &scratch).second(access, gpa, visit);
+        scratch.sum_up(answer.map_err(Refusal::from))
     }
 }
 

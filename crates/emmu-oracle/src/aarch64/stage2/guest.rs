@@ -1,11 +1,11 @@
 //! One access from EL0 or EL1 on its way through both stages.
 
 use super::params::S2Params;
-use super::walk::{Refused, Use, s2_walk};
+use super::walk::{Refused, s2_walk};
 use super::{Fault, Registers, Stage2Fault};
 use crate::aarch64::{FaultKind, bits};
 use crate::reference::{Outcome, Reference, Write};
-use crate::two_stage::{GuestTables, GuestWrite, Refusal, Scratch, Stage, in_turn};
+use crate::two_stage::{Beyond, GuestTables, GuestWrite, Refusal, Scratch, Stage, Visit, in_turn};
 use emmu_core::{Access, AccessKind, PhysAddr};
 
 pub(super) struct Guest<'a> {
@@ -13,29 +13,35 @@ pub(super) struct Guest<'a> {
     params: S2Params,
     access: Access,
     scratch: &'a Scratch<'a>,
+    /// In place of stage 2.
+    beyond: Option<Beyond<'a, Fault>>,
 }
 
 impl<'a> Guest<'a> {
     pub(super) fn new(registers: &'a Registers, access: Access, scratch: &'a Scratch<'a>) -> Self {
-        Self { registers, params: S2Params::new(registers), access, scratch }
+        Self { registers, params: S2Params::new(registers), access, scratch, beyond: None }
+    }
+
+    pub(super) fn over(self, beyond: Beyond<'a, Fault>) -> Self {
+        Self { beyond: Some(beyond), ..self }
     }
 
     /// `AArch64.FullTranslate()`: stage 1, which ends with its update, and stage 2.
     pub(super) fn translate(&self) -> Result<Outcome, Refusal<Fault>> {
         let (first, updates) = self.stage_1()?;
         let updates = updates.iter().try_for_each(|write| {
-            let host = self.stage_2(write.write.addr, Use::WalkUpdate)?.pa;
+            let host = self.stage_2(write.write.addr, Visit::WalkUpdate)?.pa;
             write.apply_at(host, self.scratch);
             Ok(())
         });
         let second = self
-            .stage_2(first.pa, Use::Access)
+            .stage_2(first.pa, Visit::Access)
             .map(|second| Outcome { page_bits: first.page_bits.min(second.page_bits), ..second });
         in_turn(updates, second)
     }
 
     fn stage_1(&self) -> Result<(Outcome, Vec<GuestWrite>), Fault> {
-        let to_host = |ipa, _| self.stage_2(ipa, Use::WalkRead).map(|outcome| outcome.pa);
+        let to_host = |ipa, _| self.stage_2(ipa, Visit::WalkRead).map(|outcome| outcome.pa);
         // An External abort on a read of stage 1 is stage 1's own.
         let hole = |_| None;
         let tables = GuestTables::new(self.scratch, &to_host, &hole);
@@ -46,7 +52,10 @@ impl<'a> Guest<'a> {
     }
 
     /// `AArch64.S2Translate()`.
-    fn stage_2(&self, ipa: PhysAddr, used: Use) -> Result<Outcome, Fault> {
+    pub(super) fn stage_2(&self, ipa: PhysAddr, used: Visit) -> Result<Outcome, Fault> {
+        if let Some(beyond) = self.beyond {
+            return beyond(ipa, used);
+        }
         let params = &self.params;
         if !params.vm {
             return Ok(Outcome { pa: ipa, page_bits: 64, writes: Vec::new() });
@@ -72,7 +81,7 @@ impl<'a> Guest<'a> {
     }
 
     /// `AArch64.Abort()`, for a fault of stage 2, which is taken to EL2.
-    fn abort(&self, kind: FaultKind, level: u32, write: bool, ipa: PhysAddr, used: Use) -> Fault {
+    fn abort(&self, kind: FaultKind, level: u32, write: bool, ipa: PhysAddr, used: Visit) -> Fault {
         let s1ptw = used.is_walk();
         // Instruction or Data Abort from a lower Exception level; IL is 1, ISV is 0.
         let fetch = self.access.kind == AccessKind::Fetch;

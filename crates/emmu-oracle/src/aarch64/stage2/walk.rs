@@ -6,6 +6,7 @@ use crate::aarch64::walk::{
     DescriptorType, WalkFault, decode_descriptor_type, leaf_base, next_table_base,
 };
 use crate::aarch64::{FaultKind, at_el0, bit, bits};
+use crate::two_stage::Visit;
 use emmu_core::{Access, AccessKind, PhysAddr};
 
 /// Where a walk ended well.
@@ -70,29 +71,13 @@ fn finish(
     Ok(Walked { descriptor, descriptor_address: PhysAddr::new(address), level })
 }
 
-/// Who uses an intermediate physical address.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    /// Stage 1's walk, to read a descriptor (`AccessType_TTW`).
-    WalkRead,
-    /// Stage 1's walk, to update one: it reads and writes.
-    WalkUpdate,
-    /// The access itself.
-    Access,
-}
-
-impl Use {
-    pub(super) fn is_walk(self) -> bool {
-        self != Self::Access
-    }
-
-    /// Whether this is a write, so that hardware may have to mark the page dirty.
-    fn writes(self, kind: AccessKind) -> bool {
-        match self {
-            Self::WalkRead => false,
-            Self::WalkUpdate => true,
-            Self::Access => matches!(kind, AccessKind::Store | AccessKind::Amo),
-        }
+/// Whether this is a write, so that hardware may have to mark the page dirty. A read of stage 1's walk is an
+/// `AccessType_TTW`.
+fn writes(used: Visit, kind: AccessKind) -> bool {
+    match used {
+        Visit::WalkRead => false,
+        Visit::WalkUpdate => true,
+        Visit::Access => matches!(kind, AccessKind::Store | AccessKind::Amo),
     }
 }
 
@@ -112,16 +97,21 @@ impl Walked {
     }
 
     /// `AArch64.S2CheckPermissions()`.
-    pub(super) fn refuses(&self, params: &S2Params, used: Use, access: Access) -> Option<Refused> {
+    pub(super) fn refuses(
+        &self,
+        params: &S2Params,
+        used: Visit,
+        access: Access,
+    ) -> Option<Refused> {
         let (r, w) = self.read_write(params);
         let allowed = match (used, access.kind) {
-            (Use::WalkRead, _) => !self.is_protected(params) && r,
-            (Use::WalkUpdate, _) => !self.is_protected(params) && r && w,
-            (Use::Access, AccessKind::Fetch) => self.executable(access),
-            (Use::Access, AccessKind::Load) => r,
-            (Use::Access, AccessKind::Store) => w,
-            (Use::Access, AccessKind::Amo) if r && !w => return Some(Refused::WriteAlone),
-            (Use::Access, AccessKind::Amo) => r && w,
+            (Visit::WalkRead, _) => !self.is_protected(params) && r,
+            (Visit::WalkUpdate, _) => !self.is_protected(params) && r && w,
+            (Visit::Access, AccessKind::Fetch) => self.executable(access),
+            (Visit::Access, AccessKind::Load) => r,
+            (Visit::Access, AccessKind::Store) => w,
+            (Visit::Access, AccessKind::Amo) if r && !w => return Some(Refused::WriteAlone),
+            (Visit::Access, AccessKind::Amo) => r && w,
         };
         (!allowed).then_some(Refused::Whole)
     }
@@ -150,12 +140,12 @@ impl Walked {
     }
 
     /// The descriptor as hardware leaves it: `AArch64.S2Translate()`, from `new_desc = descriptor` on.
-    pub(super) fn updated(&self, params: &S2Params, used: Use, kind: AccessKind) -> u64 {
+    pub(super) fn updated(&self, params: &S2Params, used: Visit, kind: AccessKind) -> u64 {
         let mut updated = self.descriptor;
         if params.ha {
             updated |= 1 << 10; // AF
         }
-        if params.ha && params.hd && bit(self.descriptor, 51) == 1 && used.writes(kind) {
+        if params.ha && params.hd && bit(self.descriptor, 51) == 1 && writes(used, kind) {
             updated |= 1 << 7; // S2AP[1]
         }
         updated

@@ -3,7 +3,7 @@
 use super::{Fault, Implicit, Registers, guest_page_fault};
 use crate::reference::{Outcome, Reference};
 use crate::riscv::Exception as OneStage;
-use crate::two_stage::{GuestTables, GuestWrite, Refusal, Scratch, Stage, in_turn};
+use crate::two_stage::{Beyond, GuestTables, GuestWrite, Refusal, Scratch, Stage, Visit, in_turn};
 use emmu_core::{Access, AccessFlags, AccessKind, PhysAddr, Privilege, VirtAddr};
 
 pub(super) struct Guest<'a> {
@@ -11,6 +11,8 @@ pub(super) struct Guest<'a> {
     /// As made, with the nominal privilege mode that it has effectively.
     access: Access,
     scratch: &'a Scratch<'a>,
+    /// In place of G-stage.
+    beyond: Option<Beyond<'a, Fault>>,
 }
 
 impl<'a> Guest<'a> {
@@ -20,7 +22,11 @@ impl<'a> Guest<'a> {
         privilege: Privilege,
         scratch: &'a Scratch<'a>,
     ) -> Self {
-        Self { registers, access: access.with_privilege(privilege), scratch }
+        Self { registers, access: access.with_privilege(privilege), scratch, beyond: None }
+    }
+
+    pub(super) fn over(self, beyond: Beyond<'a, Fault>) -> Self {
+        Self { beyond: Some(beyond), ..self }
     }
 
     /// "The original virtual address is converted in the first stage by VS-level address translation into a guest
@@ -83,7 +89,14 @@ impl<'a> Guest<'a> {
     /// "Guest Physical Address Translation": the usual algorithm, as though in U-mode, but for wider addresses. "For
     /// a memory access made to support VS-stage address translation, permissions and the need to set A and/or D bits
     /// are checked as though for an implicit load or store, not for the original access type."
-    fn g_stage(&self, gpa: PhysAddr, implicit: Option<Implicit>) -> Result<Outcome, Fault> {
+    pub(super) fn g_stage(
+        &self,
+        gpa: PhysAddr,
+        implicit: Option<Implicit>,
+    ) -> Result<Outcome, Fault> {
+        if let Some(beyond) = self.beyond {
+            return beyond(gpa, implicit.map_or(Visit::Access, Implicit::visit));
+        }
         let g = self.registers.g_level(implicit.is_none());
         let Some(scheme) = g.scheme(Privilege::User) else { return self.g_bare(gpa) };
         let kind = implicit.map_or(self.access.kind, Implicit::kind);

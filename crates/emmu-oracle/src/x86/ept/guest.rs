@@ -4,13 +4,15 @@
 use super::walk::Obstacle;
 use super::{Fault, Registers};
 use crate::reference::{Outcome, Reference};
-use crate::two_stage::{GuestTables, GuestWrite, Refusal, Scratch, Stage, in_turn};
+use crate::two_stage::{Beyond, GuestTables, GuestWrite, Refusal, Scratch, Stage, Visit, in_turn};
 use crate::x86::Fault as Exception;
 use emmu_core::{Access, AccessKind, PhysAddr};
 
 pub(super) struct Guest<'a> {
     registers: &'a Registers,
     scratch: &'a Scratch<'a>,
+    /// In place of EPT.
+    beyond: Option<Beyond<'a, Fault>>,
 }
 
 /// An access that uses a guest-physical address, as EPT sees it.
@@ -20,8 +22,8 @@ struct Use {
     kinds: u64,
     /// The linear address that is translated, if there is one.
     linear: Option<u64>,
-    /// Whether the guest-physical address is its translation, and not that of a paging-structure entry.
-    translation: bool,
+    /// Whether the guest-physical address is its translation, or that of a paging-structure entry.
+    visit: Visit,
 }
 
 const READ: u64 = 1 << 0;
@@ -30,7 +32,27 @@ const FETCH: u64 = 1 << 2;
 
 impl<'a> Guest<'a> {
     pub(super) fn new(registers: &'a Registers, scratch: &'a Scratch<'a>) -> Self {
-        Self { registers, scratch }
+        Self { registers, scratch, beyond: None }
+    }
+
+    pub(super) fn over(self, beyond: Beyond<'a, Fault>) -> Self {
+        Self { beyond: Some(beyond), ..self }
+    }
+
+    /// EPT alone, for an access.
+    pub(super) fn second(
+        &self,
+        access: Access,
+        gpa: PhysAddr,
+        visit: Visit,
+    ) -> Result<Outcome, Fault> {
+        let linear = Some(self.registers.guest.linear_address(access));
+        let kinds = match visit {
+            Visit::WalkRead => self.walk_kinds(),
+            Visit::WalkUpdate => READ | WRITE,
+            Visit::Access => kinds(access.kind),
+        };
+        self.ept(gpa, Use { kinds, linear, visit })
     }
 
     pub(super) fn translate(&self, access: Access) -> Result<Outcome, Refusal<Fault>> {
@@ -38,13 +60,13 @@ impl<'a> Guest<'a> {
         let (first, updates) = self.linear_to_guest_physical(access, linear)?;
         // "Writes by the logical processor to guest paging structures to update accessed and dirty flags are
         // considered to be data writes"; they read too.
-        let update = Use { kinds: READ | WRITE, linear: Some(linear), translation: false };
+        let update = Use { kinds: READ | WRITE, linear: Some(linear), visit: Visit::WalkUpdate };
         let updates = updates.iter().try_for_each(|write| {
             let host = self.ept(write.write.addr, update)?.pa;
             write.apply_at(host, self.scratch);
             Ok(())
         });
-        let page = Use { kinds: kinds(access.kind), linear: Some(linear), translation: true };
+        let page = Use { kinds: kinds(access.kind), linear: Some(linear), visit: Visit::Access };
         let second = self.ept(first.pa, page);
         in_turn(
             updates,
@@ -58,7 +80,7 @@ impl<'a> Guest<'a> {
     /// MOV to CR3: "those loads of guest PDPTEs are treated as reads", and no linear address is valid.
     pub(super) fn load_pdptes(&self) -> Result<[u64; 4], Fault> {
         self.registers.check_eptp().map_err(Fault::InvalidEptp)?;
-        let load = Use { kinds: READ, linear: None, translation: false };
+        let load = Use { kinds: READ, linear: None, visit: Visit::WalkRead };
         let to_host = |addr, _| self.ept(addr, load).map(|outcome| outcome.pa);
         let hole = |entry| Some(Fault::BusError { entry });
         let tables = GuestTables::new(self.scratch, &to_host, &hole);
@@ -72,7 +94,7 @@ impl<'a> Guest<'a> {
         access: Access,
         linear: u64,
     ) -> Result<(Outcome, Vec<GuestWrite>), Fault> {
-        let read = Use { kinds: self.walk_kinds(), linear: Some(linear), translation: false };
+        let read = Use { kinds: self.walk_kinds(), linear: Some(linear), visit: Visit::WalkRead };
         let to_host = |addr, _| self.ept(addr, read).map(|outcome| outcome.pa);
         let hole = |entry| Some(Fault::BusError { entry });
         let tables = GuestTables::new(self.scratch, &to_host, &hole);
@@ -95,13 +117,16 @@ impl<'a> Guest<'a> {
 
     /// Where a guest-physical byte stands, whatever rights there are.
     pub(super) fn host_of(&self, gpa: PhysAddr) -> Option<PhysAddr> {
-        let none = Use { kinds: 0, linear: None, translation: false };
+        let none = Use { kinds: 0, linear: None, visit: Visit::WalkRead };
         self.ept(gpa, none).ok().map(|outcome| outcome.pa)
     }
 
     /// Translates a guest-physical address and checks the rights. "An EPT violation may occur during an access using a
     /// guest-physical address whose translation does not cause an EPT misconfiguration": so those come first.
     fn ept(&self, gpa: PhysAddr, used: Use) -> Result<Outcome, Fault> {
+        if let Some(beyond) = self.beyond {
+            return beyond(gpa, used.visit);
+        }
         if !self.registers.enable_ept {
             return Ok(Outcome { pa: gpa, page_bits: 64, writes: Vec::new() });
         }
@@ -136,7 +161,7 @@ fn kinds(kind: AccessKind) -> u64 {
 /// "Exit Qualification for EPT Violations".
 fn violation(gpa: PhysAddr, used: Use, rights: u64) -> Fault {
     let valid = u64::from(used.linear.is_some());
-    let translation = u64::from(used.translation);
+    let translation = u64::from(!used.visit.is_walk());
     let qualification = used.kinds | rights << 3 | valid << 7 | translation << 8;
     Fault::EptViolation { qualification, gpa: gpa.raw(), linear: used.linear }
 }

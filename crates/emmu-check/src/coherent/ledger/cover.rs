@@ -1,0 +1,187 @@
+//! What an invalidation, or a fault, strikes out.
+
+use super::{Fill, Ledger, Pointer, shifted};
+use crate::coherent::{Asked, Forgets, Forgotten, Manual, Space};
+use emmu_core::{Access, Asid, Invalidate, PhysAddr, VirtAddr, low_mask};
+use emmu_oracle::{
+    reference::SparseMemory,
+    two_stage::{Stage, Visit},
+};
+
+/// What an invalidation names of the translations of one address space.
+#[derive(Clone, Copy)]
+struct Cover {
+    /// In this one only, and no global ones; in all.
+    asid: Option<Asid>,
+    keeps_global: bool,
+    /// The pages from the first to the last of these addresses; all.
+    pages: Option<(VirtAddr, VirtAddr)>,
+    walk_caches: Forgets,
+}
+
+impl<A: Manual> Ledger<A> {
+    /// Strikes out what an invalidation covers.
+    pub(in crate::coherent) fn forget(
+        &mut self,
+        scope: Invalidate,
+        now: &A,
+        memory: &SparseMemory,
+    ) {
+        self.pointers.retain(|pointer| {
+            let outlives = A::FIRST_OUTLIVES_SECOND && pointer.space.stage == Stage::First;
+            let cover = match scope {
+                Invalidate::SecondStage { .. } if outlives => None,
+                _ => cover(scope, now, pointer.space),
+            };
+            cover.is_none_or(|cover| !pointer.is_covered(cover, now, memory))
+        });
+        self.fills.retain_mut(|fill| {
+            let cover = match scope {
+                // What both stages made together goes by the guest-physical address of the access.
+                Invalidate::SecondStage { tables, addr: Some(gpa), combined }
+                    if fill.space.stage == Stage::First =>
+                {
+                    let all = Invalidate::SecondStage { tables, addr: None, combined };
+                    cover(all, now, fill.space).filter(|_| fill.came_by(gpa))
+                }
+                _ => cover(scope, now, fill.space),
+            };
+            cover.is_none_or(|cover| !fill.cover(cover, now))
+        });
+    }
+
+    /// Strikes out what a fault of the access does.
+    pub(in crate::coherent) fn forget_faulted(
+        &mut self,
+        Forgotten { linear, gpa }: Forgotten,
+        now: &A,
+        access: Access,
+        memory: &SparseMemory,
+    ) {
+        if linear {
+            self.forget_used(now, Asked::First(access), memory);
+        }
+        if let Some(gpa) = gpa {
+            let visit = Visit::Access;
+            self.forget_used(now, Asked::Second { access, gpa, visit }, memory);
+        }
+    }
+
+    /// Strikes out what would be used to translate this.
+    fn forget_used(&mut self, now: &A, asked: Asked, memory: &SparseMemory) {
+        let (space, addr) = (now.space(asked), asked.addr());
+        let cover = Cover {
+            asid: None,
+            keeps_global: false,
+            pages: Some((addr, addr)),
+            walk_caches: Forgets::OnTheWay,
+        };
+        self.pointers
+            .retain(|pointer| pointer.space != space || !pointer.is_covered(cover, now, memory));
+        self.fills.retain_mut(|fill| {
+            !fill.space.is_seen_from(space, fill.global) || !fill.cover(cover, now)
+        });
+    }
+}
+
+/// What the invalidation names of this space's translations, if anything.
+fn cover<A: Manual>(scope: Invalidate, now: &A, space: Space) -> Option<Cover> {
+    let [first, second] = A::PAGE_FORGETS;
+    let is_first = space.stage == Stage::First;
+    let all = Cover { asid: None, keeps_global: false, pages: None, walk_caches: first };
+    let cover = match scope {
+        Invalidate::All => all,
+        Invalidate::NonGlobal => Cover { keeps_global: true, ..all },
+        Invalidate::Asid(asid) => Cover { asid: Some(asid), ..all },
+        Invalidate::Page(addr) => Cover { pages: Some((addr, addr)), ..all },
+        Invalidate::PageInAsid { addr, asid } => {
+            let walk_caches = at_most_on_the_way(first);
+            Cover { asid: Some(asid), pages: Some((addr, addr)), walk_caches, ..all }
+        }
+        Invalidate::Range { len: 0, .. } => return None,
+        Invalidate::Range { addr, len } => {
+            let last = VirtAddr::new(addr.raw().saturating_add(len - 1));
+            let walk_caches = at_most_on_the_way(first);
+            Cover { pages: Some((addr, last)), walk_caches, ..all }
+        }
+        Invalidate::Guest { vmid, asid, addr, keeps_global } => {
+            let (pages, walk_caches) = (addr.map(|addr| (addr, addr)), at_most_on_the_way(first));
+            let is_named = is_first && space.vmid == Some(vmid);
+            return is_named.then_some(Cover { asid, keeps_global, pages, walk_caches });
+        }
+        Invalidate::SecondStage { tables, addr, combined } => {
+            let made = space.tables?;
+            let is_named = tables.is_none_or(|number| A::tables(number) == made);
+            let page = |addr: PhysAddr| VirtAddr::new(addr.raw());
+            let pages = addr.map(|addr| (page(addr), page(addr)));
+            let is_named = is_named && (combined || !is_first);
+            return is_named.then_some(Cover { pages, walk_caches: second, ..all });
+        }
+    };
+    (is_first && now.is_present(space)).then_some(cover)
+}
+
+fn at_most_on_the_way(forgets: Forgets) -> Forgets {
+    if forgets == Forgets::Nothing { forgets } else { Forgets::OnTheWay }
+}
+
+impl<A: Manual> Pointer<A> {
+    fn is_covered(&self, cover: Cover, now: &A, memory: &SparseMemory) -> bool {
+        let Cover { asid, pages, walk_caches, .. } = cover;
+        if asid.is_some_and(|asid| asid != self.space.asid) {
+            return false;
+        }
+        let Some((first, last)) = pages else { return true };
+        // A range is less than the smallest table maps, so that each table on the way to some of it is on the
+        // way to one of its ends.
+        let by_page = || self.is_on_way(first, now, memory) || self.is_on_way(last, now, memory);
+        match walk_caches {
+            Forgets::Nothing => false,
+            Forgets::OnTheWay => by_page(),
+            Forgets::AddressSpace => {
+                let present = now.space(Asked::probing(self.space, first));
+                present.asid == self.space.asid || by_page()
+            }
+        }
+    }
+
+    fn is_on_way(&self, addr: VirtAddr, now: &A, memory: &SparseMemory) -> bool {
+        let registers = now.with_root_of(&self.route.registers);
+        let asked = Asked::probing(self.space, addr);
+        self.toward(&registers, now, asked, memory).is_some()
+    }
+}
+
+impl<A: Manual> Fill<A> {
+    /// Whether the second stage's page that it leads to holds this guest-physical address.
+    fn came_by(&self, gpa: PhysAddr) -> bool {
+        self.second.as_ref().is_some_and(|second| {
+            shifted(second.gpa.raw(), second.page_bits) == shifted(gpa.raw(), second.page_bits)
+        })
+    }
+
+    /// Strikes out what of it an invalidation covers; says whether nothing is left.
+    fn cover(&mut self, Cover { asid, keeps_global, pages, .. }: Cover, now: &A) -> bool {
+        let is_meant = asid.is_none_or(|asid| !self.global && self.space.asid == asid);
+        if !is_meant || keeps_global && self.global {
+            return false;
+        }
+        pages.is_none_or(|(first, last)| self.cover_pages(now, first, last))
+    }
+
+    /// The pages from `first` to `last`: all of a page goes if some of it is invalidated, but a run may be cached as
+    /// its pages.
+    fn cover_pages(&mut self, now: &A, first: VirtAddr, last: VirtAddr) -> bool {
+        let page = |addr| shifted(now.place(addr), self.bits);
+        let (first, last) = (page(first), page(last));
+        match self.run {
+            None => (first..=last).contains(&page(self.addr)),
+            Some(run) => {
+                let start = shifted(page(self.addr), run.bits) << run.bits;
+                let pages = start..=start + low_mask(run.bits);
+                self.lost.extend(pages.filter(|page| (first..=last).contains(page)));
+                false
+            }
+        }
+    }
+}

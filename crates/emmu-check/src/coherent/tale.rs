@@ -1,0 +1,151 @@
+//! How an access found its answer, by what the unit tells.
+
+use super::tape::Told;
+use emmu_core::{Event, GuestAccess, PhysAddr};
+use emmu_oracle::{Memory, reference::SparseMemory, two_stage::Visit};
+
+/// What a unit tells of one access.
+#[derive(Debug)]
+pub(super) struct Tale {
+    /// What the first stage did, or the only one.
+    pub(super) whole: Part,
+    /// What the second stage did for it, in order.
+    pub(super) parts: Vec<Part>,
+    /// Memory as it is to be after it.
+    pub(super) memory: SparseMemory,
+}
+
+/// What one stage did to translate one address.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// What the second stage was asked, if it is its part.
+    pub(super) guest: Option<GuestAccess>,
+    hit: bool,
+    began: bool,
+    /// Whether the walk was in vain, if there was one.
+    pub(super) faulted: Option<bool>,
+    /// Level of the table that a walk cache remembered.
+    remembered: Option<u8>,
+    /// The entries that the walk read, the last time that it began.
+    pub(super) reads: Vec<Told>,
+    /// The entries that it changed, all the time.
+    pub(super) updates: Vec<(PhysAddr, u64)>,
+    /// Whether it began several times.
+    pub(super) restarted: bool,
+    /// How many parts of the second stage were over when it last began.
+    pub(super) after: usize,
+    /// Where the first stage found the entry that it looked for at the address.
+    pub(super) led: Option<PhysAddr>,
+    /// Whether that entry was changed there.
+    pub(super) updating: bool,
+}
+
+/// How one stage came to its answer.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// No table decides about it.
+    Untranslated,
+    /// A TLB knew.
+    Hit,
+    /// A walk from an entry of this level on, the topmost.
+    FromRoot { level: u8 },
+    /// A walk that began in a table of this level that was remembered, with this entry unless it could not be read.
+    Shortened { level: u8, addr: Option<PhysAddr> },
+}
+
+impl Tale {
+    /// Made of the events of an access that found memory so. `None` if an entry held something else than it tells.
+    pub(super) fn of(events: &[Event], memory: SparseMemory) -> Option<Self> {
+        let mut tale = Self { whole: Part::default(), parts: Vec::new(), memory };
+        let (mut inside, mut pending) = (false, false);
+        for event in events {
+            match *event {
+                Event::SecondStage(guest) => {
+                    tale.parts.push(Part { guest: Some(guest), ..Part::default() });
+                    inside = true;
+                }
+                Event::SecondStageEnd => (inside, pending) = (false, true),
+                Event::EntryRead { level, addr, raw } => {
+                    let held = tale.held(addr, raw)?;
+                    let gpa = if inside { None } else { tale.arrive(&mut pending, addr, false) };
+                    let after = tale.parts.len() - usize::from(gpa.is_some());
+                    let told = Told { level, addr: gpa.unwrap_or(addr), host: addr, held };
+                    tale.part(inside)?.read(told, after);
+                }
+                Event::EntryUpdate { addr, raw, .. } => {
+                    // No format has its flags above bit 31.
+                    tale.memory.write32(addr, u32::try_from(raw & 0xffff_ffff).ok()?);
+                    if !inside {
+                        tale.arrive(&mut pending, addr, true);
+                    }
+                    tale.part(inside)?.updates.push((addr, raw));
+                }
+                ref other => tale.part(inside)?.hear(other),
+            }
+        }
+        Some(tale)
+    }
+
+    fn part(&mut self, inside: bool) -> Option<&mut Part> {
+        if inside { self.parts.last_mut() } else { Some(&mut self.whole) }
+    }
+
+    /// The first stage is at an entry, to which the second one has led it just now, if at all: from this
+    /// guest-physical address.
+    fn arrive(&mut self, pending: &mut bool, host: PhysAddr, updating: bool) -> Option<PhysAddr> {
+        let part = self.parts.last_mut().filter(|_| *pending)?;
+        *pending = false;
+        (part.led, part.updating) = (Some(host), updating);
+        part.guest.map(|guest| guest.addr)
+    }
+
+    /// The eight bytes that are there now, which begin with what is told.
+    fn held(&self, addr: PhysAddr, raw: u64) -> Option<u64> {
+        let word = |addr| self.memory.read32(addr).map_or(0, u64::from);
+        let (low, high) = (word(addr), word(addr.wrapping_add(4)));
+        let held = high << 32 | low;
+        (raw == low || raw == held).then_some(held)
+    }
+}
+
+impl Part {
+    fn hear(&mut self, event: &Event) {
+        match *event {
+            Event::TlbHit { .. } => self.hit = true,
+            Event::WalkBegin(_) => self.began = true,
+            Event::WalkEnd { faulted } => self.faulted = Some(faulted),
+            Event::WalkCacheHit { level } => self.remembered = Some(level),
+            _ => {}
+        }
+    }
+
+    /// A walk that goes up begins again, from the root.
+    fn read(&mut self, told: Told, after: usize) {
+        if self.reads.last().is_some_and(|last| last.level <= told.level) {
+            self.reads.clear();
+            (self.restarted, self.remembered, self.after) = (true, None, after);
+        }
+        self.reads.push(told);
+    }
+
+    pub(super) fn way(&self) -> Way {
+        let (level, addr) = self.reads.first().map(|told| (told.level, told.addr)).unzip();
+        match self.remembered {
+            Some(level) => Way::Shortened { level, addr },
+            None if self.began => Way::FromRoot { level: level.unwrap_or(0) },
+            None if self.hit => Way::Hit,
+            None => Way::Untranslated,
+        }
+    }
+
+    /// What the first stage wanted of the guest-physical address.
+    pub(super) fn visit(&self) -> Visit {
+        match self.guest {
+            Some(guest) if guest.walk => {
+                let reads = self.led.is_some() && !self.updating || !guest.kind.writes();
+                if reads { Visit::WalkRead } else { Visit::WalkUpdate }
+            }
+            _ => Visit::Access,
+        }
+    }
+}
