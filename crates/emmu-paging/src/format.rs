@@ -88,7 +88,7 @@ pub enum Route {
 pub struct Root<P> {
     /// The topmost table.
     pub table: PhysAddr,
-    /// The level of the entries in it.
+    /// The level of the entries in it: at most 7, whether levels are steps through tables or probes of one.
     pub level: u8,
     /// What the root allows; entries on the way take from it.
     pub permissions: P,

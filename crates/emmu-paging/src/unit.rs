@@ -13,9 +13,9 @@ use crate::{
 };
 use alloc::vec::Vec;
 use emmu_core::{
-    Access, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr, Probe, RAM_PAGE_BITS,
-    RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit,
-    Width,
+    Access, Attributes, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr, Probe,
+    RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation,
+    TranslationUnit, Width,
 };
 
 /// What a TLB remembers of the rights of both stages.
@@ -297,15 +297,17 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
 
     /// What the second stage makes of an address that the first one leaves as it is, with `left` bytes to the end of the
     /// address space.
-    fn beyond<P>(
+    fn beyond(
         &self,
         asked: Access,
         access: Access,
         left: u64,
-        mapping: &Mapping<P>,
+        mapping: &Mapping<S::Permissions>,
     ) -> Result<Translation, Fault> {
         let (addr, span) = (mapping.phys(access.addr), mapping.span(access.addr).min(left));
-        self.protect(Translation::new(addr, span), access).map_err(|cause| Fault::new(asked, cause))
+        let attributes = self.second.attributes(Attributes::default(), mapping.attributes);
+        let found = Translation { attributes, ..Translation::new(addr, span) };
+        self.protect(found, access).map_err(|cause| Fault::new(asked, cause))
     }
 }
 

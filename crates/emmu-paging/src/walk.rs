@@ -144,6 +144,7 @@ impl<P: Copy> Walk<P> {
     #[must_use]
     #[inline]
     pub fn resume(access: Access, root: Root<P>, level: u8, table: Table<P>) -> Self {
+        debug_assert!(usize::from(root.level) < LEVEL_SLOTS, "a trail has no place for more");
         let (passed, arrival, restarts) = (false, None, 0);
         Self { access, root, start: level, level, table, passed, arrival, restarts }
     }

@@ -11,6 +11,7 @@ use emmu_paging::{
     format::{
         Format,
         described::{Described, Description},
+        hashed::Hashed,
         riscv::{MENVCFG, MSTATUS, SATP, SSTATUS},
         x86::{CR0, CR3, CR3_NO_FLUSH, CR4, EFER},
     },
@@ -252,6 +253,7 @@ quickcheck! {
         let description = Description::new(Width::B8, 12, &[9]).frame(0, 40).valid(63);
         let mut guest = X86::new(40).guest(&none, &none).unwrap();
         let mut textbook = Paging::uncached(Described::new(description).unwrap());
+        let mut hashed = Hashed::new().guest(&none, &none).unwrap();
         let mut memory = Memory::ram(1 << 20);
         memory.write(PhysAddr::ZERO, Width::B8, u64::MAX).unwrap();
         // On the way to IA-32e mode with PCIDs, so far or further.
@@ -269,6 +271,7 @@ quickcheck! {
             let value = bits.into_iter().take(4).fold(0, |value, any| value | 1 << bit(any));
             is_known(&mut guest, &mut memory, which, value)
                 && is_known(&mut textbook, &mut memory, which, value)
+                && is_known(&mut hashed, &mut memory, which, value)
         })
     }
 }

@@ -27,7 +27,9 @@
 //!
 //! **Filling it.** Software asks [`HashTable::places`] where the page's entry may stand, makes sure that none of them
 //! holds it, and writes [`Place::entry`] to the first one without V. If there is none, the table has to grow. To take the
-//! page out it writes [`DELETED`] in its place, so that the entries behind are still found, and invalidates the page. A page that was absent needs no invalidation.
+//! page out it writes [`DELETED`] in its place, so that the entries behind are still found, and invalidates the page. A page
+//! that was absent needs no invalidation. A table that takes the place of another, under the same ASID or VMID, needs that of
+//! the whole address space.
 //!
 //! Each address space has a table of its own; the ASID is for TLBs. Not modelled: pages of other sizes, global pages, one
 //! table for all address spaces (inverted), other hashes, and cuckoo tables.
@@ -50,6 +52,8 @@ use emmu_core::{
 pub const HTAB: RegisterId = RegisterId(0);
 /// The same of the second stage, with the VMID.
 pub const HTAB2: RegisterId = RegisterId(1);
+
+const RESERVED: &str = "bits 62:56 and 12:6 are reserved";
 
 /// Level of the first probe: each is one level of the walk.
 const FIRST: u8 = PROBES - 1;
@@ -132,8 +136,7 @@ impl<const SECOND: bool> Hashed<SECOND> {
     fn write(&mut self, value: u64) -> Result<(), RegisterError> {
         let name = Self::REGISTER.name;
         if value & (bit_range(62, 56) | bit_range(12, 6)) != 0 {
-            let what = "bits 62:56 and 12:6 are reserved";
-            return Err(RegisterError::Reserved { name, value, what });
+            return Err(RegisterError::Reserved { name, value, what: RESERVED });
         }
         if is_on(value) {
             self.table = HashTable::named(name, value)?;
@@ -173,6 +176,8 @@ impl<const SECOND: bool> Format for Hashed<SECOND> {
     type Permissions = Permissions;
 
     const REGISTERS: &'static [RegisterInfo] = &[Self::REGISTER];
+
+    const REASONS: &'static [&'static str] = &[RESERVED, table::NO_BASE, table::NO_SIZE];
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         if id == Self::REGISTER.id { Ok(self.htab) } else { Err(RegisterError::Unknown { id }) }

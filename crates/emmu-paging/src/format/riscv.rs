@@ -454,13 +454,13 @@ impl Format for RiscV {
         Err(if pte.contains(Pte::A) { Cause::DirtyFlag } else { Cause::AccessFlag })
     }
 
-    /// PMP checks the data and, as supervisor loads and stores, the walk's own reads and updates.
     /// Bits above ASIDMAX are ignored ("Supervisor Memory-Management Fence Instruction").
     fn implemented(&self, Asid(asid): Asid) -> Asid {
         // spec: riscv-asid
         Asid(if self.rv32 { asid & 0x1ff } else { asid })
     }
 
+    /// PMP checks the data and, as supervisor loads and stores, the walk's own reads and updates.
     #[inline]
     fn grants(
         &self,

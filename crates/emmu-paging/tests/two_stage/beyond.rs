@@ -1,10 +1,12 @@
 //! What lies beyond both stages: physical memory protection, and the end of the address space.
 
-use emmu_core::{Access, AccessFlags, Cause, TranslationUnit, VirtAddr};
+use emmu_core::{
+    Access, AccessFlags, Attributes, Bus, Cause, PhysAddr, TranslationUnit, VirtAddr, Width,
+};
 use emmu_memory::Memory;
 use emmu_paging::{
     PagingConfig,
-    format::riscv::{PMPADDR0, PMPCFG0, RiscVH, RiscVHart},
+    format::riscv::{HGATP, MENVCFG, PMPADDR0, PMPCFG0, RiscVH, RiscVHart},
 };
 
 const READ: u64 = 1;
@@ -33,6 +35,24 @@ fn hlvx_needs_memory_that_may_be_read_and_executed() {
     assert_eq!(refused(READ), Some(Cause::Protection));
     assert_eq!(refused(EXECUTE), Some(Cause::Protection));
     assert_eq!(refused(READ | EXECUTE), None);
+}
+
+// "Svpbmt": what the second stage says counts where the first says nothing, and so where it is Bare.
+#[test]
+fn an_untranslated_guest_has_the_second_stage_s_memory_type() {
+    let mut memory = Memory::ram(1 << 20);
+    let none = PagingConfig::default();
+    let mut hart = RiscVH::rv64().hart(&none, &none).unwrap();
+    let (root, types) = (0x1_0000, 1 << 62);
+    for (id, value) in [(MENVCFG, types), (HGATP, 8 << 60 | root >> 12)] {
+        hart.write_register(id, value, &mut memory, &mut ()).unwrap();
+    }
+    memory.write(PhysAddr::new(root), Width::B8, 1 << 61 | 0xdf).unwrap();
+    let load = Access::load(VirtAddr::new(0x1000), 4).with_flags(AccessFlags::GUEST);
+    let peeked = TranslationUnit::<_, ()>::peek(&hart, load, &memory).unwrap();
+    assert_eq!(peeked.attributes, Attributes(1));
+    let found = hart.translate(load, &mut memory, &mut ()).unwrap();
+    assert_eq!(found.attributes, Attributes(1));
 }
 
 #[test]

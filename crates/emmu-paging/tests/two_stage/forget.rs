@@ -196,6 +196,15 @@ fn a_vmid_of_eight_bits_is_the_low_byte() {
 }
 
 #[test]
+fn with_vmids_of_eight_bits_an_invalidation_goes_by_the_low_byte() {
+    let mut machine = aarch64(LONG, &tlb(), &none());
+    assert!(machine.reads_after(second_stage(Some(0x100), None)) > 0);
+    assert!(machine.reads_after(vvma(0x100, None, None)) > 0);
+    assert_eq!(machine.reads_after(second_stage(Some(0x101), None)), 0);
+    assert_eq!(machine.reads_after(vvma(0x101, None, None)), 0);
+}
+
+#[test]
 fn invlpg_reaches_what_the_processor_made_under_other_tables() {
     let mut machine = x86(LONG, &tlb(), &tlb());
     machine.reads(VA);

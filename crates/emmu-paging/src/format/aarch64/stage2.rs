@@ -22,7 +22,7 @@ use crate::{
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, Width, bit_range, low_mask,
+    RegisterId, RegisterInfo, Vmid, Width, bit_range, low_mask,
 };
 
 /// HCR_EL2: of it VM, which switches stage 2 on, is kept.
@@ -199,8 +199,11 @@ impl Stage2 {
     }
 
     const fn vmid(&self) -> u16 {
-        // VTCR_EL2.VS.
-        let vmid = (self.vttbr >> 48) as u16;
+        self.vmid_of((self.vttbr >> 48) as u16)
+    }
+
+    /// Of a VMID what counts: without VTCR_EL2.VS the low eight bits.
+    const fn vmid_of(&self, vmid: u16) -> u16 {
         if self.vtcr.bit(19) { vmid } else { vmid & 0xff }
     }
 
@@ -379,6 +382,14 @@ impl SecondStageFormat for Stage2 {
 
     fn is_present(&self, context: u32) -> bool {
         context == u32::from(self.vmid()) + 1
+    }
+
+    fn is_of(&self, context: u32, Vmid(vmid): Vmid) -> bool {
+        context == u32::from(self.vmid_of(vmid)) + 1
+    }
+
+    fn space_of(&self, tables: u64) -> Option<Asid> {
+        Some(Asid(self.vmid_of(u16::try_from(tables).ok()?)))
     }
 
     /// An update of stage 1's descriptor reads it, too (`CreateAccDescTTEUpdate`).

@@ -3,6 +3,11 @@
 use bitflags::bitflags;
 use emmu_core::{PhysAddr, RegisterError, VirtAddr, bit_range, low_mask};
 
+/// What is said of registers that name no table.
+pub(super) const NO_BASE: &str =
+    "expected a base, bits 39:13, that is a multiple of the table's size";
+pub(super) const NO_SIZE: &str = "expected 10 to 36 in bits 5:0, log2 of the number of entries";
+
 /// An entry that was taken out: it is no page's, and the search goes on behind it.
 pub const DELETED: u64 = 1 << 1;
 
@@ -110,8 +115,8 @@ impl HashTable {
         let base = PhysAddr::new(value & bit_range(39, 13));
         let what = match bits {
             10..=36 if base.offset(bits + ENTRY_BITS) == 0 => return Ok(Self { base, bits }),
-            10..=36 => "expected a base, bits 39:13, that is a multiple of the table's size",
-            _ => "expected 10 to 36 in bits 5:0, log2 of the number of entries",
+            10..=36 => NO_BASE,
+            _ => NO_SIZE,
         };
         Err(RegisterError::Reserved { name, value, what })
     }
