@@ -42,7 +42,11 @@ impl fmt::Display for Vmid {
 /// present virtual machine on x86 and AArch64, and of the hypervisor's own address spaces on RISC-V.
 ///
 /// `tlbi vae1` and `tlbi rvae1` name an address space, but forget global entries too ("regardless of the value
-/// of the ASID field", Arm ARM), so that nothing smaller than `Page` and `Range` does what they must do.
+/// of the ASID field", Arm ARM), so that nothing smaller than `Page` and `Range` does what they must do; nor for `invlpg`,
+/// which means the present PCID and global entries.
+///
+/// Svinval's `sinval.vma`, `hinval.vvma` and `hinval.gvma` are what `sfence.vma`, `hfence.vvma` and `hfence.gvma` are. Its
+/// `sfence.w.inval` and `sfence.inval.ir` order them, and forget nothing: here all is done in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Invalidate {
     /// Everything, global entries too.

@@ -235,7 +235,7 @@ impl<A: Manual> Trial<A> {
             route: Route { registers: route.registers.clone(), path: path.clone() },
             top: *top,
             outcome: outcome.clone(),
-            run: self.now.run_of(access, &tape),
+            run: self.now.with_root_of(&route.registers).run_of(access, &tape),
             second,
         };
         let told = tale.parts[part.after..].iter().zip(choices).zip(parts);
