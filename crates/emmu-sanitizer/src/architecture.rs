@@ -1,7 +1,9 @@
 //! What differs between architectures: flags, address spaces, and the names of invalidations.
 
+use crate::stage::{First, Regime, Stage};
+use alloc::string::ToString;
 use core::fmt;
-use emmu_core::{Asid, Invalidate, Registers, VirtAddr, find_register};
+use emmu_core::{Asid, Invalidate, PhysAddr, Registers, VirtAddr, find_register};
 
 /// An architecture, told by the registers that a unit has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +39,17 @@ impl Architecture {
     }
 
     /// The flags of a leaf, if their place is known.
-    pub(crate) fn flags(self, raw: u64) -> Option<Flags> {
+    pub(crate) fn flags(self, raw: u64, stage: Stage) -> Option<Flags> {
         let set = |bit: u32| raw >> bit & 1 == 1;
+        if let Stage::Second(_) = stage {
+            return match self {
+                // EPT entries (SDM Vol. 3C, "EPT Translation Mechanism").
+                Self::X86 => Some(Flags { accessed: set(8), dirty: set(9) }),
+                // DBM without S2AP[1].
+                Self::AArch64 => Some(Flags { accessed: set(10), dirty: !set(51) || set(7) }),
+                Self::RiscV | Self::Other => self.flags(raw, Stage::First),
+            };
+        }
         match self {
             Self::RiscV => Some(Flags { accessed: set(6), dirty: set(7) }),
             Self::X86 => Some(Flags { accessed: set(5), dirty: set(6) }),
@@ -49,12 +60,13 @@ impl Architecture {
     }
 
     /// The bits that a walk sets by itself: a change of them alone makes no entry stale.
-    pub(crate) const fn walker_bits(self) -> u64 {
-        match self {
-            Self::RiscV => 0b11 << 6,
-            Self::X86 => 0b11 << 5,
-            Self::AArch64 => 1 << 10,
-            Self::Other => 0,
+    pub(crate) const fn walker_bits(self, stage: Stage) -> u64 {
+        match (self, stage) {
+            (Self::RiscV, _) => 0b11 << 6,
+            (Self::X86, Stage::Second(_)) => 0b11 << 8,
+            (Self::X86, _) => 0b11 << 5,
+            (Self::AArch64, _) => 1 << 10,
+            (Self::Other, _) => 0,
         }
     }
 
@@ -69,12 +81,22 @@ impl Architecture {
         }
     }
 
-    /// The present address space of a unit.
-    pub(crate) fn asid(self, unit: &(impl Registers + ?Sized)) -> Asid {
+    /// Whether an entry above the last level is a leaf, of either stage.
+    pub(crate) const fn is_superpage(self, raw: u64) -> bool {
+        match self {
+            Self::RiscV => raw & 0b1110 != 0,
+            Self::X86 => raw >> 7 & 1 == 1,
+            Self::AArch64 => raw >> 1 & 1 == 0,
+            Self::Other => false,
+        }
+    }
+
+    /// The present address space of a unit, or of its RISC-V guest.
+    pub(crate) fn asid(self, unit: &(impl Registers + ?Sized), is_guest: bool) -> Asid {
         let read = |name| read(unit, name);
         let asid = match self {
             Self::RiscV => {
-                let satp = read("satp");
+                let satp = read(if is_guest { "vsatp" } else { "satp" });
                 // The register of RV32 has 32 bits.
                 if satp >> 32 == 0 { satp >> 22 & 0x1ff } else { satp >> 44 & 0xffff }
             }
@@ -135,18 +157,70 @@ impl Architecture {
         if is_global { Invalidate::All } else { Invalidate::Asid(asid) }
     }
 
-    /// Whether a register says where the tables are, or which address space they are of.
-    pub(crate) fn is_root(self, name: &str) -> bool {
-        match self {
-            Self::RiscV => name == "satp",
-            Self::X86 => name == "cr3",
-            Self::AArch64 => matches!(name, "ttbr0_el1" | "ttbr1_el1"),
-            Self::Other => false,
+    /// Of which stage a register says where the tables are, or which address space or virtual machine they are of.
+    pub(crate) fn root_of(self, name: &str) -> Option<Stage> {
+        match (self, name) {
+            (Self::RiscV, "satp" | "vsatp")
+            | (Self::X86, "cr3")
+            | (Self::AArch64, "ttbr0_el1" | "ttbr1_el1") => Some(Stage::First),
+            (Self::RiscV, "hgatp")
+            | (Self::X86, "eptp")
+            | (Self::AArch64, "vttbr_el2" | "vtcr_el2" | "hcr_el2") => Some(Stage::Second(None)),
+            _ => None,
         }
+    }
+
+    /// Whether a register has no say in the translations of this regime.
+    pub(crate) fn is_foreign(self, name: &str, regime: Regime) -> bool {
+        match (self, regime) {
+            (Self::RiscV, Regime::One) => {
+                matches!(name, "vsatp" | "hgatp" | "vsstatus" | "henvcfg")
+            }
+            (Self::RiscV, Regime::Guest(_)) => name == "satp",
+            _ => false,
+        }
+    }
+
+    /// The tables of a guest's first stage.
+    pub(crate) fn guest_tables(self, unit: &(impl Registers + ?Sized), addr: VirtAddr) -> First {
+        let read = |name| read(unit, name);
+        let bit = |name, bit: u32| read(name) >> bit & 1 == 1;
+        let plain = self.levels(unit, addr);
+        let (levels, root) = match self {
+            Self::RiscV => match read("vsatp") {
+                vsatp if vsatp >> 32 == 0 => {
+                    (Some(if vsatp >> 31 == 1 { 2 } else { 0 }), Some(vsatp << 12 & 0x3_ffff_f000))
+                }
+                vsatp => {
+                    let levels = u8::try_from((vsatp >> 60).saturating_sub(5)).ok();
+                    (levels, Some((vsatp & ((1 << 44) - 1)) << 12))
+                }
+            },
+            Self::X86 if !bit("cr0", 31) => (Some(0), None),
+            // The root of PAE paging is in registers.
+            Self::X86 if bit("cr4", 5) && !bit("efer", 8) => (plain, None),
+            Self::X86 => (plain, Some(read("cr3") & 0xf_ffff_ffff_f000)),
+            Self::AArch64 if !bit("sctlr_el1", 0) => (Some(0), None),
+            Self::AArch64 => (plain, arm_root(unit, addr)),
+            Self::Other => (None, None),
+        };
+        let has_superpages = self != Self::X86 || bit("cr4", 4) || bit("cr4", 5);
+        First { architecture: self, levels, root: root.map(PhysAddr::new), has_superpages }
     }
 }
 
-fn read(unit: &(impl Registers + ?Sized), name: &str) -> u64 {
+/// The root of tables of the 4 KiB granule, if addresses are of 48 bits and the second stage has that granule too.
+fn arm_root(unit: &(impl Registers + ?Sized), addr: VirtAddr) -> Option<u64> {
+    let (tcr, vtcr) = (read(unit, "tcr_el1"), read(unit, "vtcr_el2"));
+    let (is_4k, name) = match addr.bits(55, 1) {
+        0 => (tcr >> 14 & 0b11 == 0, "ttbr0_el1"),
+        _ => (tcr >> 30 & 0b11 == 0b10, "ttbr1_el1"),
+    };
+    let is_plain = is_4k && vtcr >> 14 & 0b11 == 0 && tcr >> 59 & 1 == 0;
+    is_plain.then(|| read(unit, name) & 0xffff_ffff_f000)
+}
+
+pub(crate) fn read(unit: &(impl Registers + ?Sized), name: &str) -> u64 {
     let register = find_register(unit.registers(), name);
     register.and_then(|info| unit.read_register(info.id).ok()).unwrap_or(0)
 }
@@ -181,6 +255,18 @@ impl fmt::Display for Fence {
     }
 }
 
+/// An operand, or `x0`.
+struct Operand<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for Operand<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("x0"),
+        }
+    }
+}
+
 fn riscv(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
     match scope {
         Invalidate::Page(addr) => write!(f, "sfence.vma {addr}, x0"),
@@ -188,8 +274,14 @@ fn riscv(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
         Invalidate::Asid(asid) => write!(f, "sfence.vma x0, {asid}"),
         Invalidate::Range { addr, len } => write!(f, "sfence.vma for {len:#x} bytes at {addr}"),
         Invalidate::All | Invalidate::NonGlobal => f.write_str("sfence.vma x0, x0"),
-        Invalidate::Guest { .. } => f.write_str("hfence.vvma"),
-        Invalidate::SecondStage { .. } => f.write_str("hfence.gvma"),
+        Invalidate::Guest { vmid, asid, addr, .. } => {
+            write!(f, "hfence.vvma {}, {} (vmid {vmid})", Operand(addr), Operand(asid))
+        }
+        Invalidate::SecondStage { tables, addr, .. } => {
+            // The instruction takes the address without its two low bits.
+            let shifted = addr.map(|addr| format_args!("{addr} >> 2").to_string());
+            write!(f, "hfence.gvma {}, {}", Operand(shifted), Operand(tables))
+        }
     }
 }
 
@@ -204,7 +296,10 @@ fn x86(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
         Invalidate::NonGlobal => f.write_str("invpcid 3"),
         Invalidate::All => f.write_str("invpcid 2"),
         Invalidate::Guest { .. } => f.write_str("invvpid"),
-        Invalidate::SecondStage { .. } => f.write_str("invept"),
+        Invalidate::SecondStage { tables: Some(eptp), .. } => {
+            write!(f, "invept 1 (eptp {eptp:#x})")
+        }
+        Invalidate::SecondStage { tables: None, .. } => f.write_str("invept 2"),
     }
 }
 
@@ -216,6 +311,11 @@ fn aarch64(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
         Invalidate::Range { addr, len } => write!(f, "tlbi rvae1, {len:#x} bytes at {addr}"),
         Invalidate::All | Invalidate::NonGlobal => f.write_str("tlbi vmalle1"),
         Invalidate::Guest { .. } => f.write_str("tlbi vmalle1"),
-        Invalidate::SecondStage { .. } => f.write_str("tlbi ipas2e1"),
+        Invalidate::SecondStage { addr: Some(addr), combined, .. } => {
+            let then = if combined { ", then tlbi vmalle1" } else { "" };
+            write!(f, "tlbi ipas2e1, {addr}{then}")
+        }
+        Invalidate::SecondStage { tables: Some(_), .. } => f.write_str("tlbi vmalls12e1"),
+        Invalidate::SecondStage { tables: None, .. } => f.write_str("tlbi alle1"),
     }
 }

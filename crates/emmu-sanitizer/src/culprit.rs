@@ -5,13 +5,14 @@ use crate::{
     record::Entry,
     report::Cause,
     sanitizer::{State, push},
+    stage::{Regime, Stage},
 };
 use alloc::{
     collections::{BTreeMap, VecDeque},
     rc::Rc,
     vec::Vec,
 };
-use emmu_core::{Access, Asid, PhysAddr, Registers, VirtAddr};
+use emmu_core::{Access, Asid, Invalidate, PhysAddr, RegisterInfo, Registers, VirtAddr};
 
 /// Log2 of the size of what is remembered as one.
 const PAGE_BITS: u32 = 12;
@@ -25,6 +26,7 @@ pub(crate) struct Fills(BTreeMap<u64, VecDeque<Fill>>);
 pub(crate) struct Fill {
     pub(crate) frame: PhysAddr,
     pub(crate) asid: Asid,
+    pub(crate) regime: Regime,
     pub(crate) tick: u64,
     pub(crate) entries: Vec<Entry>,
     /// All registers.
@@ -76,8 +78,8 @@ impl Fills {
         let mut others: Vec<_> = self.0.values().flatten().collect();
         others.sort_unstable_by_key(|fill| core::cmp::Reverse(fill.tick));
         let shared = others.into_iter().find(|fill| {
-            let entry = fill.stale_entry(unit.architecture(), state, stale.kind);
-            entry.is_some_and(|(_, write, _)| {
+            let changes = fill.stale_entries(unit.architecture(), state, stale.kind);
+            changes.first().is_some_and(|(_, write, _)| {
                 stale.fresh.iter().any(|entry| entry.addr == write.addr)
             })
         });
@@ -107,7 +109,8 @@ pub(crate) fn tell(reports: &mut Vec<Report>, report: Report) {
 
 impl Fill {
     fn is_same(&self, other: &Self) -> bool {
-        (self.frame.block(PAGE_BITS), self.asid) == (other.frame.block(PAGE_BITS), other.asid)
+        (self.frame.block(PAGE_BITS), self.asid, self.regime)
+            == (other.frame.block(PAGE_BITS), other.asid, other.regime)
             && (&self.entries, &self.values) == (&other.entries, &other.values)
     }
 
@@ -120,21 +123,26 @@ impl Fill {
         values: &[u64],
     ) -> Found {
         let architecture = unit.architecture();
-        let write = self.stale_entry(architecture, state, stale.kind);
+        let changes = self.stale_entries(architecture, state, stale.kind);
         let register = || self.changed_register(unit, state, values);
-        let raws = self.entries.iter().map(|entry| entry.raw);
-        let is_global = architecture.is_global(raws);
-        let (cause, tick, scope) = match write {
-            Some((tick, write, at)) => {
-                let (is_leaf, level) = (at + 1 == self.entries.len(), self.entries[at].level);
-                let scope =
-                    architecture.narrowest(stale.access.addr, self.asid, is_leaf, is_global);
-                (Cause::Entry { write, level }, tick, Some(scope))
+        let firsts = self.entries.iter().filter(|entry| entry.stage == Stage::First);
+        let is_global = architecture.is_global(firsts.map(|entry| entry.raw));
+        let (cause, tick, scope) = match changes.first() {
+            Some((tick, write, entry)) => {
+                let of_page = (stale.access.addr, self.asid);
+                let scope = self.regime.narrowest(architecture, entry, of_page, is_global);
+                // One stage's invalidation is not enough for both.
+                let is_second = |entry: &Entry| matches!(entry.stage, Stage::Second(_));
+                let is_plain =
+                    changes.iter().all(|(_, _, other)| is_second(other) == is_second(entry));
+                let (level, stage) = (entry.level, entry.stage);
+                let cause = Cause::Entry { write: write.clone(), level, stage };
+                (cause, *tick, scope.filter(|_| is_plain))
             }
             None => match register() {
-                Some((tick, write)) if architecture.is_root(write.name) => {
-                    let scope = architecture.of_space(self.asid, is_global);
-                    (Cause::Root(write), tick, Some(scope))
+                Some((tick, write)) if architecture.root_of(write.name).is_some() => {
+                    let scope = self.of_roots(architecture, unit.registers(), values, is_global);
+                    (Cause::Root(write), tick, scope)
                 }
                 Some((tick, write)) => (Cause::Rights(write), tick, None),
                 None => (Cause::Unknown, self.tick, None),
@@ -150,29 +158,66 @@ impl Fill {
         }
     }
 
-    /// The last write that made one of the entries another one, and which entry, counted from the root.
-    fn stale_entry(
+    /// The last writes that made entries other ones, in the order of the walk: if one has changed, those of its stage
+    /// below it are not on the way any more.
+    fn stale_entries(
         &self,
         architecture: Architecture,
         state: &State,
         kind: Kind,
-    ) -> Option<(u64, EntryWrite, usize)> {
-        let (mut writes, leaf) = (Vec::new(), self.entries.len().wrapping_sub(1));
+    ) -> Vec<(u64, EntryWrite, &Entry)> {
+        let mut writes = Vec::new();
         for (at, entry) in self.entries.iter().enumerate() {
+            let has_flags = at + 1 == self.entries.len() || entry.is_first_leaf();
             let changed = |(_, write): &&(u64, EntryWrite)| match kind {
                 Kind::NotDirty | Kind::NotAccessed => {
-                    at == leaf && loses_flag(architecture, kind, write)
+                    has_flags && loses_flag(architecture, kind, write, entry.stage)
                 }
                 _ => {
-                    let differs = |raw: u64| (raw ^ entry.raw) & !architecture.walker_bits() != 0;
+                    let bits = !architecture.walker_bits(entry.stage);
+                    let differs = |raw: u64| (raw ^ entry.raw) & bits != 0;
                     !differs(write.before) && differs(write.after)
                 }
             };
             let last = state.writes_after(entry.addr, self.tick).rev().find(changed);
-            writes.extend(last.map(|(tick, write)| (*tick, write.clone(), at)));
+            writes.extend(last.map(|(tick, write)| (*tick, write.clone(), entry)));
         }
-        // Of several, that of the entry nearest to the root: those below it are not on the way any more.
-        writes.into_iter().next()
+        writes
+    }
+
+    /// What changed roots need, if they are of one stage.
+    fn of_roots(
+        &self,
+        architecture: Architecture,
+        infos: &[RegisterInfo],
+        values: &[u64],
+        is_global: bool,
+    ) -> Option<Invalidate> {
+        let mut stages = self
+            .changed(architecture, infos, values)
+            .filter_map(|info| architecture.root_of(info.name));
+        let stage = stages.next()?;
+        if stages.any(|other| other != stage) {
+            return None;
+        }
+        match stage {
+            Stage::First => {
+                self.regime.first(architecture, architecture.of_space(self.asid, is_global))
+            }
+            _ => self.regime.second().map(|second| second.invalidation(None)),
+        }
+    }
+
+    /// The registers that are not as they were, of those that count.
+    fn changed<'a>(
+        &'a self,
+        architecture: Architecture,
+        infos: &'a [RegisterInfo],
+        values: &'a [u64],
+    ) -> impl Iterator<Item = &'a RegisterInfo> {
+        let pairs = infos.iter().zip(self.values.iter().zip(values));
+        let changed = pairs.filter(|(_, (then, now))| then != now).map(|(info, _)| info);
+        changed.filter(move |info| !architecture.is_foreign(info.name, self.regime))
     }
 
     /// The last write of a register that is not as it was: of the root if that has changed.
@@ -182,10 +227,9 @@ impl Fill {
         state: &State,
         values: &[u64],
     ) -> Option<(u64, RegisterWrite)> {
-        let infos = unit.registers().iter().zip(self.values.iter().zip(values));
-        let changed: Vec<_> =
-            infos.filter(|(_, (then, now))| then != now).map(|(info, _)| info).collect();
-        let root = changed.iter().find(|info| unit.architecture().is_root(info.name));
+        let architecture = unit.architecture();
+        let changed: Vec<_> = self.changed(architecture, unit.registers(), values).collect();
+        let root = changed.iter().find(|info| architecture.root_of(info.name).is_some());
         let register = root.or_else(|| changed.first())?;
         let mut writes = state.register_writes.iter().rev();
         let last = writes.find(|(tick, of, write)| {
@@ -196,9 +240,9 @@ impl Fill {
 }
 
 /// Whether a write clears the flag that is missing.
-fn loses_flag(architecture: Architecture, kind: Kind, write: &EntryWrite) -> bool {
+fn loses_flag(architecture: Architecture, kind: Kind, write: &EntryWrite, stage: Stage) -> bool {
     let flag = |raw| {
-        architecture.flags(raw).is_some_and(|flags| match kind {
+        architecture.flags(raw, stage).is_some_and(|flags| match kind {
             Kind::NotDirty => flags.dirty,
             _ => flags.accessed,
         })

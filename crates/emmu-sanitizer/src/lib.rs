@@ -53,6 +53,15 @@
 //! help: after that, `sfence.vma 0x4000, 0` is enough
 //! ```
 //!
+//! # Two stages
+//!
+//! Where a unit has two stages, each entry of a walk is told to be of one or the other, and the advice is that stage's: for
+//! the second one `hfence.gvma`, `invept`, or `tlbi ipas2e1` and after it `tlbi vmalle1`; for a guest's own tables
+//! `hfence.vvma` on RISC-V, and what the guest itself would execute elsewhere. The guest-physical address is left out where
+//! it is not plain: above 4 KiB granules, of Svnapot and PSE-36 pages, of an entry on the way of several pages. No
+//! instruction is named where entries or roots of both stages have changed, for accesses with MPRV of a hart with guests, and
+//! for formats whose registers are not known here.
+//!
 //! # What is reported
 //!
 //! The manuals let a TLB go by old entries until an invalidation that covers them: "an implementation may use any
@@ -83,6 +92,7 @@ mod record;
 mod report;
 mod sanitizer;
 mod shadow;
+mod stage;
 mod unit;
 
 pub use architecture::{Architecture, Fence};

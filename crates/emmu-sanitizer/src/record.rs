@@ -1,5 +1,6 @@
 //! What happened, as far as a report may have to tell of it.
 
+use crate::stage::Stage;
 use alloc::string::String;
 use core::fmt;
 use emmu_core::{Access, PhysAddr, RegisterId, Width};
@@ -52,6 +53,16 @@ pub(crate) struct Entry {
     pub(crate) raw: u64,
     /// Its level, if the architecture's registers tell.
     pub(crate) level: Option<u8>,
+    pub(crate) stage: Stage,
+    /// Whether the walk for its stage ends with it.
+    pub(crate) is_leaf: bool,
+}
+
+impl Entry {
+    /// Whether it is the leaf of the first stage.
+    pub(crate) fn is_first_leaf(&self) -> bool {
+        self.is_leaf && self.stage == Stage::First
+    }
 }
 
 /// A write of a table entry that a cached translation depends on.

@@ -1,6 +1,6 @@
 //! What was found, to be read by whoever has to mend it.
 
-use crate::{EntryWrite, Fence, RegisterWrite, When};
+use crate::{EntryWrite, Fence, RegisterWrite, When, stage::Stage};
 use core::fmt;
 use emmu_core::{Access, Fault, PhysAddr};
 
@@ -56,9 +56,9 @@ impl fmt::Display for Kind {
 /// What changed since the translation was cached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// An entry on the way: its level, if known.
-    Entry { write: EntryWrite, level: Option<u8> },
-    /// The register that says where the tables are.
+    /// An entry on the way: its level, if known, and its stage.
+    Entry { write: EntryWrite, level: Option<u8>, stage: Stage },
+    /// A register that says where the tables are.
     Root(RegisterWrite),
     /// A register that rights depend on. No invalidation is needed for it.
     Rights(RegisterWrite),
@@ -84,7 +84,8 @@ pub struct Report {
     pub answered: PhysAddr,
     /// What the tables say.
     pub expected: Result<PhysAddr, Fault>,
-    /// The narrowest invalidation that would have been enough.
+    /// The narrowest invalidation that would have been enough. `None` if none is due, or if it is not plain of which of
+    /// two stages.
     pub invalidation: Option<Fence>,
     /// The last invalidation that the unit was told of after the cause, and which was not enough.
     pub insufficient: Option<Fence>,
@@ -152,7 +153,10 @@ impl fmt::Display for Report {
                 write!(f, "help: {} counts at once: the unit must not remember it", write.name)
             }
             (Some(fence), _) => write!(f, "help: after that, `{fence}` is enough"),
-            (None, _) => write!(f, "help: no change was seen: the unit itself is wrong"),
+            (None, Cause::Unknown) => {
+                write!(f, "help: no change was seen: the unit itself is wrong")
+            }
+            (None, _) => write!(f, "help: an invalidation is due, of one of the stages or of both"),
         }
     }
 }
@@ -160,10 +164,13 @@ impl fmt::Display for Report {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Entry { write, level } => {
+            Self::Entry { write, level, stage } => {
                 writeln!(f, "note: this write made it stale")?;
                 writeln!(f, "  --> {}, {}", write.by, write.when)?;
                 f.write_str("   | the ")?;
+                if let Stage::Second(_) = stage {
+                    f.write_str("second stage's ")?;
+                }
                 if let Some(level) = level {
                     write!(f, "level {level} ")?;
                 }

@@ -2,6 +2,7 @@
 
 use crate::{
     By, EntryWrite, RegisterWrite, Report, Sanitized, Severity, Watched, When, record::Entry,
+    stage::Stage,
 };
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -162,7 +163,8 @@ impl State {
     /// The bus was read.
     pub(crate) fn note_read(&mut self, addr: PhysAddr, width: Width, raw: u64) {
         if matches!(self.doing, Doing::Looking | Doing::Walking(_)) {
-            self.read.push(Entry { addr, width, raw, level: None });
+            let (stage, is_leaf) = (Stage::First, false);
+            self.read.push(Entry { addr, width, raw, level: None, stage, is_leaf });
         }
     }
 

@@ -2,9 +2,11 @@
 
 use crate::{
     Architecture, Kind, RegisterWrite, Report, Sanitizer, Watched,
+    architecture::read,
     culprit::{Fill, Fills, Found, Stale, tell},
     record::Entry,
     sanitizer::push,
+    stage::{First, Regime, Second, Stage, sort},
 };
 use alloc::{rc::Rc, vec::Vec};
 use emmu_core::{
@@ -30,9 +32,14 @@ pub struct Sanitized<U> {
 struct Context {
     /// All of them.
     values: Rc<[u64]>,
-    asid: Asid,
+    /// Of a unit, and of its RISC-V guest.
+    asids: [Asid; 2],
     /// Levels of tables in the lower and in the upper half of addresses.
     levels: [Option<u8>; 2],
+    second: Option<Second>,
+    /// The tables of a guest's first stage, in both halves.
+    guest: [First; 2],
+    mprv: bool,
 }
 
 impl Context {
@@ -40,7 +47,33 @@ impl Context {
         let value = |info: &RegisterInfo| unit.read_register(info.id).unwrap_or(0);
         let levels = [0, 1 << 55].map(|half| architecture.levels(unit, VirtAddr::new(half)));
         let values = unit.registers().iter().map(value).collect();
-        Self { values, asid: architecture.asid(unit), levels }
+        let asids = [false, true].map(|is_guest| architecture.asid(unit, is_guest));
+        let guest = [0, 1 << 55].map(|half| architecture.guest_tables(unit, VirtAddr::new(half)));
+        let second = Second::of(unit, architecture);
+        let mprv = read(unit, "mstatus") >> 17 & 1 == 1;
+        Self { values, asids, levels, second, guest, mprv }
+    }
+
+    /// Says of each entry that a look at the tables read what it is.
+    fn name(&self, addr: VirtAddr, regime: Regime, mut entries: Vec<Entry>) -> Vec<Entry> {
+        let half = usize::from(addr.bits(55, 1) == 1);
+        match regime {
+            Regime::Guest(second) => return sort(addr, self.guest[half], second, entries),
+            Regime::Unknown => entries.iter_mut().for_each(|entry| entry.stage = Stage::Unknown),
+            Regime::One => {
+                let levels = self.levels[half];
+                if let Some(levels) = levels.filter(|levels| usize::from(*levels) >= entries.len())
+                {
+                    for (entry, level) in entries.iter_mut().zip((0..levels).rev()) {
+                        entry.level = Some(level);
+                    }
+                }
+                if let Some(last) = entries.last_mut() {
+                    last.is_leaf = true;
+                }
+            }
+        }
+        entries
     }
 }
 
@@ -85,16 +118,34 @@ impl<U: Registers> Sanitized<U> {
             Ok(expected) if expected.addr != found.addr => Some(Kind::Moved),
             Ok(expected) if expected.attributes != found.attributes => Some(Kind::Attributes),
             Ok(_) => {
-                let leaf = fresh.entries.last()?;
-                let raw = bus.inner().peek(leaf.addr, leaf.width).ok()?;
-                let flags = self.architecture.flags(raw)?;
-                match () {
-                    () if access.kind.writes() && !flags.dirty => Some(Kind::NotDirty),
-                    () if !flags.accessed => Some(Kind::NotAccessed),
-                    () => None,
-                }
+                let first = fresh.entries.iter().rev().find(|entry| entry.is_first_leaf());
+                let last = fresh.entries.last();
+                let second = last.filter(|entry| matches!(entry.stage, Stage::Second(_)));
+                let missing = [first, second].map(|leaf| self.missing_flag(access, leaf?, bus));
+                missing.into_iter().flatten().next()
             }
         }
+    }
+
+    /// A flag of a leaf that is clear after the access.
+    fn missing_flag<B: Bus>(&self, access: Access, leaf: &Entry, bus: &Watched<B>) -> Option<Kind> {
+        // EPT entries have flags if bit 6 of the EPTP says so.
+        let eptp = self.context.second.map_or(0, |second| second.tables);
+        let is_ept = self.architecture == Architecture::X86 && leaf.stage != Stage::First;
+        if is_ept && eptp >> 6 & 1 == 0 {
+            return None;
+        }
+        let raw = bus.inner().peek(leaf.addr, leaf.width).ok()?;
+        let flags = self.architecture.flags(raw, leaf.stage)?;
+        match () {
+            () if access.kind.writes() && !flags.dirty => Some(Kind::NotDirty),
+            () if !flags.accessed => Some(Kind::NotAccessed),
+            () => None,
+        }
+    }
+
+    fn regime(&self, access: Access) -> Regime {
+        Regime::of(access, self.architecture, self.context.second, self.context.mprv)
     }
 
     /// Remembers on what the translation depends that was just used, and is as the tables say.
@@ -113,8 +164,11 @@ impl<U: Registers> Sanitized<U> {
         state.watch(&entries);
         let tick = state.tick();
         drop(state);
-        let Context { asid, ref values, .. } = self.context;
-        let fill = Fill { frame: found.addr, asid, tick, entries, values: Rc::clone(values) };
+        let Context { asids: [own, guest], ref values, .. } = self.context;
+        let regime = self.regime(access);
+        let asid = if regime.second().is_some() { guest } else { own };
+        let values = Rc::clone(values);
+        let fill = Fill { frame: found.addr, asid, regime, tick, entries, values };
         self.fills.remember(access.addr, fill);
     }
 
@@ -158,15 +212,8 @@ impl<U: Registers> Sanitized<U> {
     {
         let before = self.sanitizer.state_mut().look();
         let result = self.unit.peek(access, bus);
-        let mut entries = self.sanitizer.state_mut().looked(before);
-        // With a second stage there are more entries than levels, and no telling of which stage one is.
-        let [lower, upper] = self.context.levels;
-        let levels = if access.addr.bits(55, 1) == 0 { lower } else { upper };
-        if let Some(levels) = levels.filter(|levels| usize::from(*levels) >= entries.len()) {
-            for (entry, level) in entries.iter_mut().zip((0..levels).rev()) {
-                entry.level = Some(level);
-            }
-        }
+        let entries = self.sanitizer.state_mut().looked(before);
+        let entries = self.context.name(access.addr, self.regime(access), entries);
         Fresh { result, entries }
     }
 }
