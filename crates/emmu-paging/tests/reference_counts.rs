@@ -149,7 +149,13 @@ fn sweep(machine: &mut Machine<X86>, levels: u32, pages: u64) -> (usize, usize) 
 
 #[test]
 fn a_cold_sequential_sweep_with_one_walk_cache_entry_a_level() {
-    for (pages, references, lines) in [(512, 515, 67), (4096, 4106, 515)] {
+    let sweeps = [
+        (512, 515, 67),
+        (4096, 4106, 515),
+        (262_144, 262_658, 32_834),
+        (1_048_576, 1_050_629, 131_330),
+    ];
+    for (pages, references, lines) in sweeps {
         let mut machine = x86_machine(false, &one_entry_a_level(4));
         assert_eq!(sweep(&mut machine, 4, pages), (references, lines));
         let mut machine = x86_machine(true, &one_entry_a_level(5));
@@ -157,12 +163,6 @@ fn a_cold_sequential_sweep_with_one_walk_cache_entry_a_level() {
         let mut machine = x86_machine(false, &PagingConfig::default());
         assert_eq!(sweep(&mut machine, 4, pages).0 as u64, 4 * pages, "without walk caches");
     }
-}
-
-#[test]
-fn a_larger_cold_sweep_with_one_walk_cache_entry_a_level() {
-    let mut machine = x86_machine(false, &one_entry_a_level(4));
-    assert_eq!(sweep(&mut machine, 4, 262_144), (262_658, 32_834));
 }
 
 #[test]
@@ -179,12 +179,15 @@ fn a_walk_cache_hit_leaves_the_references_below_the_table_it_names() {
 }
 
 #[test]
-fn table_pages_for_an_aligned_gib() {
-    for (level, pages, expected) in [(0, 1 << 18, 515), (1, 512, 3), (2, 1, 2)] {
-        let mut machine = x86_machine(false, &PagingConfig::default());
-        let size = 12 + 9 * level;
-        (0..pages).for_each(|page: u64| machine.map(page << size, 4, level, X86_LARGE));
-        assert_eq!((machine.next_table - ROOT) / 0x1000, expected);
+fn table_pages_for_an_aligned_region() {
+    for (gib, expected) in [(1, [515, 3, 2]), (64, [32_834, 66, 2])] {
+        for (level, expected) in (0..).zip(expected) {
+            let mut machine = x86_machine(false, &PagingConfig::default());
+            let size = 12 + 9 * level;
+            let pages = gib << 30 >> size;
+            (0..pages).for_each(|page: u64| machine.map(page << size, 4, level, X86_LARGE));
+            assert_eq!((machine.next_table - ROOT) / 0x1000, expected, "{gib} GiB, level {level}");
+        }
     }
 }
 
