@@ -18,7 +18,7 @@ use emmu_oracle::{
 };
 use emmu_paging::{
     Paging, PagingConfig, X86,
-    format::x86::{EPTP, Ept, VmExit},
+    format::x86::{EPTP, Ept, VPID, VmExit},
 };
 
 impl Architecture for Registers {
@@ -46,6 +46,7 @@ impl Architecture for Registers {
         if self.enable_ept {
             write(EPTP, self.eptp)?;
         }
+        write(VPID, self.vpid.into())?;
         write_all(&self.guest, write)
     }
 
@@ -101,7 +102,8 @@ impl Fenced for Registers {
 
     /// INVLPG in the guest, and INVVPID for a single context.
     fn fence_first(&self, addr: Option<VirtAddr>, _: bool) -> Vec<Invalidate> {
-        let single = Invalidate::Guest { vmid: Vmid(0), asid: None, addr, keeps_global: false };
+        let vmid = Vmid(self.vpid);
+        let single = Invalidate::Guest { vmid, asid: None, addr, keeps_global: false };
         vec![addr.map_or(single, Invalidate::Page)]
     }
 

@@ -121,7 +121,7 @@ impl Manual for Registers {
     /// INVVPID for an address, for a VPID, and for one but global translations; INVEPT for one EPTP, and for all.
     fn guest_scope(&self, choice: u8, named: Named) -> Option<Invalidate> {
         let Named { addr, own, roots, .. } = named;
-        let vmid = Vmid(self.vpid ^ u16::from(!own));
+        let vmid = Vmid(if own { self.vpid } else { self.vpid ^ 3 });
         let eptp = |root: &PhysAddr| self.eptp & 0xfff | root.raw();
         let other = roots.iter().map(eptp).find(|eptp| *eptp != self.eptp);
         let guest = |addr, keeps_global| Invalidate::Guest { vmid, asid: None, addr, keeps_global };
@@ -137,7 +137,8 @@ impl Manual for Registers {
     }
 
     /// What a guest writes, and VM entries with another EPTP or another VPID, which invalidate nothing where VPIDs are
-    /// enabled. A guest with PAE paging keeps its CR3: what it loads then stands in guest-physical memory.
+    /// enabled. The VPID is 1 or 2: VM entry refuses 0. A guest with PAE paging keeps its CR3: what it loads then stands
+    /// in guest-physical memory.
     fn turn(
         &mut self,
         choice: u8,
@@ -156,7 +157,7 @@ impl Manual for Registers {
                 Some(Turn { id, value, invalidates: None }).filter(|turn| turn.id == EPTP)
             }
             _ => {
-                self.vpid = u16::from(value & 1);
+                self.vpid = 1 + u16::from(value & 1);
                 Some(Turn::plain(VPID, self.vpid.into()))
             }
         }

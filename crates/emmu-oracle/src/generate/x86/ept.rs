@@ -89,7 +89,7 @@ impl Plan {
             eptp: self.ept_root | dice.maybe(60, 1 << 6) | length << 3 | memory_type,
             enable_ept: dice.chance(96),
             execute_only: dice.chance(60),
-            vpid: 0,
+            vpid: 1,
         }
     }
 
