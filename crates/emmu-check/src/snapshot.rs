@@ -51,7 +51,11 @@ where
     let Script { setup: number, steps } = script;
     let mut memory = case.memory();
     let registers = case.registers.implemented(&memory);
-    let configs = [setup::config(number), setup::config(number / 3)];
+    let config = match A::Format::MAY_CACHE_INVALID {
+        true => setup::config_with_invalid_entries,
+        false => setup::config,
+    };
+    let configs = [number, number / 3].map(config);
     let Ok(mut unit) = registers.out_of_reset(&configs[0], &configs[1]) else { return Ok(()) };
     match registers.switch_on(&mut unit, &mut memory) {
         Ok(()) => goes_on(unit, memory, &case.accesses, &steps),

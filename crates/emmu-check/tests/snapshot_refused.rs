@@ -2,10 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_base_bounds::{Bare, BaseBounds};
-use emmu_core::{Bus, Chain, PhysAddr, VirtAddr, Width};
+use emmu_core::{
+    Access, AccessFlags, Bus, Chain, PhysAddr, RegisterId, TranslationUnit, VirtAddr, Width,
+};
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
-use emmu_paging::{Geometry, Policy};
+use emmu_paging::{
+    ConfigError, Geometry, Paging, PagingConfig, Policy, RiscV, X86,
+    format::riscv::{HGATP, RiscVH, RiscVHart, SATP},
+};
 use emmu_segmentation::{SegmentTable, Segmentation, Selection, x86::X86Segments};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -60,6 +65,58 @@ fn x86_segments_that_no_processor_has_are_refused() {
     assert!(refusal("/gdt/base", json!(1_u64 << 60)).starts_with("gdt: "));
     assert!(refusal("/gdt/limit", json!(0x1_0000)).starts_with("gdt: "));
     assert!(refusal("/ldtr", json!(8)).starts_with("ldt: "));
+}
+
+/// Lets the unit meet an entry of an empty table, and damages what it remembers of it.
+fn damage_to_invalid_entries_is_refused<U>(mut unit: U, register: RegisterId, stage: &str)
+where
+    U: TranslationUnit<Memory, ()> + Serialize + DeserializeOwned,
+{
+    let mut memory = Memory::ram(0x8000);
+    let access = Access::load(VirtAddr::new(8), 8).with_flags(AccessFlags::GUEST);
+    unit.write_register(register, 8 << 60 | 4, &mut memory, &mut ()).unwrap();
+    assert!(unit.translate(access, &mut memory, &mut ()).is_err());
+
+    let refusal = |place: &str, value| refusal(&unit, &format!("{stage}{place}"), value);
+    let slot = "/invalid/assoc/slots/0";
+    assert_eq!(refusal(&format!("{slot}/value/bits"), json!(21)), "");
+    let damages = [
+        ("/invalid".to_owned(), json!(null)),
+        ("/config/invalid_entries".to_owned(), json!(null)),
+        ("/config/invalid_entries".to_owned(), json!([2, 2, "Lru"])),
+        (format!("{slot}/value/bits"), json!(0)),
+        (format!("{slot}/value/bits"), json!(65)),
+        (format!("{slot}/scope"), json!(u32::MAX)),
+    ];
+    for (place, value) in damages {
+        let told = refusal(&place, value.clone());
+        assert!(told.starts_with("invalid: "), "{place} {value}: {told}");
+    }
+}
+
+fn remembering_invalid_entries() -> PagingConfig {
+    let invalid_entries = Geometry::fully_associative(2, Policy::Lru).ok();
+    PagingConfig { invalid_entries, ..PagingConfig::default() }
+}
+
+#[test]
+fn invalid_entries_that_no_unit_remembers_are_refused() {
+    let unit = Paging::new(RiscV::rv64(), &remembering_invalid_entries()).unwrap();
+    damage_to_invalid_entries_is_refused(unit, SATP, "");
+}
+
+#[test]
+fn invalid_entries_that_no_second_stage_remembers_are_refused() {
+    let config = remembering_invalid_entries();
+    let unit: RiscVHart = RiscVH::rv64().hart(&PagingConfig::default(), &config).unwrap();
+    damage_to_invalid_entries_is_refused(unit, HGATP, "/second");
+}
+
+#[test]
+fn invalid_entries_of_an_architecture_that_forbids_them_are_refused() {
+    let unit = Paging::new(X86::new(52), &PagingConfig::default()).unwrap();
+    let told = refusal(&unit, "/config/invalid_entries", json!([1, 2, "Lru"]));
+    assert_eq!(told, ConfigError::InvalidEntries.to_string());
 }
 
 #[test]

@@ -36,6 +36,14 @@ pub(crate) fn config(number: u16) -> PagingConfig {
     PagingConfig { tlb, walk_cache: walk_caches(number / 7 % 4, policy), ..PagingConfig::default() }
 }
 
+/// The same of a processor that may remember invalid entries too: every other one does.
+pub(crate) fn config_with_invalid_entries(number: u16) -> PagingConfig {
+    let policy = POLICIES[usize::from(number) % POLICIES.len()];
+    let geometry = Geometry::new(1 + u32::from(number / 2 % 2), 2, policy).ok();
+    let invalid_entries = geometry.filter(|_| number.is_multiple_of(2));
+    PagingConfig { invalid_entries, ..config(number) }
+}
+
 /// A second level that includes the first, excludes it, or neither.
 fn bound(bank: Vec<TlbTable>, number: u16) -> TlbLevel {
     let level = TlbLevel::unified(bank);

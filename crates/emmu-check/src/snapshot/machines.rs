@@ -34,7 +34,6 @@ const POLICIES: [Policy; 5] =
 /// The first difference.
 pub fn machine_goes_on(number: u8, script: Script) -> Verdict {
     let Script { setup, steps } = script;
-    let config = setup::config(setup);
     match number % COUNT {
         0 => play(Bare, &[], &[], &steps),
         1 => play(BaseBounds::new(convention(setup)), &BASE_BOUNDS, &[], &steps),
@@ -43,16 +42,18 @@ pub fn machine_goes_on(number: u8, script: Script) -> Verdict {
         4 => play(table(setup)?, &TABLE_REGISTERS, &descriptors(), &steps),
         5 => play(X86Segments::flat(), &GDTR, &X86_TABLES, &steps),
         6 => {
-            let paging = Paging::new(X86::new(36), &config).map_err(told)?;
+            let paging = Paging::new(X86::new(36), &setup::config(setup)).map_err(told)?;
             let unit = Chain::new(X86Segments::flat(), paging).map_err(told)?;
             play(unit, &[GDTR.as_slice(), &X86_PAGING].concat(), &X86_TABLES, &steps)
         }
         7 => {
+            let config = setup::config_with_invalid_entries(setup);
             let unit = Paging::new(RiscV::rv64(), &config).map_err(told)?;
             play(unit, &[(SATP, ROOT)], &RISCV_TABLE, &steps)
         }
         _ => {
-            let unit = RiscVH::rv64().hart(&config, &setup::config(setup / 3)).map_err(told)?;
+            let [first, second] = [setup, setup / 3].map(setup::config_with_invalid_entries);
+            let unit = RiscVH::rv64().hart(&first, &second).map_err(told)?;
             play(unit, &[(SATP, ROOT), (HGATP, ROOT)], &RISCV_TABLE, &steps)
         }
     }
