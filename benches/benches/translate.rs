@@ -3,7 +3,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use emmu_benches::{Layout, ROOT, machine, sv39, usual_tlbs, usual_walk_caches};
-use emmu_core::{Access, Bus, Invalidate, TranslationUnit, VirtAddr, Width};
+use emmu_core::{Access, Asid, Bus, Invalidate, TranslationUnit, VirtAddr, Width};
 use emmu_memory::Memory;
 use emmu_paging::{AArch64, Paging, PagingConfig, RiscV, X86, format::Format};
 use std::hint::black_box;
@@ -104,13 +104,18 @@ fn invalidate<B: Bus>(unit: &mut Paging<RiscV>, _: &B, scope: Invalidate) {
 
 /// Constant time: the same however much the TLBs hold.
 fn invalidations(criterion: &mut Criterion) {
-    let (mut unit, mut memory) = sv39(&usual_tlbs(12).unwrap(), 1024).unwrap();
-    for page in 0..1024 {
-        unit.translate(Access::load(VirtAddr::new(page << 12), 8), &mut memory, &mut ()).unwrap();
+    let asid = Invalidate::Asid(Asid(0));
+    let rows = [
+        ("invalidate/all", Invalidate::All, 1024),
+        ("invalidate/asid, of 1024 pages", asid, 1024),
+        ("invalidate/asid, of 1 page", asid, 1),
+    ];
+    for (name, scope, pages) in rows {
+        let (mut unit, memory) = filled(pages);
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| invalidate(&mut unit, &memory, black_box(scope)));
+        });
     }
-    criterion.bench_function("invalidate/all", |bencher| {
-        bencher.iter(|| invalidate(&mut unit, &memory, black_box(Invalidate::All)));
-    });
     let (mut unit, mut memory) = sv39(&usual_tlbs(12).unwrap(), 1024).unwrap();
     criterion.bench_function("invalidate/all, then one access", |bencher| {
         bencher.iter(|| {
@@ -118,6 +123,15 @@ fn invalidations(criterion: &mut Criterion) {
             unit.translate(Access::load(VirtAddr::new(0), 8), &mut memory, &mut ()).unwrap().addr
         });
     });
+}
+
+/// A unit whose TLBs hold so many pages.
+fn filled(pages: u64) -> (Paging<RiscV>, Memory) {
+    let (mut unit, mut memory) = sv39(&usual_tlbs(12).unwrap(), 1024).unwrap();
+    for page in 0..pages {
+        unit.translate(Access::load(VirtAddr::new(page << 12), 8), &mut memory, &mut ()).unwrap();
+    }
+    (unit, memory)
 }
 
 criterion_group!(benches, hits, formats, invalidations);
