@@ -42,7 +42,7 @@ impl Probe for Lookups {
     }
 }
 
-/// Runs both on a part of the trace, and counts the walks.
+/// Runs both on the trace, and counts the walks.
 fn compare(pieces: &[Piece], mut memory: Memory, description: &Description<'_>) -> usize {
     let format = RiscV::rv64().with_satp(8 << 60 | 1);
     let mut unit = Paging::new(format, &config(description)).unwrap();
@@ -60,16 +60,6 @@ fn compare(pieces: &[Piece], mut memory: Memory, description: &Description<'_>) 
     walks
 }
 
-/// The part of the trace that a description is put to: every tenth one to all of it.
-fn part_of(pieces: &[Piece], number: usize) -> &[Piece] {
-    const PARTS: usize = 12;
-    if number.is_multiple_of(10) {
-        return pieces;
-    }
-    let len = pieces.len() / PARTS;
-    &pieces[number % PARTS * len..][..len]
-}
-
 #[test]
 fn there_are_thirty_descriptions_and_each_has_a_name_of_its_own() {
     let mut names: Vec<_> = ALL.iter().map(|description| description.name).collect();
@@ -81,9 +71,9 @@ fn there_are_thirty_descriptions_and_each_has_a_name_of_its_own() {
 #[test]
 fn plain_lists_hit_and_miss_where_the_tlbs_do_on_the_bundled_trace() {
     let memories = [false, true].map(|large| memory(pieces(), large));
-    for (number, description) in ALL.iter().enumerate() {
+    for description in ALL {
         let memory = memories[usize::from(description.large)].clone();
-        let walks = compare(part_of(pieces(), number), memory, description);
+        let walks = compare(pieces(), memory, description);
         assert!(walks > 20, "the trace puts {} to work: {walks} walks", description.name);
     }
 }
@@ -99,13 +89,12 @@ fn differ(pieces: &[Piece], one: &Description<'_>, other: &Description<'_>) -> b
 }
 
 #[test]
-fn inclusion_makes_a_difference_on_the_part_of_the_trace_that_it_is_put_to() {
-    let bound = ALL.iter().enumerate().filter(|(_, description)| description.is_bound());
-    for (number, description) in bound {
+fn inclusion_makes_a_difference() {
+    for description in ALL.iter().filter(|description| description.is_bound()) {
         let levels = description.levels.iter().map(|level| level.of(Inclusion::NonInclusive));
         let levels: Vec<_> = levels.collect();
         let without = Description { levels: &levels, ..*description };
-        assert!(differ(part_of(pieces(), number), description, &without), "{}", description.name);
+        assert!(differ(pieces(), description, &without), "{}", description.name);
     }
 }
 
