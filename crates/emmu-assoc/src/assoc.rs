@@ -201,17 +201,18 @@ impl<V: Copy + Default> Assoc<V> {
         let first = self.set_of(tag) * stride;
         for slot in first..first + stride {
             let Slot { scope, value, .. } = &self.slots[slot];
-            if self.tag(slot) == tag && matches(*scope, value) {
+            if self.tag(slot) == tag && *scope != Scope::NONE && matches(*scope, value) {
                 self.vacate(slot);
             }
         }
     }
 
-    /// Vacates every slot of which `keeps(tag, scope, value)` does not hold; looks at all of them.
+    /// Vacates every entry of which `keeps(tag, scope, value)` does not hold; looks at all slots, but asks of no vacant one, in
+    /// which anything may be left.
     pub fn retain(&mut self, mut keeps: impl FnMut(u64, Scope, &V) -> bool) {
         for slot in 0..self.slots.len() {
             let Slot { scope, value, .. } = &self.slots[slot];
-            if !keeps(self.tag(slot), *scope, value) {
+            if *scope != Scope::NONE && !keeps(self.tag(slot), *scope, value) {
                 self.vacate(slot);
             }
         }
@@ -353,6 +354,17 @@ mod tests {
         let third = table.exchange(3, scope, 30, &Only(Scope(8))).1;
         assert_eq!([first, third], [None, None]);
         assert_eq!(second, Some(Evicted { tag: 1, scope, value: 10 }));
+    }
+
+    #[test]
+    fn nobody_is_asked_about_a_vacant_slot() {
+        let mut table = Assoc::new(Geometry::fully_associative(2, Policy::Lru).unwrap());
+        let slot = table.insert(1, Scope::ONLY, 10, &Forever);
+        table.vacate(slot);
+        let version = table.version(slot);
+        table.retain(|tag, _, _| panic!("{tag} was asked about"));
+        table.remove(1, |_, value| panic!("{value} was asked about"));
+        assert_eq!(table.version(slot), version);
     }
 
     #[test]
