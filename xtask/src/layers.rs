@@ -23,6 +23,8 @@ enum Layer {
     Facade,
     /// The command.
     Command,
+    /// What tests are made with, and nothing else.
+    Tests,
 }
 
 /// Which crates of this repository a crate may use.
@@ -75,6 +77,7 @@ const TABLE: &[Row] = &[
     Row { name: "emmu-check",        layer: Layer::Checks,  reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu",              layer: Layer::Facade,  reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu-cli",          layer: Layer::Command, reach: Reach::Lower,     external: External::Any },
+    Row { name: "emmu-property",     layer: Layer::Tests,   reach: Reach::Only(&[]), external: External::Any },
 ];
 
 /// The crates that must compile without the standard library.
@@ -160,9 +163,10 @@ fn check_edge(from: &Row, to: &Dependency) -> Option<Violation> {
     }
 }
 
-/// Tests may look anywhere, but for those of the core: nothing may be needed to understand it.
+/// Tests may look anywhere, but for those of the core: nothing of emmu may be needed to understand it.
 fn check_local(from: &Row, to: &str, dev: bool) -> Option<Violation> {
-    if dev && from.layer != Layer::Core {
+    let is_for_tests = find(to).is_some_and(|to| to.layer == Layer::Tests);
+    if dev && (from.layer != Layer::Core || is_for_tests) {
         return None;
     }
     let why = match (find(to), from.reach) {
@@ -267,6 +271,14 @@ mod tests {
                 "emmu-core must not depend on emmu-memory: it depends on no crate of emmu, in tests neither"
             ]
         );
+    }
+
+    #[test]
+    fn what_tests_are_made_with_is_for_tests_alone() {
+        let tested = package("emmu-core", vec![dev(local("emmu-property"))]);
+        let used = package("emmu-check", vec![local("emmu-property")]);
+        assert_eq!(messages(vec![tested]), [""; 0]);
+        assert_eq!(messages(vec![used]).len(), 1);
     }
 
     #[test]

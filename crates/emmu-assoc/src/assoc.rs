@@ -280,7 +280,7 @@ fn equal_to(tag: u64, four: &[u64; 4]) -> u32 {
 mod tests {
     use super::*;
     use crate::Policy;
-    use quickcheck::{Arbitrary, Gen, quickcheck};
+    use emmu_property::{Arbitrary, Gen, quickcheck};
     use std::{collections::VecDeque, vec::Vec};
 
     /// A time when all scopes but one have ended.

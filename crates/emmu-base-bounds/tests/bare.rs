@@ -5,7 +5,7 @@ use emmu_core::{
     Access, AccessKind, PhysAddr, Privilege, RegisterError, RegisterId, Registers, TranslationUnit,
     VirtAddr,
 };
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 
 fn unit() -> impl TranslationUnit<(), ()> {
     Bare

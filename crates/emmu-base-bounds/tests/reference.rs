@@ -5,7 +5,7 @@ use emmu_core::{
     Access, AccessKind, Cause, Fault, PhysAddr, Privilege, RegisterError, RegisterId, Registers,
     Translation, TranslationUnit, VirtAddr, find_register,
 };
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 
 /// Numbers where something begins or ends, and their neighbours.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@ use emmu_paging::{
     AArch64, Paging,
     format::aarch64::{MAIR_EL1, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1},
 };
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 
 /// Where the tables are on the target.
 const TABLES: u64 = 0x10_0000;

@@ -2,13 +2,7 @@
 
 use emmu_check::coherent::{Incoherent, Script, coherent, twins_agree};
 use emmu_oracle::{aarch64, generate::Case, riscv, x86};
-use quickcheck::{QuickCheck, Testable};
-
-/// Runs a property on so many cases, or on as many as `QUICKCHECK_TESTS` says.
-fn check(cases: u64, property: impl Testable) {
-    let wanted = std::env::var("QUICKCHECK_TESTS").ok().and_then(|wanted| wanted.parse().ok());
-    QuickCheck::new().tests(wanted.unwrap_or(cases)).quickcheck(property);
-}
+use emmu_property::check;
 
 #[test]
 fn riscv_units_remember_what_the_manual_lets_them() {

@@ -13,7 +13,7 @@ use emmu_paging::{
     Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable,
     format::described::Described,
 };
-use quickcheck::{QuickCheck, TestResult};
+use emmu_property::{TestResult, check};
 use std::collections::BTreeSet;
 
 /// The description with one number changed.
@@ -48,8 +48,7 @@ fn is_judged_alike(case: Case<Registers>, field: u8, to: u8) -> TestResult {
 
 #[test]
 fn a_description_is_refused_if_and_only_if_it_is_impossible() {
-    let property = is_judged_alike as fn(Case<Registers>, u8, u8) -> TestResult;
-    QuickCheck::new().tests(10_000).max_tests(20_000).quickcheck(property);
+    check(10_000, is_judged_alike as fn(Case<Registers>, u8, u8) -> TestResult);
 }
 
 /// The level that has pages of this size.

@@ -2,7 +2,7 @@
 
 use emmu_oracle::hashed::Registers;
 use emmu_paging::format::hashed::Hashed;
-use quickcheck::QuickCheck;
+use emmu_property::check;
 
 /// Values near those that are possible: the fields, and a bit that is turned.
 fn is_judged_alike(log2: u8, number: u64, asid: u16, turned: u8, on: bool) -> bool {
@@ -16,6 +16,5 @@ fn is_judged_alike(log2: u8, number: u64, asid: u16, turned: u8, on: bool) -> bo
 
 #[test]
 fn a_register_takes_what_is_possible_and_nothing_else() {
-    let property = is_judged_alike as fn(u8, u64, u16, u8, bool) -> bool;
-    QuickCheck::new().tests(10_000).quickcheck(property);
+    check(10_000, is_judged_alike as fn(u8, u64, u16, u8, bool) -> bool);
 }

@@ -4,7 +4,7 @@
 use emmu_check::Units;
 use emmu_oracle::vectors::heap::{Description, Order, Placed, Policy, Subject};
 use emmu_oracle::vectors::{ReferenceModels, Report, VectorFile, textbook};
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 use std::path::Path;
 
 /// How many steps each file has.

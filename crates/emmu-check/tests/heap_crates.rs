@@ -7,8 +7,8 @@ use emmu_heap::{
     Audited, Buddy, BuddyConfig, Extent, FreeList, Heap, Layout, ListConfig, Request, Tail,
 };
 use emmu_memory::Memory;
+use emmu_property::quickcheck;
 use linked_list_oracle::Oracle;
-use quickcheck::quickcheck;
 
 /// The manager's own words.
 const CONTROL: PhysAddr = PhysAddr::new(1 << 40);

@@ -5,16 +5,10 @@ use emmu_check::coherent::Script;
 use emmu_check::snapshot::{aarch64_guest, described, machine_goes_on, unit_goes_on, x86_guest};
 use emmu_check::targets;
 use emmu_oracle::{aarch64, generate::Case, hashed, riscv, x86};
-use quickcheck::{QuickCheck, Testable};
+use emmu_property::check;
 use std::fs;
 
 type Verdict = Result<(), String>;
-
-/// Runs a property on so many cases, or on as many as `QUICKCHECK_TESTS` says.
-fn check(cases: u64, property: impl Testable) {
-    let wanted = std::env::var("QUICKCHECK_TESTS").ok().and_then(|wanted| wanted.parse().ok());
-    QuickCheck::new().tests(wanted.unwrap_or(cases)).quickcheck(property);
-}
 
 #[test]
 fn restored_riscv_units_go_on() {

@@ -7,7 +7,7 @@ use emmu_core::VirtAddr;
 use emmu_oracle::vectors::textbook::{Machine, Segment, Subject};
 use emmu_oracle::vectors::{ReferenceModels, Report, VectorFile};
 use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 use std::num::NonZeroU32;
 use std::path::Path;
 

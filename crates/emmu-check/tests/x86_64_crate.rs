@@ -16,7 +16,7 @@ use emmu_paging::{
     Paging, X86,
     format::x86::{CR0, CR3, CR4, Cr0, Cr4, EFER, Efer},
 };
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 use x86_64::structures::paging::page_table::PageTableLevel;
 use x86_64::structures::paging::{PageTable, PageTableFlags as Flags, PhysFrame};
 

@@ -152,7 +152,7 @@ pub const fn is_sign_extended(addr: u64, bits: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     #[test]
     fn arithmetic_never_wraps_silently() {

@@ -166,7 +166,7 @@ impl Probe for Watchpoints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
     use std::vec;
 
     fn store(addr: u64, size: u32) -> Event {

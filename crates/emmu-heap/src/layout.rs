@@ -150,7 +150,7 @@ fn align_up(addr: u64, align: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     fn extent(addr: u64, size: u64) -> Extent {
         Extent::new(PhysAddr::new(addr), size)

@@ -146,7 +146,7 @@ fn limbs(value: u64) -> [u16; 4] {
 mod tests {
     use super::*;
     use emmu_memory::Memory;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     const FIELD: Field = Field::Next;
 

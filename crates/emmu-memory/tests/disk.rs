@@ -2,7 +2,7 @@
 
 use emmu_core::{Bus, BusError, PhysAddr, Width};
 use emmu_memory::{Disk, Memory};
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 
 const BLOCKS: u64 = 4;
 

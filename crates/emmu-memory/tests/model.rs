@@ -2,7 +2,7 @@
 
 use emmu_core::{Bus, BusError, PhysAddr, RAM_PAGE_BITS, Transfer, Width};
 use emmu_memory::Memory;
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 use std::collections::BTreeMap;
 
 /// A region of the map: `end` is one past its last byte, which may be 2^64.

@@ -7,7 +7,7 @@ use emmu_oracle::generate::{Case, Generate};
 use emmu_oracle::riscv::Exception;
 use emmu_oracle::x86::{self, Mode};
 use emmu_oracle::{Outcome, Reference, aarch64, hashed, riscv};
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 use std::collections::BTreeSet;
 
 /// The access, registers and outcome of everything that happens in so many cases.

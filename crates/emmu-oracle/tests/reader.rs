@@ -5,9 +5,9 @@ use emmu_oracle::vectors::{
     Answer, Format, Mismatch, Operation, Problem, Reader, ReferenceModels, Registers, Report,
     Subject, Vector, VectorError, check,
 };
+use emmu_property::quickcheck;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use quickcheck::quickcheck;
 use std::io::Write;
 
 /// An Sv39 gigapage, whose A and D hardware sets: a load, then a store, then a load that faults.

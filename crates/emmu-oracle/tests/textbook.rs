@@ -5,7 +5,7 @@ use emmu_oracle::vectors::textbook::{
     Answer, EntryRead, Fault, Loaded, Machine, Mismatch, Reader, Record, Subject, check, run,
 };
 use emmu_oracle::vectors::{ReferenceModels, Report, VectorError, VectorFile};
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 use std::path::Path;
 
 const RELOCATION: &str = r#"{"id":7,"sim":"relocation","args":["-s","7"],"asize":1024,"psize":16384,"base":2471,"limit":338,"trace":[{"va":666,"fault":"bounds"},{"va":74,"pa":2545}]}"#;

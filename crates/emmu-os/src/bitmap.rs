@@ -88,7 +88,7 @@ mod tests {
     use emmu_core::VirtAddr;
     use emmu_cpu::Cpu;
     use emmu_memory::Memory;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
     use std::vec;
     use std::vec::Vec;
 

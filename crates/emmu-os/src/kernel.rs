@@ -170,7 +170,7 @@ mod tests {
     use emmu_base_bounds::Bare;
     use emmu_cpu::Cpu;
     use emmu_memory::Memory;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
     use std::vec;
     use std::vec::Vec;
 

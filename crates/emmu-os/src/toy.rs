@@ -236,7 +236,7 @@ impl Instruction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     quickcheck! {
         fn what_decodes_encodes_to_the_same_bytes(word: u64, operation: u8) -> bool {

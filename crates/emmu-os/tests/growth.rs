@@ -10,7 +10,7 @@ use emmu_os::{
     Contiguous, Direction, Exit, Kill, Layout, LayoutError, MemoryError, Op, Os, OsError,
     OutOfMemory, Pid, Region, Rights, StaticRelocation, Turn,
 };
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 
 /// An access anywhere: in bounds, around the bounds, or around the top of the address space.
 #[derive(Clone, Copy, Debug)]

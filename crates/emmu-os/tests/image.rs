@@ -3,7 +3,7 @@
 
 use emmu_core::{VirtAddr, Width};
 use emmu_os::{Image, ImageError, Layout, LayoutError, Reference, Region, Rights};
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 
 /// An image of up to four regions with up to four references each.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use emmu_os::{Exit, Kill, Op, OsError, Pid, Turn};
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 use std::collections::BTreeMap;
 
 /// What happens next. Processes are chosen by number, modulo those that live.

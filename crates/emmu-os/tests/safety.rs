@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use emmu_os::{Direction, Exit, Kill, Layout, MAX_ACCESS, Op, OsError, Pid, Region, Rights, Turn};
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 
 /// Something that happens to the machine. Processes are chosen by numbers, round and round.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use emmu_core::{VirtAddr, Width};
 use emmu_cpu::{Exception, Illegal};
 use emmu_os::toy::{Assembly, Core, Instruction};
 use emmu_os::{Exit, Image, Kill, Pid, Region, Rights, Turn};
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 
 /// Instructions one after the other that use the heap and the stack of the portable layout.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use emmu_core::VirtAddr;
 use emmu_os::{Exit, Op, Turn};
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 
 /// An operation that every machine allows.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ use emmu_paging::{
         x86::{CR0, CR3, CR3_NO_FLUSH, CR4, EFER},
     },
 };
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 
 const PG_PE: u64 = 1 << 31 | 1;
 const PAE: u64 = 1 << 5;

@@ -13,9 +13,9 @@ use emmu_os::{
 use emmu_paging::{
     Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, WalkCacheTable, X86,
 };
+use emmu_property::quickcheck;
 use emmu_sanitizer::{Report, Sanitizer, ShadowError};
 use kernel::{Bug, Kernel};
-use quickcheck::quickcheck;
 
 /// Plays one operation per number, on the kernel and its processes 1, 2 and, when they are forked, more.
 fn play(kernel: &mut Kernel, ops: &[u32]) -> Result<(), ShadowError> {

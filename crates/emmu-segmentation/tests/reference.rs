@@ -4,11 +4,11 @@ use emmu_core::{
     Access, AccessFlags, AccessKind, Cause, Fault, Privilege, RegisterError, Registers,
     Translation, TranslationUnit, VirtAddr,
 };
+use emmu_property::{Arbitrary, Gen, quickcheck};
 use emmu_segmentation::{
     MAX_SEGMENTS, Segment, SegmentFlags, Segmentation, Selection, base_register, bounds_register,
     flags_register,
 };
-use quickcheck::{Arbitrary, Gen, quickcheck};
 
 /// A machine and an access to it that is likely to be near something of interest.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use emmu_core::{
 };
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
+use emmu_property::{Arbitrary, Gen, quickcheck};
 use emmu_segmentation::SegmentTable;
-use quickcheck::{Arbitrary, Gen, quickcheck};
 
 const TABLE: u64 = 0x1000;
 const RAM: u64 = 1 << 20;

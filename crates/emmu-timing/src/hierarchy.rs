@@ -215,7 +215,7 @@ fn look_up(cache: &mut Option<Cache>, addr: u64) -> bool {
 mod tests {
     use super::*;
     use emmu_paging::Policy;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     fn small(policy: Policy) -> CacheModel {
         CacheModel::new(512, 4, 64, policy, 1).unwrap()

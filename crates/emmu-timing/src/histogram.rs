@@ -79,7 +79,7 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     fn of(latencies: &[u64]) -> Histogram {
         let mut histogram = Histogram::default();

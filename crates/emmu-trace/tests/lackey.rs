@@ -1,8 +1,8 @@
 //! Lackey's text, line by line: what is read, what is skipped, what is refused.
 
 use emmu_core::VirtAddr;
+use emmu_property::quickcheck;
 use emmu_trace::{LackeyReader, Record, RecordKind, RecordSource, TraceError};
-use quickcheck::quickcheck;
 
 fn read(text: impl AsRef<[u8]>) -> Result<Vec<Record>, TraceError> {
     LackeyReader::new(text.as_ref()).records().collect()

@@ -1,9 +1,9 @@
 //! The native format: what is written comes back, and what is damaged is refused.
 
 use emmu_core::VirtAddr;
+use emmu_property::quickcheck;
 use emmu_trace::check::{self, Verdict};
 use emmu_trace::{ContentHasher, Record, RecordKind, RecordSource, TraceError, emt};
-use quickcheck::quickcheck;
 use std::io::{Cursor, Read};
 
 /// References of a loop that walks an array, as a processor with a stack would make them.

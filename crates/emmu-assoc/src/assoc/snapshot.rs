@@ -63,7 +63,7 @@ impl<V> Read<V> {
 #[cfg(test)]
 mod tests {
     use crate::{Assoc, Forever, Geometry, Policy, Replace, Scope};
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
     use std::vec::Vec;
 
     const POLICIES: [Policy; 5] =

@@ -3,7 +3,7 @@
 use super::args::Explain;
 use super::story::Explanation;
 use clap::Parser;
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 
 #[derive(Parser)]
 struct Line {

@@ -10,7 +10,7 @@ use emmu_core::{
 };
 use emmu_cpu::{Cpu, Stop, Trap};
 use emmu_memory::Memory;
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 use std::collections::BTreeSet;
 
 /// What a program or its operating system does next.

@@ -7,7 +7,7 @@ use emmu_core::{
 };
 use emmu_cpu::{Cpu, Exception, Stop};
 use emmu_memory::Memory;
-use quickcheck::{Arbitrary, Gen, quickcheck};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 
 /// A run of bytes that is contiguous on the bus.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use emmu_heap::{
     InvalidFree, Layout, ListConfig, Order, Request,
 };
 use emmu_memory::Memory;
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 
 /// A bus that writes down which bytes are read.
 struct Spy<'a> {

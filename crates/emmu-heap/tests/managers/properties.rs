@@ -7,7 +7,7 @@ use emmu_heap::{
     Tail,
 };
 use emmu_memory::Memory;
-use quickcheck::{TestResult, quickcheck};
+use emmu_property::{TestResult, quickcheck};
 use std::collections::HashSet;
 
 /// Whether to allocate, and how much and how aligned, or which to free.

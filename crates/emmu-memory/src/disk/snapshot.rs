@@ -75,7 +75,7 @@ mod tests {
     use crate::Device;
     use alloc::{vec, vec::Vec};
     use emmu_core::Width;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     /// Commands and writes to the buffer: what each came to.
     fn run(disk: &mut Disk, steps: &[(u8, u16)]) -> Vec<Option<u64>> {

@@ -91,7 +91,7 @@ mod tests {
     use crate::{Disk, Memory};
     use alloc::{string::ToString, vec, vec::Vec};
     use emmu_core::{Bus, BusError, PhysAddr, Width};
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     const DISK: PhysAddr = PhysAddr::new(0x10_0000);
 

@@ -5,7 +5,7 @@ use emmu_base_bounds::BaseBounds;
 use emmu_core::VirtAddr;
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 use std::ops::Range;
 use std::vec;
 use std::vec::Vec;

@@ -198,7 +198,7 @@ const fn saturated(bits: u32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
     use std::vec::Vec;
 
     const WIDTHS: [Width; 4] = [Width::B1, Width::B2, Width::B4, Width::B8];

@@ -83,7 +83,7 @@ impl Descriptor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     quickcheck! {
         fn a_segment_comes_back_from_its_descriptor(base: u64, bounds: u64, flags: u8) -> bool {

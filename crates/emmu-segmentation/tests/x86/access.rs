@@ -2,8 +2,8 @@
 
 use crate::{B, GB, ask, descriptor, exception, kinds, load, through, with_segment};
 use emmu_core::{Access, AccessKind, Cause, VirtAddr};
+use emmu_property::{Arbitrary, Gen, quickcheck};
 use emmu_segmentation::x86::{SegmentRegister, SegmentState, Selector, X86Segments};
-use quickcheck::{Arbitrary, Gen, quickcheck};
 
 const DATA: u8 = 0x93;
 const READ_ONLY: u8 = 0x91;

@@ -11,10 +11,10 @@ use emmu_paging::{
     Paging, X86,
     format::x86::{CR0, CR3, CR4, Cr0, Cr4, X86Exception},
 };
+use emmu_property::{Arbitrary, Gen, quickcheck};
 use emmu_segmentation::x86::{
     DS, ES, FS, GDTR_BASE, GDTR_LIMIT, SegmentException, SegmentRegister, X86Segments,
 };
-use quickcheck::{Arbitrary, Gen, quickcheck};
 
 type Both = Chain<X86Segments, Paging<X86>>;
 

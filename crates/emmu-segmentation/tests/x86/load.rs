@@ -3,10 +3,10 @@
 use crate::{B, GDT, LDT, descriptor, mov, processor, set_cpl, write};
 use emmu_core::{Bus, PhysAddr, RegisterError, Registers, Width};
 use emmu_memory::Memory;
+use emmu_property::{Arbitrary, Gen, quickcheck};
 use emmu_segmentation::x86::{
     LDTR, LMA, Rule, SegmentException, SegmentRegister, Selector, X86Segments,
 };
-use quickcheck::{Arbitrary, Gen, quickcheck};
 use std::collections::BTreeSet;
 
 const DATA: SegmentRegister = SegmentRegister::Ds;

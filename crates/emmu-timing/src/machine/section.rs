@@ -243,7 +243,7 @@ pub(crate) fn show_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     #[test]
     fn sizes_have_binary_units() {

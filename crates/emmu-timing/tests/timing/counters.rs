@@ -2,8 +2,8 @@
 
 use crate::events::{AnyEvent, dtlb, fetch, load, read, stlb, walk};
 use emmu_core::{Access, AccessKind, Cause, Event, Privilege, Probe, Side, TlbId, VirtAddr};
+use emmu_property::quickcheck;
 use emmu_timing::{Account, ByAccount, Counters, Cycles, Machine, PerThousand, TlbCounts};
-use quickcheck::quickcheck;
 
 fn count(events: impl IntoIterator<Item = Event>) -> Counters {
     let mut counters = Counters::default();

@@ -5,8 +5,8 @@ use crate::events::{AnyEvent, dtlb, fetch, load, read, stlb, transfer, walk};
 use emmu_core::{
     Access, Asid, Event, Invalidate, PhysAddr, Privilege, Probe, RegisterId, VirtAddr, Vmid,
 };
+use emmu_property::quickcheck;
 use emmu_timing::{Account, ByServed, Cycles, CyclesByCause, Machine};
-use quickcheck::quickcheck;
 
 fn textbook() -> Machine {
     Machine::preset("textbook-sv39").unwrap()

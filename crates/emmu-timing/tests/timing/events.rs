@@ -4,7 +4,7 @@ use emmu_core::{
     Access, AccessKind, Asid, Cause, Event, Invalidate, PhysAddr, Privilege, RegisterId, Side,
     TlbId, VirtAddr,
 };
-use quickcheck::{Arbitrary, Gen};
+use emmu_property::{Arbitrary, Gen};
 
 pub(crate) fn load(addr: u64) -> Access {
     Access::load(VirtAddr::new(addr), 8).with_privilege(Privilege::User)

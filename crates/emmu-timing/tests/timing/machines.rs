@@ -1,8 +1,8 @@
 //! Properties of machine descriptions, and of the bundled ones in particular.
 
 use emmu_paging::{Banks, Geometry, Inclusion, PagingConfig, Reach, format::riscv::RiscVH};
+use emmu_property::{TestResult, quickcheck};
 use emmu_timing::{Machine, MachineError, PagingFormat, Served};
-use quickcheck::{TestResult, quickcheck};
 
 fn presets() -> impl Iterator<Item = Machine> {
     Machine::presets().map(|name| Machine::preset(name).unwrap())

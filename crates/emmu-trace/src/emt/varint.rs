@@ -76,7 +76,7 @@ pub(crate) const fn unfold(folded: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
 
     fn take(bytes: &[u8]) -> Option<u64> {
         Cursor::new(0, bytes.len()).take(bytes)

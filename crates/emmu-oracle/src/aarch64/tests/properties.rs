@@ -3,7 +3,7 @@
 use super::*;
 use crate::generate::{Case, Entropy, Seed};
 use crate::{Hole, Memory, Reference};
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 
 /// Memory in which every word is noise, a valid descriptor in three of four cases.
 struct Noise(u64);

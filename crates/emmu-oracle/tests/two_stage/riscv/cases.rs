@@ -3,7 +3,7 @@
 use super::machine::*;
 use crate::cases::{Happening, passes_both, repeat_without_writes, share};
 use emmu_oracle::generate::Case;
-use quickcheck::quickcheck;
+use emmu_property::quickcheck;
 use std::collections::BTreeSet;
 
 fn happenings() -> Vec<Happening<Registers>> {

@@ -154,7 +154,7 @@ pub(super) const fn ends_search(raw: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quickcheck::quickcheck;
+    use emmu_property::quickcheck;
     use std::{string::ToString, vec::Vec};
 
     /// The table of 2^`bits` entries at 0.
