@@ -61,6 +61,9 @@ impl Tale {
         for event in events {
             match *event {
                 Event::SecondStage(guest) => {
+                    if tale.parts.last().is_some_and(Part::lost_update) {
+                        tale.whole.begin_again(tale.parts.len());
+                    }
                     tale.parts.push(Part { guest: Some(guest), ..Part::default() });
                     inside = true;
                 }
@@ -122,10 +125,20 @@ impl Part {
     /// A walk that goes up begins again, from the root.
     fn read(&mut self, told: Told, after: usize) {
         if self.reads.last().is_some_and(|last| last.level <= told.level) {
-            self.reads.clear();
-            (self.restarted, self.remembered, self.after) = (true, None, after);
+            self.begin_again(after);
         }
         self.reads.push(told);
+    }
+
+    fn begin_again(&mut self, after: usize) {
+        self.reads.clear();
+        (self.restarted, self.remembered, self.after) = (true, None, after);
+    }
+
+    /// Whether it led to an entry that was not changed after all, if the first stage went on: it held something else by
+    /// then, and the walk begins again.
+    fn lost_update(&self) -> bool {
+        self.guest.is_some_and(|guest| guest.walk) && self.led.is_none()
     }
 
     pub(super) fn way(&self) -> Way {
@@ -147,5 +160,37 @@ impl Part {
             }
             _ => Visit::Access,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emmu_core::AccessKind;
+
+    /// The second stage is asked where the entry at this guest-physical address is, and knows.
+    fn asked(gpa: u64) -> [Event; 2] {
+        let (addr, kind) = (PhysAddr::new(gpa), AccessKind::Amo);
+        let guest = GuestAccess { addr, kind, walk: true, rights: 0 };
+        [Event::SecondStage(guest), Event::SecondStageEnd]
+    }
+
+    fn read(level: u8, addr: u64) -> Event {
+        Event::EntryRead { level, addr: PhysAddr::new(addr), raw: 0 }
+    }
+
+    #[test]
+    fn a_walk_that_loses_an_update_begins_again_even_if_it_gets_nowhere() {
+        let mut events = Vec::new();
+        for (level, place) in [(1, 0x1000), (0, 0x2000)] {
+            events.extend(asked(place));
+            events.push(read(level, place));
+        }
+        let tale = Tale::of(&events, SparseMemory::default()).unwrap();
+        assert_eq!((tale.whole.restarted, tale.whole.after, tale.whole.reads.len()), (false, 0, 2));
+        // The update of the upper entry, lost; and the first entry once more, which cannot be reached.
+        events.extend(asked(0x1000).into_iter().chain(asked(0x1000)));
+        let tale = Tale::of(&events, SparseMemory::default()).unwrap();
+        assert_eq!((tale.whole.restarted, tale.whole.after, tale.whole.reads.len()), (true, 3, 0));
     }
 }
