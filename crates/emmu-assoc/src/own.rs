@@ -56,6 +56,12 @@ pub trait Replace: Clone + fmt::Debug + Send + Sync + 'static {
     /// The way of this set that makes room; all of them hold something. Of a number that is no way, the remainder
     /// after division by the number of ways counts.
     fn victim(&mut self, set: usize) -> usize;
+
+    /// What machine descriptions call the policy: unless said otherwise the type's name, as the compiler gives it.
+    #[must_use]
+    fn name() -> &'static str {
+        any::type_name::<Self>()
+    }
 }
 
 /// Which [`Replace`] a table has, as a value: the same for the same type.
@@ -67,12 +73,14 @@ pub struct Own {
 }
 
 impl Own {
-    pub(crate) const fn of<R: Replace>() -> Self {
+    /// The policy of this type.
+    #[must_use]
+    pub const fn of<R: Replace>() -> Self {
         let make = |sets, ways| -> Box<dyn Erased> { Box::new(R::new(sets, ways)) };
-        Self { id: TypeId::of::<R>, name: any::type_name::<R>, make }
+        Self { id: TypeId::of::<R>, name: R::name, make }
     }
 
-    /// The name of the type, as the compiler gives it.
+    /// What machine descriptions call it: [`Replace::name`].
     #[must_use]
     pub fn name(self) -> &'static str {
         (self.name)()
@@ -224,5 +232,29 @@ mod tests {
         assert_eq!(one, same);
         assert_ne!(one, other);
         assert_ne!(one, Policy::Lru);
+    }
+
+    /// Way 0 goes, whatever is told.
+    #[derive(Clone, Debug)]
+    struct Named;
+
+    impl Replace for Named {
+        fn new(_: usize, _: usize) -> Self {
+            Self
+        }
+        fn hit(&mut self, _: usize, _: usize) {}
+        fn filled(&mut self, _: usize, _: usize) {}
+        fn victim(&mut self, _: usize) -> usize {
+            0
+        }
+        fn name() -> &'static str {
+            "first"
+        }
+    }
+
+    #[test]
+    fn a_policy_has_the_name_of_its_type_unless_it_says_another() {
+        assert_eq!(Own::of::<Named>().name(), "first");
+        assert!(Own::of::<Strides<1>>().name().contains("Strides<1>"));
     }
 }

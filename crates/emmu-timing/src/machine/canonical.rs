@@ -11,8 +11,8 @@ const VERSION: &str = "emmu machine 1";
 impl Machine {
     /// The description in canonical form: every key, in a fixed order and notation; but what came to be described
     /// after others had been hashed (inclusion, invalid entries, how far invalidations reach, a second stage, prices of
-    /// its invalidations) only where it is not the default. It reads back as the
-    /// same machine, unless a table's replacement policy is one of your own: that has no name to read back.
+    /// its invalidations) only where it is not the default. It reads back as the same machine, with
+    /// [`Machine::from_toml_with`] if replacement policies of your own are in it.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut text = Text { lines: String::new(), sources: true };

@@ -56,6 +56,14 @@ pub enum MachineError {
         /// What would be right.
         expected: String,
     },
+    /// Two replacement policies have one name, by which a description could mean either.
+    #[error(
+        "two replacement policies are called `{name}` (expected a name each, and none that is built in)"
+    )]
+    PolicyName {
+        /// The name.
+        name: String,
+    },
     /// No preset has this name.
     #[error("no machine is called `{name}` (expected one of {known})")]
     UnknownPreset {

@@ -2,11 +2,12 @@
 
 use super::read_stage::{second_stage, stage};
 use super::section::{Item, Section, Source};
-use super::shape::{MAX_ENTRIES, policy, refuse_geometry};
+use super::shape::{MAX_ENTRIES, policy, refuse_ambiguous, refuse_geometry};
 use super::{
     CacheError, CacheLevel, CacheModel, Caches, Confidence, InvalidatePrices, Machine,
     MachineError, Memory, PagingFormat, Prices, Provenance, Sourced, Walker,
 };
+use emmu_paging::Own;
 use std::num::NonZeroU32;
 use toml::Spanned;
 
@@ -66,7 +67,65 @@ impl Machine {
     /// [`MachineError`], naming the first problem found: text that is no TOML; a key that is unknown,
     /// missing, of the wrong type or out of range.
     pub fn from_toml(file: &str, text: &str) -> Result<Self, MachineError> {
-        let source = Source { file, text };
+        Self::from_toml_with(file, text, &[])
+    }
+
+    /// The same for a description that may also name these replacement policies of one's own, each by
+    /// [`Replace::name`](emmu_paging::Replace::name).
+    ///
+    /// ```
+    /// use emmu_paging::{Own, Policy, Replace};
+    /// use emmu_timing::Machine;
+    ///
+    /// /// The first way goes.
+    /// #[derive(Clone, Debug)]
+    /// struct First;
+    ///
+    /// impl Replace for First {
+    ///     fn new(_: usize, _: usize) -> Self {
+    ///         Self
+    ///     }
+    ///     fn hit(&mut self, _: usize, _: usize) {}
+    ///     fn filled(&mut self, _: usize, _: usize) {}
+    ///     fn victim(&mut self, _: usize) -> usize {
+    ///         0
+    ///     }
+    ///     fn name() -> &'static str {
+    ///         "first"
+    ///     }
+    /// }
+    ///
+    /// let text = r#"
+    ///     name = "mine"
+    ///     format = "riscv-sv39"
+    ///     memory = { size = "64M", latency = 100 }
+    ///     [cache.l1d]
+    ///     size = "32K"
+    ///     ways = 8
+    ///     line = 64
+    ///     latency = 4
+    ///     replacement = "first"
+    /// "#;
+    /// let own = [Own::of::<First>()];
+    /// let machine = Machine::from_toml_with("mine.toml", text, &own)?;
+    /// let cache = machine.caches.l1d.as_ref().map(|cache| cache.value.geometry().policy());
+    /// assert_eq!(cache, Some(Policy::own::<First>()));
+    /// assert_eq!(Machine::from_toml_with("again.toml", &machine.to_toml(), &own)?, machine);
+    ///
+    /// let refused = Machine::from_toml("mine.toml", text).unwrap_err();
+    /// assert_eq!(
+    ///     refused.to_string(),
+    ///     "mine.toml:10:19: cache.l1d.replacement: unknown name \"first\" (expected one of \"lru\", \"tree-plru\", \
+    ///      \"fifo\", \"random\", \"srrip\"; only the built-in policies are known here)"
+    /// );
+    /// # Ok::<(), emmu_timing::MachineError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`MachineError`], as above, and if two policies have one name.
+    pub fn from_toml_with(file: &str, text: &str, own: &[Own]) -> Result<Self, MachineError> {
+        refuse_ambiguous(own)?;
+        let source = Source { file, text, own };
         let table = source.table()?;
         machine(&Section::root(source, Spanned::get_ref(&table), ROOT)?)
     }

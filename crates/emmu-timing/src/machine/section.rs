@@ -1,6 +1,7 @@
 //! Strict reading of TOML tables: every problem names file, line, column, key and what was expected.
 
 use super::error::{MachineError, Place};
+use emmu_paging::Own;
 use std::{fmt::Display, ops::Range, ops::RangeInclusive};
 use toml::{
     Spanned,
@@ -12,6 +13,8 @@ use toml::{
 pub(crate) struct Source<'a> {
     pub(crate) file: &'a str,
     pub(crate) text: &'a str,
+    /// The replacement policies that it may name besides those that are built in.
+    pub(crate) own: &'a [Own],
 }
 
 impl<'a> Source<'a> {
@@ -46,6 +49,11 @@ impl<'a> Section<'a> {
         let root = Self { source, path: String::new(), table, start: 0 };
         root.refuse_other_keys(keys)?;
         Ok(root)
+    }
+
+    /// The replacement policies that may be named besides those that are built in.
+    pub(crate) const fn own_policies(&self) -> &'a [Own] {
+        self.source.own
     }
 
     /// The value of a key that may be left out.
@@ -170,9 +178,16 @@ impl<'a> Item<'a> {
 
     /// One of these names.
     pub(crate) fn choice<T: Copy>(&self, names: &[(&str, T)]) -> Result<T, MachineError> {
-        let known: Vec<_> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        let expected = format!("one of {}", known.join(", "));
-        let text = self.text(&expected)?;
+        self.choice_of(names, &one_of(names))
+    }
+
+    /// The same, with other words for what is expected.
+    pub(crate) fn choice_of<T: Copy>(
+        &self,
+        names: &[(&str, T)],
+        expected: &str,
+    ) -> Result<T, MachineError> {
+        let text = self.text(expected)?;
         let found = names.iter().find(|(name, _)| *name == text);
         found
             .map(|&(_, value)| value)
@@ -215,6 +230,12 @@ impl<'a> Item<'a> {
             DeValue::Table(_) => "is a table".to_owned(),
         }
     }
+}
+
+/// What is expected of a choice among these names.
+pub(crate) fn one_of<T>(names: &[(&str, T)]) -> String {
+    let known: Vec<_> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
+    format!("one of {}", known.join(", "))
 }
 
 const UNITS: [(&str, u32); 4] = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];

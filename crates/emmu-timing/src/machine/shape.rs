@@ -1,8 +1,8 @@
 //! Reading the shape of a set-associative table.
 
 use super::MachineError;
-use super::section::{Item, Section};
-use emmu_paging::{Geometry, GeometryError, Policy};
+use super::section::{Item, Section, one_of};
+use emmu_paging::{Geometry, GeometryError, Own, Policy};
 
 /// The most sets, ways or entries a table may have: [`Geometry`] refuses larger products.
 pub(crate) const MAX_ENTRIES: u32 = 1 << 24;
@@ -48,18 +48,33 @@ pub(crate) fn refuse_geometry(
     }
 }
 
+/// The policies that every description may name.
+const BUILT_IN: [(&str, Policy); 5] = [
+    ("lru", Policy::Lru),
+    ("tree-plru", Policy::TreePlru),
+    ("fifo", Policy::Fifo),
+    ("random", Policy::Random { seed: 0 }),
+    ("srrip", Policy::Srrip),
+];
+
+/// Refuses policies of one's own of which a name could mean two, or one that is built in.
+pub(crate) fn refuse_ambiguous(own: &[Own]) -> Result<(), MachineError> {
+    let mut names = BUILT_IN.map(|(name, _)| name).to_vec();
+    for policy in own {
+        let name = policy.name();
+        if names.contains(&name) {
+            return Err(MachineError::PolicyName { name: name.to_owned() });
+        }
+        names.push(name);
+    }
+    Ok(())
+}
+
 /// The replacement policy: least recently used if nothing is said.
 pub(crate) fn policy(section: &Section<'_>) -> Result<Policy, MachineError> {
     const SEED: &str = "no seed, or replacement = \"random\"";
-    let names = [
-        ("lru", Policy::Lru),
-        ("tree-plru", Policy::TreePlru),
-        ("fifo", Policy::Fifo),
-        ("random", Policy::Random { seed: 0 }),
-        ("srrip", Policy::Srrip),
-    ];
-    let policy = section.find("replacement").map(|item| item.choice(&names)).transpose()?;
-    match (policy.unwrap_or_default(), section.find("seed")) {
+    let policy = section.find("replacement").map(|item| named(&item, section.own_policies()));
+    match (policy.transpose()?.unwrap_or_default(), section.find("seed")) {
         (Policy::Random { .. }, Some(item)) => {
             // TOML promises 64-bit signed integers and no more.
             Ok(Policy::Random { seed: item.integer(0..=i64::MAX.cast_unsigned(), "")? })
@@ -67,4 +82,12 @@ pub(crate) fn policy(section: &Section<'_>) -> Result<Policy, MachineError> {
         (_, Some(item)) => Err(item.refuse("only random replacement has a seed", SEED)),
         (policy, None) => Ok(policy),
     }
+}
+
+/// The policy of this name. Where none of one's own is known, the error says so: who wrote its name may have it.
+fn named(item: &Item<'_>, own: &[Own]) -> Result<Policy, MachineError> {
+    let mut names = BUILT_IN.to_vec();
+    names.extend(own.iter().map(|&policy| (policy.name(), Policy::Own(policy))));
+    let only = if own.is_empty() { "; only the built-in policies are known here" } else { "" };
+    item.choice_of(&names, &(one_of(&names) + only))
 }

@@ -8,6 +8,7 @@ mod cycles;
 mod documentation;
 mod events;
 mod machines;
+mod own_policies;
 mod sweep;
 mod two_stages;
 mod wrong_machines;

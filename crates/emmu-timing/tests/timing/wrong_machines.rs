@@ -161,7 +161,7 @@ wrong! {
          from 0 to 1, the level of a table below the root)";
     an_unknown_replacement: "sets = 16" => "sets = 16\nreplacement = \"plru\"",
         "x.toml:16:15: tlb.l1.data[0].replacement: unknown name \"plru\" (expected one of \
-         \"lru\", \"tree-plru\", \"fifo\", \"random\", \"srrip\")";
+         \"lru\", \"tree-plru\", \"fifo\", \"random\", \"srrip\"; only the built-in policies are known here)";
     a_tree_that_its_ways_do_not_fill: "ways = 4" => "ways = 12\nreplacement = \"tree-plru\"",
         "x.toml:16:8: tlb.l1.data[0].ways: 12 ways cannot have tree-plru replacement (expected a \
          power of two, 64 at most)";
