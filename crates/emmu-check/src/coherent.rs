@@ -57,20 +57,24 @@ mod aarch64;
 mod asked;
 mod judge;
 mod ledger;
+mod lively;
 mod manual;
 mod riscv;
 mod scenery;
 mod script;
 pub(crate) mod setup;
 mod tale;
+mod tally;
 mod tape;
 mod trial;
 mod twins;
 mod x86;
 
 pub use asked::{Asked, Space};
+pub use lively::Lively;
 pub use manual::{Forgets, Forgotten, Manual, Named, Turn};
 pub use script::{Script, Step};
+pub use tally::Tally;
 pub use tape::EntryRead;
 pub use twins::twins_agree;
 
@@ -101,9 +105,17 @@ impl fmt::Debug for Incoherent {
 /// # Errors
 /// The first answer that the manual does not allow.
 pub fn coherent<A: Manual>(case: Case<A>, script: Script) -> Result<(), Incoherent> {
+    tallied(case, script).map(|_| ())
+}
+
+/// The same, and says how much of it there was.
+///
+/// # Errors
+/// As [`coherent`].
+pub fn tallied<A: Manual>(case: Case<A>, script: Script) -> Result<Tally, Incoherent> {
     match Trial::switch_on(case, script.setup) {
         Some(mut trial) => trial.play(script.steps),
         // The model and the unit agree that there are no such registers: `agree` sees to that.
-        None => Ok(()),
+        None => Ok(Tally::default()),
     }
 }

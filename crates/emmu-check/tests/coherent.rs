@@ -1,56 +1,60 @@
 //! Units remember what the manuals let them, and nothing else.
 
-use emmu_check::coherent::{Incoherent, Script, coherent, twins_agree};
-use emmu_oracle::{aarch64, generate::Case, riscv, x86};
+use emmu_check::coherent::{Incoherent, Lively, Manual, Script, coherent, twins_agree};
+use emmu_oracle::{aarch64, riscv, x86};
 use emmu_property::check;
+
+fn remembers<A: Manual + 'static>() {
+    let property = |Lively(case): Lively<A>, script| coherent(case, script);
+    check(4000, property as fn(_, Script) -> Result<(), Incoherent>);
+}
+
+fn twins<A: Manual<Second = ()> + 'static>() {
+    let property = |Lively(case): Lively<A>, script| twins_agree(case, script);
+    check(1000, property as fn(_, Script) -> Result<(), Incoherent>);
+}
 
 #[test]
 fn riscv_units_remember_what_the_manual_lets_them() {
-    check(4000, coherent::<riscv::Registers> as fn(Case<_>, Script) -> Result<(), Incoherent>);
+    remembers::<riscv::Registers>();
 }
 
 #[test]
 fn x86_units_remember_what_the_manual_lets_them() {
-    check(4000, coherent::<x86::Registers> as fn(Case<_>, Script) -> Result<(), Incoherent>);
+    remembers::<x86::Registers>();
 }
 
 #[test]
 fn aarch64_units_remember_what_the_manual_lets_them() {
-    check(4000, coherent::<aarch64::Registers> as fn(Case<_>, Script) -> Result<(), Incoherent>);
+    remembers::<aarch64::Registers>();
 }
 
 #[test]
 fn riscv_units_of_two_stages_remember_what_the_manual_lets_them() {
-    check(
-        4000,
-        coherent::<riscv::hypervisor::Registers> as fn(Case<_>, Script) -> Result<(), Incoherent>,
-    );
+    remembers::<riscv::hypervisor::Registers>();
 }
 
 #[test]
 fn x86_units_with_ept_remember_what_the_manual_lets_them() {
-    check(4000, coherent::<x86::ept::Registers> as fn(Case<_>, Script) -> Result<(), Incoherent>);
+    remembers::<x86::ept::Registers>();
 }
 
 #[test]
 fn aarch64_units_with_stage_2_remember_what_the_manual_lets_them() {
-    check(
-        4000,
-        coherent::<aarch64::stage2::Registers> as fn(Case<_>, Script) -> Result<(), Incoherent>,
-    );
+    remembers::<aarch64::stage2::Registers>();
 }
 
 #[test]
 fn riscv_cpus_with_and_without_accelerator_do_the_same() {
-    check(1000, twins_agree::<riscv::Registers> as fn(Case<_>, Script) -> Result<(), Incoherent>);
+    twins::<riscv::Registers>();
 }
 
 #[test]
 fn x86_cpus_with_and_without_accelerator_do_the_same() {
-    check(1000, twins_agree::<x86::Registers> as fn(Case<_>, Script) -> Result<(), Incoherent>);
+    twins::<x86::Registers>();
 }
 
 #[test]
 fn aarch64_cpus_with_and_without_accelerator_do_the_same() {
-    check(1000, twins_agree::<aarch64::Registers> as fn(Case<_>, Script) -> Result<(), Incoherent>);
+    twins::<aarch64::Registers>();
 }

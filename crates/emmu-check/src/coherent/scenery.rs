@@ -7,6 +7,8 @@ use emmu_oracle::{Memory, generate::Case, reference::SparseMemory};
 /// What the steps of a script refer to.
 pub(super) struct Scenery {
     accesses: Vec<Access>,
+    /// Those that are allowed in the beginning.
+    allowed: Vec<Access>,
     /// Where the first table is, and a copy of it.
     roots: [PhysAddr; 2],
     initial: SparseMemory,
@@ -28,7 +30,9 @@ impl Scenery {
             }
         }
         let accesses = case.accesses;
-        let scenery = Self { accesses, roots: [root, COPY], initial };
+        let is_allowed = |access: &&Access| registers.ask(**access, &initial).answer.is_ok();
+        let allowed = accesses.iter().filter(is_allowed).copied().collect();
+        let scenery = Self { accesses, allowed, roots: [root, COPY], initial };
         (!scenery.accesses.is_empty()).then_some((registers, scenery))
     }
 
@@ -41,15 +45,19 @@ impl Scenery {
         &self.initial
     }
 
+    /// An access of the case: mostly one that is allowed in the beginning, if there are such.
     fn access(&self, which: u8) -> Access {
-        self.accesses[usize::from(which) % self.accesses.len()]
+        let among =
+            if which < 0x40 || self.allowed.is_empty() { &self.accesses } else { &self.allowed };
+        among[usize::from(which) % among.len()]
     }
 
     /// An access of the case, or one much like it.
     pub(super) fn varied(&self, which: u8, how: u8, beyond: u8) -> Access {
         let access = self.access(which);
+        let is_other_kind = how & 0b100 != 0 && how < 0x40;
         let kind =
-            if how & 0b100 != 0 { AccessKind::ALL[usize::from(how & 0b11)] } else { access.kind };
+            if is_other_kind { AccessKind::ALL[usize::from(how & 0b11)] } else { access.kind };
         let privilege = match how >> 3 & 0b111 {
             0 => Privilege::User,
             1 => Privilege::Supervisor,
@@ -103,7 +111,7 @@ impl Scenery {
         };
         let value = match usize::from(change >> 3) {
             0 => 0,
-            1..=7 => before.ok()?,
+            1..=15 => before.ok()?,
             bit => entry.raw ^ A::BITS[bit % A::BITS.len()],
         };
         Some((entry.addr, width, value & width.mask()))

@@ -34,10 +34,10 @@ impl Step {
     pub(super) fn action(self) -> Action {
         let Self([what, which, how, more]) = self;
         match what % 16 {
-            0..=6 => Action::Access { which, how, beyond: more },
-            7 => Action::Repeat { which },
-            8..=10 => Action::Poke { which, level: how, change: more },
-            11..=12 => Action::Invalidate { which, scope: how, asid: more },
+            0..=8 => Action::Access { which, how, beyond: more },
+            9 => Action::Repeat { which },
+            10..=11 => Action::Poke { which, level: how, change: more },
+            12..=13 => Action::Invalidate { which, scope: how, asid: more },
             _ => Action::Turn { choice: how, value: more },
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Asked, Incoherent, Manual, Named, Step, Turn, ledger::Ledger, scenery::Scenery, script::Action,
-    setup, tale::Tale,
+    setup, tale::Tale, tally::Tally,
 };
 use crate::Unit;
 use crate::agree::EVERYTHING;
@@ -21,6 +21,7 @@ pub(super) struct Trial<A: Manual> {
     /// The guest-physical addresses that were used so far.
     gpas: Vec<PhysAddr>,
     story: Vec<String>,
+    tally: Tally,
 }
 
 /// What an access came to.
@@ -37,12 +38,13 @@ impl<A: Manual> Trial<A> {
         // Loads of registers may have met entries too.
         EVERYTHING.into_iter().for_each(|scope| invalidate::<A>(&mut unit, scope));
         let (ledger, tickets) = (Ledger::new(), Vec::new());
-        let (gpas, story) = (Vec::new(), Vec::new());
-        Some(Self { now, unit, memory, scenery, ledger, tickets, gpas, story })
+        let (gpas, story, tally) = (Vec::new(), Vec::new(), Tally::default());
+        Some(Self { now, unit, memory, scenery, ledger, tickets, gpas, story, tally })
     }
 
-    pub(super) fn play(&mut self, steps: Vec<Step>) -> Result<(), Incoherent> {
-        steps.into_iter().try_for_each(|step| self.step(step.action()))
+    pub(super) fn play(&mut self, steps: Vec<Step>) -> Result<Tally, Incoherent> {
+        steps.into_iter().try_for_each(|step| self.step(step.action()))?;
+        Ok(self.tally.clone())
     }
 
     fn step(&mut self, action: Action) -> Result<(), Incoherent> {
@@ -114,6 +116,7 @@ impl<A: Manual> Trial<A> {
             return Err(self.incoherent(&format!("{access}: an entry held something else")));
         };
         self.tell(access, &tale, &answer);
+        self.tally.count(&events, &tale, answer.is_ok());
         if tale.memory != self.memory {
             return Err(self.incoherent("memory has changed otherwise than is told"));
         }

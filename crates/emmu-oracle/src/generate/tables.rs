@@ -225,7 +225,7 @@ pub(super) fn targets(dice: &Dice<'_>, shape: &Shape) -> Vec<u64> {
             va = va.unbounded_shl(*bits) | dice.pick(palette) & ones(*bits);
         }
         targets.push(va << shape.page_bits);
-        if dice.chance(25) {
+        if dice.chance(50) {
             targets.push(va.wrapping_add(1) << shape.page_bits & ones(shape.va_bits()));
         }
     }
