@@ -62,24 +62,30 @@ impl Architecture for Registers {
         passes(access, 64)
     }
 
-    /// D8.7.1, "The Contiguous bit": entries whose output addresses go up by the size of their page or block.
     fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
         let mapped = self.mapping(access, memory).ok()?;
-        let page_bits = mapped.leaf.filter(|leaf| leaf.contiguous).map(|_| mapped.page_bits)?;
-        // The size tells granule and level.
-        let bits = match page_bits {
-            12 | 21 | 30 => 4,
-            14 => 7,
-            _ => 5,
-        };
-        // Else the bit is misprogrammed (`AArch64.ContiguousBitFaults`), and changes nothing here.
-        let fits = page_bits + bits <= address_bits(self, access.addr);
-        fits.then_some(Run { bits, page_bits, step: Some(1 << page_bits) })
+        let bit = mapped.leaf.map(|leaf| u64::from(leaf.contiguous) << 52)?;
+        contiguous(bit, mapped.page_bits, address_bits(self, access.addr))
     }
 }
 
+/// D8.7.1, "The Contiguous bit": of which run a descriptor is that maps a page or block of this size, for input addresses
+/// of so many bits. The output addresses go up by the size.
+pub(crate) fn contiguous(descriptor: u64, page_bits: u32, address_bits: u32) -> Option<Run> {
+    // The size tells granule and level.
+    let bits = match page_bits {
+        12 | 21 | 30 => 4,
+        14 => 7,
+        _ => 5,
+    };
+    // Else the bit is misprogrammed (`AArch64.ContiguousBitFaults`), and changes nothing here.
+    let fits = page_bits + bits <= address_bits;
+    let is_one = fits && descriptor >> 52 & 1 == 1;
+    is_one.then_some(Run { bits, page_bits, step: Some(1 << page_bits) })
+}
+
 /// Bits of an address of the half that `addr` is in: 64 less `TCR_EL1.TnSZ`.
-fn address_bits(registers: &Registers, addr: VirtAddr) -> u32 {
+pub(crate) fn address_bits(registers: &Registers, addr: VirtAddr) -> u32 {
     let [t0sz, _, t1sz, ..] = registers.tcr_el1.to_le_bytes();
     let size = if addr.bits(55, 1) == 0 { t0sz } else { t1sz };
     64 - u32::from(size & 0x3f)

@@ -41,8 +41,8 @@
 //! what comes of a walk that read the guest's entry then and EPT's later: no manual says that a walk reads its entries at
 //! one moment, and what is tagged and invalidated as combined mappings are is no wider.
 //!
-//! Cases of two stages have no entries that are one of a run (Svnapot, Contiguous), and guests with PAE paging do not
-//! write CR3.
+//! An entry that is one of a run (Svnapot, Contiguous) may stand for the others of it, at either stage and at both; what
+//! an invalidation of one page leaves of that is the other pages. Guests with PAE paging do not write CR3.
 //!
 //! # What goes on the ledger
 //!

@@ -3,6 +3,8 @@
 mod stage2;
 
 use super::{Asked, EntryRead, Forgets, Manual, Space, Turn};
+use crate::Run;
+use crate::aarch64::{address_bits, contiguous};
 use emmu_core::{Asid, PhysAddr, Privilege, VirtAddr};
 use emmu_oracle::{aarch64::Registers, reference::SparseMemory};
 use emmu_paging::format::aarch64::{PAN, SCTLR_EL1, TTBR0_EL1, TTBR1_EL1};
@@ -66,6 +68,11 @@ impl Manual for Registers {
 
     fn with_root_of(&self, then: &Self) -> Self {
         Self { ttbr0_el1: then.ttbr0_el1, ttbr1_el1: then.ttbr1_el1, ..*self }
+    }
+
+    /// "The Contiguous bit".
+    fn run_of(&self, asked: Asked, leaf: u64, page_bits: u32) -> Option<Run> {
+        contiguous(leaf, page_bits, address_bits(self, asked.addr()))
     }
 
     /// No write invalidates anything.

@@ -2,7 +2,7 @@
 
 use super::{
     Asked, Incoherent, Manual,
-    ledger::{Fill, Route, Second, Success},
+    ledger::{Piece, Recalled, Route, Second, Success},
     tale::{Part, Tale, Way},
     tape::{Tape, Walked, revisits, unpaged, walk},
     trial::{Answer, Trial},
@@ -94,8 +94,7 @@ impl<A: Manual> Trial<A> {
         if part.faulted == Some(false) {
             for Choice { result, route, top } in choices.clone() {
                 let Ok(outcome) = result else { continue };
-                let (run, second) = (None, None);
-                self.ledger.note(Success { asked, route, top, outcome, run, second });
+                self.ledger.note(Success { asked, route, top, outcome, second: None });
             }
         }
         Ok(choices)
@@ -104,12 +103,9 @@ impl<A: Manual> Trial<A> {
     /// All that the second stage may have answered.
     fn choices(&self, asked: Asked, part: &Part) -> Vec<Choice<A>> {
         if let Way::Hit = part.way() {
-            let fills = self.ledger.fills_for(&self.now, asked);
-            let choice = |fill: &Fill<A>| {
-                let result = fill.answer(&self.now, asked, &self.memory)?;
-                Some(Choice { result, route: fill.route.clone(), top: 0 })
-            };
-            return fills.filter_map(choice).collect();
+            let answers = self.ledger.answers(&self.now, asked, &self.memory).into_iter();
+            let choice = |Recalled { result, route }| Choice { result, route, top: 0 };
+            return answers.map(choice).collect();
         }
         let starts = self.starts(asked, part).into_iter();
         let choice = |Start { route: Route { registers, path }, top }| {
@@ -229,33 +225,35 @@ impl<A: Manual> Trial<A> {
         let mut path = walked.path_after(route.path.len(), &part.updates);
         // Behind them are entries that the model has read once more to update them.
         path.truncate(route.path.len() + part.reads.len());
-        let tape = Tape::new(&route.path, &part.reads, &self.memory);
-        let success = |second| Success {
+        let success = |gpa: Option<PhysAddr>, second| Success {
             asked: Asked::First(access),
             route: Route { registers: route.registers.clone(), path: path.clone() },
             top: *top,
-            outcome: outcome.clone(),
-            run: self.now.with_root_of(&route.registers).run_of(access, &tape),
+            outcome: Outcome { pa: gpa.unwrap_or(outcome.pa), ..outcome.clone() },
             second,
         };
         let told = tale.parts[part.after..].iter().zip(choices).zip(parts);
         let mut data = told.filter_map(|((part, choices), chosen)| {
             let gpa = part.guest.filter(|guest| !guest.walk)?.addr;
+            let asked = Asked::Second { access, gpa, visit: Visit::Access };
             let same = |choice: &&Choice<A>| choice.result == chosen.result;
-            Some(choices.iter().filter(same).filter_map(move |choice| choice.of_both(gpa)))
+            let seconds = choices.iter().filter(same);
+            Some((gpa, seconds.filter_map(move |choice| choice.of_both(asked))))
         });
         match data.next_back() {
-            Some(seconds) => seconds.map(|second| success(Some(second))).collect(),
-            None => vec![success(None)],
+            Some((gpa, seconds)) => {
+                seconds.map(|second| success(Some(gpa), Some(second))).collect()
+            }
+            None => vec![success(None, None)],
         }
     }
 }
 
 impl<A: Manual> Choice<A> {
-    /// The second stage's part in what both made together, for this guest-physical address.
-    fn of_both(&self, gpa: PhysAddr) -> Option<Second<A>> {
-        let page_bits = self.result.as_ref().ok()?.page_bits;
-        Some(Second { route: self.route.clone(), gpa, page_bits })
+    /// The second stage's part in what both made together, for what it was asked.
+    fn of_both(&self, asked: Asked) -> Option<Second<A>> {
+        let piece = Piece::of(asked, &self.route, self.result.as_ref().ok()?);
+        Some(Second { route: self.route.clone(), piece })
     }
 }
 

@@ -1,15 +1,18 @@
 //! What a unit may remember.
 
 mod cover;
+mod piece;
+
+pub(super) use piece::Piece;
 
 use super::{
     Asked, EntryRead, Manual, Space,
     tape::{Tape, Walked, unpaged, walk, walk_alone},
 };
-use crate::Run;
 use core::cell::Cell;
 use emmu_core::{PhysAddr, VirtAddr, low_mask};
 use emmu_oracle::{Outcome, reference::SparseMemory, two_stage::Visit};
+use piece::shifted;
 
 /// What a unit may remember of the walks that it made, of either stage.
 pub(super) struct Ledger<A> {
@@ -28,10 +31,8 @@ pub(super) struct Route<A> {
 #[derive(Clone, PartialEq)]
 pub(super) struct Second<A> {
     pub(super) route: Route<A>,
-    /// The guest-physical address of the access.
-    pub(super) gpa: PhysAddr,
-    /// Log2 of the size of the second stage's page.
-    pub(super) page_bits: u32,
+    /// Around the guest-physical address of the access.
+    pub(super) piece: Piece,
 }
 
 /// What a TLB may hold: the outcome of a whole walk, of one stage, or of both with what the second one did last.
@@ -39,15 +40,16 @@ pub(super) struct Second<A> {
 pub(super) struct Fill<A> {
     space: Space,
     global: bool,
-    addr: VirtAddr,
-    /// Log2 of the size of the page that it is for: of two stages, the first one's.
-    bits: u32,
-    /// Neighbouring pages that the same entry may stand for.
-    run: Option<Run>,
-    /// Pages of the run for which it does no more.
-    lost: Vec<u64>,
+    /// Of two stages, the first one's.
+    piece: Piece,
     pub(super) route: Route<A>,
     second: Option<Second<A>>,
+}
+
+/// What may be answered out of a TLB, and by which entries.
+pub(super) struct Recalled<A: Manual> {
+    pub(super) result: Result<Outcome, A::Fault>,
+    pub(super) route: Route<A>,
 }
 
 /// What a walk cache may hold: where a table is.
@@ -66,8 +68,8 @@ pub(super) struct Success<A> {
     pub(super) route: Route<A>,
     /// The level of the first entry on its path.
     pub(super) top: u8,
+    /// Of two stages, what the first one found.
     pub(super) outcome: Outcome,
-    pub(super) run: Option<Run>,
     pub(super) second: Option<Second<A>>,
 }
 
@@ -78,22 +80,18 @@ impl<A: Manual> Ledger<A> {
 
     /// Takes note of a walk.
     pub(super) fn note(&mut self, success: Success<A>) {
-        let Success { asked, route, top, outcome, run, second } = success;
+        let Success { asked, route, top, outcome, second } = success;
         let (space, addr) = (route.registers.space(asked), asked.addr());
         for (level, count) in (0..top).rev().zip(1..route.path.len()) {
             let path = route.path[..count].to_vec();
             let route = Route { registers: route.registers.clone(), path };
             note(&mut self.pointers, Pointer { space, addr, level, route });
         }
-        let run = run.filter(|run| fits(*run, route.registers.place(addr), outcome.pa));
         let is_first = matches!(asked, Asked::First(_));
         let fill = Fill {
             space,
             global: is_first && route.registers.is_global(&route.path),
-            addr,
-            bits: run.map_or(outcome.page_bits, |run| run.page_bits),
-            run,
-            lost: Vec::new(),
+            piece: Piece::of(asked, &route, &outcome),
             route,
             second,
         };
@@ -121,29 +119,23 @@ impl<A: Manual> Ledger<A> {
         self.pointers.iter().filter(of_level).filter_map(leads).collect()
     }
 
-    /// What a TLB may hold for this.
-    pub(super) fn fills_for<'a>(
-        &'a self,
-        now: &'a A,
-        asked: Asked,
-    ) -> impl Iterator<Item = &'a Fill<A>> {
-        self.fills.iter().filter(move |fill| fill.serves(now, asked))
-    }
-
-    /// What may be answered out of a TLB.
-    pub(super) fn answers(
-        &self,
-        now: &A,
-        asked: Asked,
-        memory: &SparseMemory,
-    ) -> Vec<Result<PhysAddr, A::Fault>> {
+    /// All that may be answered out of a TLB.
+    pub(super) fn answers(&self, now: &A, asked: Asked, memory: &SparseMemory) -> Vec<Recalled<A>> {
         // No walk reads the leaf of another page of a run, so that its protection may count or not.
         let open = now.unprotected();
         let answers = self.fills_for(now, asked).flat_map(|fill| {
-            let open = fill.run.and_then(|_| fill.answer(&open, asked, memory));
-            [fill.answer(now, asked, memory), open]
+            let route = fill.route_for(now, asked);
+            let open = fill.is_run().then(|| fill.answer(&open, asked, &route, memory));
+            let answers = [Some(fill.answer(now, asked, &route, memory)), open];
+            let results = answers.into_iter().flatten().flatten();
+            results.map(move |result| Recalled { result, route: route.clone() })
         });
-        answers.flatten().map(|answer| answer.map(|outcome| outcome.pa)).collect()
+        answers.collect()
+    }
+
+    /// What a TLB may hold for this.
+    fn fills_for<'a>(&'a self, now: &'a A, asked: Asked) -> impl Iterator<Item = &'a Fill<A>> {
+        self.fills.iter().filter(move |fill| fill.serves(now, asked))
     }
 }
 
@@ -166,49 +158,61 @@ impl<A: Manual> Pointer<A> {
 impl<A: Manual> Fill<A> {
     /// Log2 of the size of all that the entry may stand for.
     fn whole_bits(&self) -> u32 {
-        let bits = self.bits + self.run.map_or(0, |run| run.bits);
-        self.second.as_ref().map_or(bits, |second| bits.min(second.page_bits))
+        let of_second = self.second.as_ref().map_or(u32::MAX, |second| second.piece.whole_bits());
+        self.piece.whole_bits().min(of_second)
+    }
+
+    fn is_run(&self) -> bool {
+        self.piece.is_run() || self.second.as_ref().is_some_and(|second| second.piece.is_run())
     }
 
     fn serves(&self, now: &A, asked: Asked) -> bool {
-        let place = now.place(asked.addr());
-        let same = |bits| shifted(place, bits) == shifted(now.place(self.addr), bits);
+        let (place, whole) = (now.place(asked.addr()), self.whole_bits());
+        // Each address of the whole is as far into it as its guest-physical one.
+        let gpa = |second: &Second<A>| second.piece.at & !low_mask(whole) | place & low_mask(whole);
+        let is_lost = |second: &Second<A>| second.piece.is_lost(gpa(second));
         self.space.is_seen_from(now.space(asked), self.global)
-            && same(self.whole_bits())
-            && !self.lost.contains(&shifted(place, self.bits))
+            && shifted(place, whole) == shifted(self.piece.at, whole)
+            && !self.piece.is_lost(place)
+            && !self.second.as_ref().is_some_and(is_lost)
+    }
+
+    /// The entries that it is due to.
+    fn route_for(&self, now: &A, asked: Asked) -> Route<A> {
+        let path = self.piece.path_for(&self.route.path, now.place(asked.addr()));
+        Route { registers: self.route.registers.clone(), path }
     }
 
     /// What the model makes of the remembered entries, if they need no update.
-    pub(super) fn answer(
+    fn answer(
         &self,
         now: &A,
         asked: Asked,
+        Route { registers, path }: &Route<A>,
         memory: &SparseMemory,
     ) -> Option<Result<Outcome, A::Fault>> {
-        let registers = now.with_root_of(&self.route.registers);
-        let path = self.path_for(now, asked);
+        let (registers, place) = (now.with_root_of(registers), now.place(asked.addr()));
         let settled = Cell::new(true);
         let beyond = |gpa, visit: Visit| {
             // An update shows in what changes.
             if visit.is_walk() {
                 return Ok(unpaged(gpa));
             }
+            let gpa = self.piece.led(gpa, place);
             let walked = self.beyond(now, asked, gpa, memory);
             settled.set(walked.is_some());
             walked.map_or(Ok(unpaged(gpa)), |walked| walked.result)
         };
-        let walked = walk(&registers, asked, &Tape::new(&path, &[], memory), &beyond);
+        let walked = walk(&registers, asked, &Tape::new(path, &[], memory), &beyond);
         // What the model writes to an entry that is on the way twice is not to be relied on.
         let due = walked.result.is_ok() && !walked.changes.is_empty() && !walked.revisits();
-        if !walked.follows(&path) || due || !settled.get() {
+        if !walked.follows(path) || due || !settled.get() {
             return None;
         }
-        let within = low_mask(self.whole_bits());
-        let addr = asked.addr().raw();
-        Some(walked.result.map(|outcome| {
-            let pa = PhysAddr::new(outcome.pa.raw() & !within | addr & within);
-            Outcome { pa, ..outcome }
-        }))
+        // The second stage has been asked for the right place of the run.
+        let is_led = self.second.is_some();
+        let led = |found| if is_led { found } else { self.piece.leads(found, place) };
+        Some(walked.result.map(led))
     }
 
     /// What the second stage is remembered to make of what the first one found.
@@ -219,27 +223,21 @@ impl<A: Manual> Fill<A> {
         gpa: PhysAddr,
         memory: &SparseMemory,
     ) -> Option<Walked<A::Fault>> {
-        let none = Vec::new();
-        let route = self.second.as_ref().map(|second| &second.route);
-        let path = route.map_or(&none, |route| &route.path);
-        let registers = route.map_or(now.clone(), |route| now.with_root_of(&route.registers));
         let asked = Asked::Second { access: asked.access(), gpa, visit: Visit::Access };
-        let walked = walk_alone(&registers, now, asked, path, memory);
-        let due = !walked.changes.is_empty() && !walked.revisits();
-        let settled = walked.follows(path) && walked.path.len() == path.len();
-        (settled && !due).then_some(walked)
-    }
-
-    /// Its entries, with the leaf where that of another page of the run stands.
-    fn path_for(&self, now: &A, asked: Asked) -> Vec<EntryRead> {
-        let mut path = self.route.path.clone();
-        if let (Some(run), Some(leaf)) = (self.run, path.last_mut()) {
-            let number = |addr| shifted(now.place(addr), self.bits) & low_mask(run.bits);
-            let first = leaf.addr.raw().wrapping_sub(8 * number(self.addr));
-            leaf.addr = PhysAddr::new(first.wrapping_add(8 * number(asked.addr())));
-            leaf.host = leaf.addr;
+        let place = now.place(asked.addr());
+        let (registers, path) = match &self.second {
+            None => (now.clone(), Vec::new()),
+            Some(Second { route, piece }) => {
+                (now.with_root_of(&route.registers), piece.path_for(&route.path, place))
+            }
+        };
+        let mut walked = walk_alone(&registers, now, asked, &path, memory);
+        if let Some(Second { piece, .. }) = &self.second {
+            walked.result = walked.result.map(|found| piece.leads(found, place));
         }
-        path
+        let due = !walked.changes.is_empty() && !walked.revisits();
+        let settled = walked.follows(&path) && walked.path.len() == path.len();
+        (settled && !due).then_some(walked)
     }
 }
 
@@ -249,14 +247,4 @@ fn note<T: PartialEq>(items: &mut Vec<T>, item: T) {
     if !items.contains(&item) {
         items.push(item);
     }
-}
-
-/// Whether an entry of a run lies in it where the address does. Else it is misprogrammed, and stands for itself.
-fn fits(run: Run, place: u64, pa: PhysAddr) -> bool {
-    let within = |addr| shifted(addr, run.page_bits) & low_mask(run.bits);
-    within(place) == within(pa.raw())
-}
-
-fn shifted(number: u64, bits: u32) -> u64 {
-    number.checked_shr(bits).unwrap_or(0)
 }

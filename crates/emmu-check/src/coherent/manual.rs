@@ -22,9 +22,6 @@ pub trait Manual: Architecture + PartialEq {
     /// Bits of an entry whose change means something else.
     const BITS: &'static [u64];
 
-    /// The bit of an entry by which it is one of a run. Cases of two stages go without.
-    const RUN: u64 = 0;
-
     /// The privilege whose accesses are to physical addresses, if there is one.
     const UNTRANSLATED: Option<Privilege>;
 
@@ -93,9 +90,10 @@ pub trait Manual: Architecture + PartialEq {
         Nested { answer, other: None, reads: Vec::new(), changes: Vec::new(), entangled: false }
     }
 
-    /// Of which run the leaf entry is that maps an access of a case.
-    fn run_of(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
-        self.run(access, memory)
+    /// Of which run the leaf entry of a walk is that found a page of 2^`page_bits` bytes, or of the whole run.
+    fn run_of(&self, asked: Asked, leaf: u64, page_bits: u32) -> Option<Run> {
+        let _ = (asked, leaf, page_bits);
+        None
     }
 
     /// What this fault makes a processor forget.

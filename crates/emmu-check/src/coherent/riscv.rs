@@ -3,6 +3,7 @@
 mod hypervisor;
 
 use super::{Asked, EntryRead, Forgets, Manual, Space, Turn};
+use crate::Run;
 use emmu_core::{Asid, PhysAddr, Privilege};
 use emmu_oracle::{
     reference::SparseMemory,
@@ -13,8 +14,8 @@ use emmu_paging::format::riscv::{MENVCFG, MSTATUS, SATP, SSTATUS};
 const SUM_MXR: u64 = 0b11 << 18;
 const ADUE: u64 = 1 << 61;
 
-/// V, R, W, X, U, G, A, D, and low bits of the PPN at each level.
-const BITS: [u64; 14] = [
+/// V, R, W, X, U, G, A, D, N, and low bits of the PPN at each level.
+const BITS: [u64; 15] = [
     1,
     1 << 1,
     1 << 2,
@@ -23,6 +24,7 @@ const BITS: [u64; 14] = [
     1 << 5,
     1 << 6,
     1 << 7,
+    1 << 63,
     1 << 10,
     1 << 13,
     1 << 19,
@@ -64,6 +66,11 @@ impl Manual for Registers {
 
     fn unprotected(&self) -> Self {
         Self { pmp: Vec::new(), ..self.clone() }
+    }
+
+    /// "Svnapot": sixteen entries that are all alike.
+    fn run_of(&self, _: Asked, leaf: u64, _: u32) -> Option<Run> {
+        (leaf >> 63 == 1).then_some(Run { bits: 4, page_bits: 12, step: Some(0) })
     }
 
     /// No write invalidates anything.

@@ -19,7 +19,7 @@ impl Scenery {
     pub(super) fn of<A: Manual>(case: Case<A>) -> Option<(A, Self)> {
         // Not where tables or their runs are in any format.
         const COPY: PhysAddr = PhysAddr::new(0xabc0_0000);
-        let mut initial = without_runs::<A>(case.memory());
+        let mut initial = case.memory();
         let registers = case.registers.implemented(&initial);
         let (root, len) = registers.root();
         let words: Vec<_> = initial.words().collect();
@@ -126,14 +126,4 @@ impl Scenery {
     ) -> Option<Turn> {
         now.turn(choice, value, self.roots, memory)
     }
-}
-
-/// No entry says that it is one of a run, where the format says so and cases are to go without.
-fn without_runs<A: Manual>(mut memory: SparseMemory) -> SparseMemory {
-    let upper = u32::try_from(A::RUN >> 32).unwrap_or(0);
-    let words: Vec<_> = memory.words().filter(|(addr, _)| addr.raw() % 8 == 4).collect();
-    for (addr, word) in words {
-        memory.write32(addr, word & !upper);
-    }
-    memory
 }

@@ -9,7 +9,7 @@ use crate::agree::EVERYTHING;
 use emmu_core::{
     Access, Asid, Event, Fault, PhysAddr, Ticket, Translation, TranslationUnit, Width,
 };
-use emmu_oracle::{generate::Case, reference::SparseMemory};
+use emmu_oracle::{Outcome, generate::Case, reference::SparseMemory};
 
 pub(super) struct Trial<A: Manual> {
     pub(super) now: A,
@@ -168,8 +168,10 @@ impl<A: Manual> Trial<A> {
         answer: &Answer<A::Fault>,
     ) -> Result<(), Incoherent> {
         let allowed = self.ledger.answers(&self.now, Asked::First(access), &self.memory);
+        let place = |answer: Result<Outcome, A::Fault>| answer.map(|outcome| outcome.pa);
+        let allowed: Vec<_> = allowed.into_iter().map(|recalled| place(recalled.result)).collect();
         let same = |allowed: &Result<_, A::Fault>| allowed.clone().map_err(Some) == *answer;
-        let fresh = || self.now.ask(access, &self.memory).answer.map(|outcome| outcome.pa);
+        let fresh = || place(self.now.ask(access, &self.memory).answer);
         // What is refused without a walk is so by the registers, or else by physical memory protection.
         if allowed.iter().any(same) || answer.is_err() && same(&fresh()) {
             return Ok(());

@@ -176,21 +176,25 @@ impl Entries for Descriptors<'_> {
         address | valid | other | upper | ap | af | dbm | contiguous | xn
     }
 
-    /// D8.7.1: entries with rising output addresses.
     fn run(&self, word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
-        let size = self.granule.bits + level * (self.granule.bits - 3);
-        let count = match (self.granule.bits, level) {
-            (12, _) => 16,
-            (14, 0) => 128,
-            _ => 32,
-        };
-        if word >> 52 & 1 == 0 {
-            return Vec::new();
-        }
-        let first = word & !((count - 1) << size);
-        let entry = |number| (addr / (8 * count) * 8 * count + 8 * number, first | number << size);
-        (0..count).map(entry).collect()
+        contiguous_run(self.granule, word, addr, level)
     }
+}
+
+/// D8.7.1: entries with rising output addresses.
+fn contiguous_run(granule: Granule, word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
+    let size = granule.bits + level * (granule.bits - 3);
+    let count = match (granule.bits, level) {
+        (12, _) => 16,
+        (14, 0) => 128,
+        _ => 32,
+    };
+    if word >> 52 & 1 == 0 {
+        return Vec::new();
+    }
+    let first = word & !((count - 1) << size);
+    let entry = |number| (addr / (8 * count) * 8 * count + 8 * number, first | number << size);
+    (0..count).map(entry).collect()
 }
 
 impl Descriptors<'_> {

@@ -1,6 +1,8 @@
 //! AArch64 with stage 2: Arm ARM, chapter D8, "TLB maintenance", and the TLBI instructions.
 
 use super::asid;
+use crate::Run;
+use crate::aarch64::contiguous;
 use crate::agree::Fenced;
 use crate::coherent::{Asked, EntryRead, Forgets, Manual, Named, Space, Turn};
 use emmu_core::{Access, Invalidate, PhysAddr, Privilege, VirtAddr, Vmid};
@@ -18,7 +20,7 @@ impl Manual for Registers {
     /// TLBI VAE1 and TLBI IPAS2E1 apply to entries "from any level of the translation table walk" of their stage.
     const PAGE_FORGETS: [Forgets; 2] = [Forgets::OnTheWay; 2];
 
-    /// Valid, table, AP and S2AP, AF, nG, DBM, XN, the hierarchical ones, and low bits of the address at each level.
+    /// Valid, table, AP and S2AP, AF, nG, DBM, Contiguous, XN, the hierarchical ones, and low bits of the address at each level.
     const BITS: &'static [u64] = &[
         1,
         1 << 1,
@@ -28,6 +30,7 @@ impl Manual for Registers {
         1 << 11,
         1 << 11,
         1 << 51,
+        1 << 52,
         1 << 53,
         1 << 54,
         1 << 60,
@@ -39,9 +42,6 @@ impl Manual for Registers {
         1 << 21,
         1 << 30,
     ];
-
-    /// Contiguous.
-    const RUN: u64 = 1 << 52;
 
     const UNTRANSLATED: Option<Privilege> = None;
 
@@ -104,8 +104,16 @@ impl Manual for Registers {
         self.second_stage(access, visit, memory)
     }
 
-    fn run_of(&self, _: Access, _: &dyn Memory) -> Option<crate::Run> {
-        None
+    /// "The Contiguous bit" of either stage's descriptors. That of stage 2 means nothing where its input addresses are
+    /// fewer than the run.
+    fn run_of(&self, asked: Asked, leaf: u64, page_bits: u32) -> Option<Run> {
+        match asked {
+            Asked::First(_) => self.el1.run_of(asked, leaf, page_bits),
+            Asked::Second { .. } => {
+                let t0sz = u32::try_from(self.vtcr_el2 & 0x3f).unwrap_or(0);
+                contiguous(leaf, page_bits, 64 - t0sz)
+            }
+        }
     }
 
     /// TLBI IPAS2E1, which leaves what holds the outcome of both stages, TLBI VMALLS12E1, VMALLE1 and ALLE1. But for the

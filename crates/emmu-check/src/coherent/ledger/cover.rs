@@ -1,8 +1,8 @@
 //! What an invalidation, or a fault, strikes out.
 
-use super::{Fill, Ledger, Pointer, shifted};
+use super::{Fill, Ledger, Pointer};
 use crate::coherent::{Asked, Forgets, Forgotten, Manual, Space};
-use emmu_core::{Access, Asid, Invalidate, PhysAddr, VirtAddr, low_mask};
+use emmu_core::{Access, Asid, Invalidate, PhysAddr, VirtAddr};
 use emmu_oracle::{
     reference::SparseMemory,
     two_stage::{Stage, Visit},
@@ -35,18 +35,15 @@ impl<A: Manual> Ledger<A> {
             };
             cover.is_none_or(|cover| !pointer.is_covered(cover, now, memory))
         });
-        self.fills.retain_mut(|fill| {
-            let cover = match scope {
-                // What both stages made together goes by the guest-physical address of the access.
-                Invalidate::SecondStage { tables, addr: Some(gpa), combined }
-                    if fill.space.stage == Stage::First =>
-                {
-                    let all = Invalidate::SecondStage { tables, addr: None, combined };
-                    cover(all, now, fill.space).filter(|_| fill.came_by(gpa))
-                }
-                _ => cover(scope, now, fill.space),
-            };
-            cover.is_none_or(|cover| !fill.cover(cover, now))
+        self.fills.retain_mut(|fill| match scope {
+            // What both stages made together goes by the guest-physical address of the access.
+            Invalidate::SecondStage { tables, addr: Some(gpa), combined }
+                if fill.space.stage == Stage::First =>
+            {
+                let all = Invalidate::SecondStage { tables, addr: None, combined };
+                cover(all, now, fill.space).is_none() || !fill.cover_guest(now, gpa)
+            }
+            _ => cover(scope, now, fill.space).is_none_or(|cover| !fill.cover(cover, now)),
         });
     }
 
@@ -153,11 +150,11 @@ impl<A: Manual> Pointer<A> {
 }
 
 impl<A: Manual> Fill<A> {
-    /// Whether the second stage's page that it leads to holds this guest-physical address.
-    fn came_by(&self, gpa: PhysAddr) -> bool {
-        self.second.as_ref().is_some_and(|second| {
-            shifted(second.gpa.raw(), second.page_bits) == shifted(gpa.raw(), second.page_bits)
-        })
+    /// Strikes out what came by the second stage's page that holds this guest-physical address; says whether nothing is
+    /// left.
+    fn cover_guest(&mut self, now: &A, gpa: PhysAddr) -> bool {
+        let place = now.place(VirtAddr::new(gpa.raw()));
+        self.second.as_mut().is_some_and(|second| second.piece.lose(&(place..=place)))
     }
 
     /// Strikes out what of it an invalidation covers; says whether nothing is left.
@@ -166,22 +163,6 @@ impl<A: Manual> Fill<A> {
         if !is_meant || keeps_global && self.global {
             return false;
         }
-        pages.is_none_or(|(first, last)| self.cover_pages(now, first, last))
-    }
-
-    /// The pages from `first` to `last`: all of a page goes if some of it is invalidated, but a run may be cached as
-    /// its pages.
-    fn cover_pages(&mut self, now: &A, first: VirtAddr, last: VirtAddr) -> bool {
-        let page = |addr| shifted(now.place(addr), self.bits);
-        let (first, last) = (page(first), page(last));
-        match self.run {
-            None => (first..=last).contains(&page(self.addr)),
-            Some(run) => {
-                let start = shifted(page(self.addr), run.bits) << run.bits;
-                let pages = start..=start + low_mask(run.bits);
-                self.lost.extend(pages.filter(|page| (first..=last).contains(page)));
-                false
-            }
-        }
+        pages.is_none_or(|(first, last)| self.piece.lose(&(now.place(first)..=now.place(last))))
     }
 }

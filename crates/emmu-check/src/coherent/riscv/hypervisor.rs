@@ -1,6 +1,7 @@
 //! RISC-V guests: Privileged Architecture, chapter "H" Extension, "Hypervisor Memory-Management Fence Instructions".
 
 use super::{ADUE, BITS, SUM_MXR, asid};
+use crate::Run;
 use crate::agree::Fenced;
 use crate::coherent::{Asked, EntryRead, Forgets, Manual, Named, Space, Turn};
 use emmu_core::{Access, Invalidate, PhysAddr, Privilege, Vmid};
@@ -24,9 +25,6 @@ impl Manual for Registers {
     const FIRST_OUTLIVES_SECOND: bool = true;
 
     const BITS: &'static [u64] = &BITS;
-
-    /// N, of Svnapot.
-    const RUN: u64 = 1 << 63;
 
     const UNTRANSLATED: Option<Privilege> = Some(Privilege::Machine);
 
@@ -79,8 +77,8 @@ impl Manual for Registers {
         self.second_stage(access, visit, memory)
     }
 
-    fn run_of(&self, _: Access, _: &dyn Memory) -> Option<crate::Run> {
-        None
+    fn run_of(&self, asked: Asked, leaf: u64, page_bits: u32) -> Option<Run> {
+        self.hs.run_of(asked, leaf, page_bits)
     }
 
     /// HFENCE.VVMA, which is for the virtual machine of hgatp, and HFENCE.GVMA, with every combination of operands.

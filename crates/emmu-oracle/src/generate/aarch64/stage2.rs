@@ -1,6 +1,9 @@
 //! AArch64 cases of two stages.
 
-use super::{Descriptors, FRAME_BITS, Granule, Half, accesses, beyond, extended, half, registers};
+use super::{
+    Descriptors, FRAME_BITS, Granule, Half, accesses, beyond, contiguous_run, extended, half,
+    registers,
+};
 use crate::aarch64::stage2::Registers;
 use crate::generate::entropy::Dice;
 use crate::generate::nested::{self, guest_pages};
@@ -207,9 +210,13 @@ impl Entries for S2Descriptors<'_> {
         let s2ap = if dice.chance(5 + strict / 2) { dice.below(4) } else { 0b11 } << 6;
         let xn = if dice.chance(10 + strict) { dice.below(4) } else { 0 } << 53;
         let af = 1 << 10 ^ dice.maybe(12, 1 << 10);
-        let (dbm, contiguous) = (dice.maybe(60, 1 << 51), dice.maybe(10, 1 << 52));
+        let (dbm, contiguous) = (dice.maybe(60, 1 << 51), dice.maybe(20, 1 << 52));
         let other = dice.below(4) << 8 | dice.maybe(20, 1 << 11) | dice.below(16) << 55;
         self.page(dice, size) | valid | memory | s2ap | xn | af | dbm | contiguous | other
+    }
+
+    fn run(&self, word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
+        contiguous_run(self.granule, word, addr, level)
     }
 }
 

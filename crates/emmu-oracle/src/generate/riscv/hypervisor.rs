@@ -1,6 +1,6 @@
 //! RISC-V cases of two stages.
 
-use super::{Leaves, Scheme, accesses, napot_run, pa_bits, pmp, registers, scheme};
+use super::{Leaves, Scheme, accesses, napot_run, pa_bits, pmp, registers, scheme, with_napot};
 use crate::generate::entropy::Dice;
 use crate::generate::nested::{self, guest_pages};
 use crate::generate::tables::{self, Entries, Mood, Shape, Tables};
@@ -106,7 +106,7 @@ fn guest_words(
     // Now and then pages beyond what G-stage translates.
     let out_bits = if dice.chance(4) { pa_bits(vs.xlen) } else { gpa_bits(g) };
     let usual = Leaves { xlen: vs.xlen, mood, adue, out_bits, frames };
-    let leaves = Calm { usual, stage: Stage::First };
+    let leaves = Calm { usual, svnapot: hart.hs.svnapot, stage: Stage::First };
     let mut words = Tables::steady(mood);
     for target in targets {
         words.paint(dice, &vs.shape, &leaves, (root, frames), *target);
@@ -135,7 +135,7 @@ fn g_words(
     }
     let adue = hart.hs.menvcfg >> 61 & 1 == 1;
     let usual = Leaves { xlen: g.xlen, mood, adue, out_bits: pa_bits(g.xlen), frames };
-    let leaves = Calm { usual, stage: Stage::Second };
+    let leaves = Calm { usual, svnapot: hart.hs.svnapot, stage: Stage::Second };
     let mut words = Tables::steady(mood);
     for address in addresses {
         let inside = address & ((1 << g.shape.va_bits()) - 1);
@@ -147,6 +147,7 @@ fn g_words(
 /// Entries of either stage: as the usual ones, but most leaves allow most accesses, of which each needs several.
 struct Calm<'a> {
     usual: Leaves<'a>,
+    svnapot: bool,
     stage: Stage,
 }
 
@@ -169,7 +170,8 @@ impl Entries for Calm<'_> {
         let set = if self.usual.adue { set } else { 0b11 << 6 };
         let user = self.stage == Stage::Second || self.usual.mood.user(dice);
         let rest = dice.maybe(20, 1 << 5) | dice.below(4) << 8;
-        self.page(dice, level) | rest | set | u64::from(user) << 4 | rwx | 1
+        let leaf = self.page(dice, level) | rest | set | u64::from(user) << 4 | rwx | 1;
+        if self.svnapot && dice.chance(50) { with_napot(dice, level, leaf) } else { leaf }
     }
 
     fn run(&self, word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
