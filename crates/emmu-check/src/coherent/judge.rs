@@ -105,7 +105,7 @@ impl<A: Manual> Trial<A> {
         if let Way::Hit = part.way() {
             let answers = self.ledger.answers(&self.now, asked, &self.memory).into_iter();
             let choice = |Recalled { result, route }| Choice { result, route, top: 0 };
-            return answers.map(choice).collect();
+            return answers.map(choice).chain(self.without_tables(asked)).collect();
         }
         let starts = self.starts(asked, part).into_iter();
         let choice = |Start { route: Route { registers, path }, top }| {
@@ -117,6 +117,15 @@ impl<A: Manual> Trial<A> {
             is_done.then_some(Choice { result: walked.result, route, top })
         };
         starts.filter_map(choice).collect()
+    }
+
+    /// What the registers refuse before any table is read: where a TLB holds something that does not allow the access, too.
+    fn without_tables(&self, asked: Asked) -> Option<Choice<A>> {
+        let tape = Tape::new(&[], &[], &self.memory);
+        let walked = walk(&self.now, asked, &tape, &|gpa, _| Ok(unpaged(gpa)));
+        let route = Route { registers: self.now.clone(), path: Vec::new() };
+        let is_refused = walked.result.is_err() && walked.path.is_empty();
+        is_refused.then_some(Choice { result: walked.result, route, top: 0 })
     }
 
     /// Where a walk may have begun that began where it is told.
