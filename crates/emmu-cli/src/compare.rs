@@ -7,7 +7,8 @@ mod report;
 mod system;
 
 use crate::{args::Compare, machines};
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use emmu_os::FRAME;
 use program::Shape;
 use report::Report;
 use std::io::Write;
@@ -16,6 +17,14 @@ use system::{Kind, Setting};
 /// Measures every system, attacks every system, and prints the tables.
 pub(crate) fn run(arguments: &Compare, out: &mut impl Write) -> Result<()> {
     let machine = machines::find(&arguments.machine)?.with_seed(arguments.seed);
+    ensure!(
+        machine.format.page() == FRAME,
+        "machine {}: format {}: not modelled: pages of {} bytes; expected a format with pages of {FRAME}, for which \
+         the programs and all systems are made",
+        machine.name,
+        machine.format,
+        machine.format.page()
+    );
     let shape = Shape::new(arguments)?;
     let setting = Setting::new(&machine, &shape, arguments.disk);
     let mut report = Report::new(arguments, &machine, &shape, &setting);

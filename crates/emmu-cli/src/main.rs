@@ -15,6 +15,7 @@ mod replay;
 mod report;
 mod sim;
 mod simulate;
+mod tables;
 mod trace;
 
 use anyhow::Result;

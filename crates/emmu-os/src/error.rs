@@ -140,7 +140,7 @@ pub enum MemoryError {
     BeyondWindow {
         /// One past its last address.
         end: PhysAddr,
-        /// Bytes that the kernel can see, from physical address 0 on.
+        /// Bytes that the kernel can see: from physical address 0 on, or on 32-bit machines from the start of memory on.
         limit: u64,
     },
 }

@@ -1,6 +1,5 @@
 //! Free frames.
 
-use crate::kernel::{FRAME, FRAME_BITS};
 use crate::{CpuPort, Kernel, OsError, OutOfMemory};
 use emmu_core::PhysAddr;
 
@@ -16,15 +15,22 @@ pub(crate) struct FramePool {
     /// The frame given back last.
     returned: Option<PhysAddr>,
     free: u64,
+    /// Log2 of a frame's bytes.
+    frame_bits: u32,
 }
 
 /// The link of the last frame of the list: no frame has this address.
 const END: u64 = u64::MAX;
 
 impl FramePool {
-    /// `total` frames from `first` on, all free.
-    pub(crate) const fn new(first: PhysAddr, total: u64) -> Self {
-        Self { first, total, unused: first, returned: None, free: total }
+    /// `total` frames of 2^`frame_bits` bytes from `first` on, all free.
+    pub(crate) const fn new(first: PhysAddr, total: u64, frame_bits: u32) -> Self {
+        Self { first, total, unused: first, returned: None, free: total, frame_bits }
+    }
+
+    /// Bytes of a frame.
+    pub(crate) const fn frame(&self) -> u64 {
+        1 << self.frame_bits
     }
 
     pub(crate) const fn total(&self) -> u64 {
@@ -51,7 +57,7 @@ impl FramePool {
             }
             None => {
                 let frame = self.unused;
-                self.unused = frame.wrapping_add(FRAME);
+                self.unused = frame.wrapping_add(self.frame());
                 frame
             }
         };
@@ -79,7 +85,7 @@ impl FramePool {
     ) -> Result<Option<PhysAddr>, OsError> {
         let found = kernel.load(frame)?;
         let next = PhysAddr::new(found);
-        let used = self.first <= next && next < self.unused && next.offset(FRAME_BITS) == 0;
+        let used = self.first <= next && next < self.unused && next.offset(self.frame_bits) == 0;
         match found {
             END => Ok(None),
             _ if used => Ok(Some(next)),
@@ -102,7 +108,7 @@ mod tests {
     fn machine() -> (Machine, FramePool) {
         let mut cpu = Cpu::new(BaseBounds::default(), Memory::ram(0x5000));
         cpu.install_handler(VirtAddr::ZERO).unwrap();
-        (Kernel::new(cpu), FramePool::new(PhysAddr::new(0x1000), 4))
+        (Kernel::new(cpu), FramePool::new(PhysAddr::new(0x1000), 4, 12))
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! unit, or on none.
 //!
 //! Models: boot (the handler of exceptions first, then the kernel's page tables in emulated memory, then
-//! translation on); processes with address spaces of their own, on base and bounds, segmentation, RISC-V
-//! and x86 paging; the machines before them, with one process, with several that take turns by way of a disk, and
+//! translation on); processes with address spaces of their own, on base and bounds, segmentation, RISC-V,
+//! x86 and AArch64 paging; the machines before them, with one process, with several that take turns by way of a disk, and
 //! with several that a loader patches for their places; pages mapped on the first access to them, zeroed or with their part of the image; the
 //! restart of that access; processes that end by themselves or because of what they did; all their memory
 //! freed then. The hardware is reached through [`CpuPort`] and in no other way: page tables and free lists lie
@@ -87,7 +87,9 @@ pub use program::{MAX_ACCESS, Op, Program, Reply, Script, SystemCall};
 pub use region::{Reference, Region, Rights};
 pub use space::bare::{DiskSpace, StaticRelocation, TimeSharing, Uniprogramming};
 pub use space::contiguous::Contiguous;
-pub use space::paged::{Paged, PagedSpace, RiscVTables, TableFormat, Valid, X86Tables};
+pub use space::paged::{
+    AArch64Tables, Paged, PagedSpace, RiscVTables, Roots, TableFormat, TableShape, Valid, X86Tables,
+};
 pub use space::segmented::{Segmented, SegmentedSpace};
 pub use space::whole::ContiguousSpace;
 pub use space::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};

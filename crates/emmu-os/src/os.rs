@@ -50,7 +50,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
     /// CPU is.
     pub fn boot(cpu: C, mut spaces: S, memory: &PhysicalMemory) -> Result<Self, OsError> {
         let mut kernel = Kernel::new(cpu);
-        let handler = spaces.window().wrapping_add(memory.start().raw());
+        let handler = spaces.window(memory).wrapping_add(memory.start().raw());
         kernel.cpu_mut().install_handler(handler)?;
         spaces.boot(&mut kernel, memory)?;
         let user_registers = read_user_registers(kernel.cpu_mut())?;

@@ -23,8 +23,9 @@ pub trait AddressSpaces {
     /// One address space: what its process control block says of it, the values of the translation registers.
     type Space;
 
-    /// Where the kernel sees physical address 0 once translation is on. Exceptions are handled there, too.
-    fn window(&self) -> VirtAddr;
+    /// Where the kernel sees physical address 0 of a machine with this memory once translation is on, or would see it if
+    /// it saw memory alone. Exceptions are handled in memory's part of the window, too.
+    fn window(&self, memory: &PhysicalMemory) -> VirtAddr;
 
     /// One past the last address that a program can have.
     fn user_end(&self) -> VirtAddr;

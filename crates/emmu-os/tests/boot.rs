@@ -8,11 +8,13 @@ use emmu_core::{Access, Bus, Cause, PhysAddr, Privilege, Registers, VirtAddr, Wi
 use emmu_cpu::{Cpu, Exception, Stop};
 use emmu_memory::Memory;
 use emmu_os::{
-    Exit, MemoryError, Os, OsError, Paged, PhysicalMemory, RiscVTables, Segmented, X86Tables,
+    AArch64Tables, Exit, MemoryError, Os, OsError, Paged, PhysicalMemory, RiscVTables, Segmented,
+    X86Tables,
 };
+use emmu_paging::format::aarch64;
 use emmu_paging::format::riscv::{Extensions, SSTATUS, Status};
 use emmu_paging::format::x86::{self, Cr0, Cr4, Efer};
-use emmu_paging::{Paging, RiscV, X86};
+use emmu_paging::{AArch64, Paging, RiscV, X86};
 use emmu_segmentation::{Segmentation, Selection};
 
 fn riscv_cpu(memory: &PhysicalMemory) -> Cpu<Paging<RiscV>, Memory> {
@@ -70,6 +72,41 @@ fn a_mode_that_the_hart_lacks_is_unsupported() {
     };
     assert_eq!(boot(RiscVTables::SV48), Ok(()));
     assert_eq!(boot(RiscVTables::SV57), Err(OsError::Unsupported { what: "Sv57" }));
+    assert_eq!(boot(RiscVTables::SV32), Err(OsError::Unsupported { what: "Sv32" }));
+    let narrow = Cpu::new(Paging::uncached(RiscV::rv32()), ram(&memory));
+    let refused = Os::boot(narrow, Paged::new(RiscVTables::SV39), &memory).map(drop);
+    assert_eq!(refused, Err(OsError::Unsupported { what: "Sv39" }));
+}
+
+#[test]
+fn a_32_bit_machine_sees_two_gib_from_the_start_of_its_memory_on() {
+    let boot = |size| {
+        let memory = PhysicalMemory::new(START, size, 1 << 20).unwrap();
+        let bus = Memory::new().with_ram(START, size).unwrap();
+        Os::boot(
+            Cpu::new(Paging::uncached(RiscV::rv32()), bus),
+            Paged::new(RiscVTables::SV32),
+            &memory,
+        )
+    };
+    let limit = 2 << 30;
+    let (exit, seen) =
+        run(&mut boot(limit).unwrap(), &portable(), &[store(HEAP.0, 8, 3), load(HEAP.0, 8)]);
+    assert_eq!((exit, seen), (Exit::Code(0), vec![3u64.to_le_bytes().to_vec()]));
+    let end = START.wrapping_add(limit + 0x1000);
+    let beyond = OsError::Memory(MemoryError::BeyondWindow { end, limit });
+    assert_eq!(boot(limit + 0x1000).map(drop), Err(beyond));
+}
+
+#[test]
+fn aarch64_boots_with_pan_and_without_tables_for_programs() {
+    let os = aarch64_os(AArch64Tables::K4, &ample());
+    let register = |id| os.cpu().unit().read_register(id).unwrap();
+    assert_eq!(register(aarch64::SCTLR_EL1) & 1, 1, "the MMU is on");
+    assert_eq!(register(aarch64::PAN), 1 << 22);
+    let empty = register(aarch64::TTBR0_EL1);
+    assert_ne!(empty, register(aarch64::TTBR1_EL1));
+    assert!((0..512).all(|index| word(os.cpu(), empty + 8 * index) == 0));
 }
 
 #[test]
@@ -137,6 +174,10 @@ fn the_kernels_part_must_hold_its_tables() {
         assert_eq!(boot(tables, needed - 1), too_small(needed - 1, needed));
         assert_eq!(boot(tables, needed), Ok(()));
     }
+    // A root for each half, and one table below the kernel's.
+    let boot = |kernel| paged_os(AArch64::new(), AArch64Tables::K4, &tiny(), &memory(kernel, 4));
+    assert_eq!(boot(2).map(drop), too_small(2, 3));
+    assert!(boot(3).is_ok());
 }
 
 #[test]

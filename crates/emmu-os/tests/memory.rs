@@ -87,7 +87,7 @@ fn the_longest_access_maps_every_page_that_it_touches() {
 
 #[test]
 fn a_low_page_costs_one_table_a_level() {
-    let levels = [3, 4, 5, 4, 4, 5];
+    let levels = [3, 4, 5, 4, 4, 5, 2, 4];
     for (Machine { name, mut os, .. }, levels) in paged_machines(&ample()).into_iter().zip(levels) {
         let pid = os.spawn(&portable()).unwrap();
         assert_eq!(os.usage().tables, FRAME, "{name}: the root");
@@ -111,7 +111,8 @@ fn failing_at_every_frame_in_turn_leaves_no_trace() {
             let (exit, _) = run(os, &portable(), &touch_all());
             let Exit::Killed(Kill::OutOfMemory { reason, .. }) = exit else {
                 // Seven pages, and as many tables as there are levels.
-                assert!(exit == Exit::Code(0) && frames >= 10, "{name}, {frames}: {exit:?}");
+                let least = if name == "Sv32" { 9 } else { 10 };
+                assert!(exit == Exit::Code(0) && frames >= least, "{name}, {frames}: {exit:?}");
                 continue;
             };
             let OutOfMemory::Frames { needed, free, total } = reason else { panic!("{reason}") };
@@ -123,7 +124,7 @@ fn failing_at_every_frame_in_turn_leaves_no_trace() {
 
 #[test]
 fn a_page_that_finds_no_frame_leaves_the_others_as_they_are() {
-    for Machine { name, mut os, .. } in paged_machines(&memory(8, 12)) {
+    for Machine { name, mut os, .. } in paged_machines(&memory(8, 11)) {
         let os = os.as_mut();
         let good = os.spawn(&portable()).unwrap();
         let mut program = Recorder::new([store(HEAP.0, 8, 7), Op::YIELD, load(HEAP.0, 8)]);

@@ -256,6 +256,13 @@ pub(crate) const ALL: &[Description<'static>] = &[
         ],
     ),
     over_both(
+        "a Cortex-A53's micro TLBs above its main TLB",
+        &[
+            split(&[table(1, 10, LRU, BOTH)], &[table(1, 10, LRU, BOTH)]),
+            unified(&[table(128, 4, LRU, BOTH)]),
+        ],
+    ),
+    over_both(
         "sizes apart above one table",
         &[
             split(

@@ -1,6 +1,7 @@
 //! The systems, behind one trait.
 
 use super::program::Shape;
+use crate::tables::{WithTables, with_tables};
 use anyhow::{Context, Result};
 use emmu_base_bounds::{Bare, BaseBounds};
 use emmu_core::{Bus, PhysAddr, Privilege, RegisterId, TranslationUnit};
@@ -8,12 +9,11 @@ use emmu_cpu::Cpu;
 use emmu_memory::{Disk, Memory};
 use emmu_os::{
     AddressSpaces, Contiguous, CpuPort, Layout, MemoryUsage, Os, OsError, Paged, PhysicalMemory,
-    Pid, Program, RiscVTables, Segmented, StaticRelocation, TimeSharing, Turn, Uniprogramming,
-    X86Tables,
+    Pid, Program, Segmented, StaticRelocation, TableFormat, TimeSharing, Turn, Uniprogramming,
 };
-use emmu_paging::{Paging, RiscV, X86};
+use emmu_paging::{Paging, format::Format};
 use emmu_segmentation::{Segmentation, Selection};
-use emmu_timing::{Cycles, DiskCycles, Machine, PagingFormat};
+use emmu_timing::{Cycles, DiskCycles, Machine};
 
 /// A memory system, in historical order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,19 +99,7 @@ impl<'a> Setting<'a> {
                 let spaces = Segmented::of(&unit)?;
                 self.boot_on(unit, spaces)
             }
-            Kind::Paging => {
-                let config = self.machine.paging_config();
-                match self.machine.format {
-                    PagingFormat::RiscvSv39 => {
-                        let unit = Paging::new(RiscV::rv64(), &config)?;
-                        self.boot_on(unit, Paged::new(RiscVTables::SV39))
-                    }
-                    PagingFormat::X86_64FourLevel => {
-                        let unit = Paging::new(X86::default(), &config)?;
-                        self.boot_on(unit, Paged::new(X86Tables::LEVEL4))
-                    }
-                }
-            }
+            Kind::Paging => with_tables(self.machine.format, BootPaged(self)),
         };
         booted.with_context(|| format!("{}: the operating system does not boot", kind.name()))
     }
@@ -127,9 +115,24 @@ impl<'a> Setting<'a> {
             Memory::new().with_ram(START, OS + self.memory)?.with_device(DISK, Disk::SIZE, disk)?;
         let command = DISK.wrapping_add(Disk::COMMAND);
         let probe = (Cycles::new(self.machine), DiskCycles::new(command, self.disk));
-        let window = spaces.window().raw();
+        let window = spaces.window(&memory).raw();
         let os = Os::boot(Cpu::with_probe(unit, bus, probe), spaces, &memory)?;
         Ok(Box::new(Booted { os, window, pool: memory.pool(), frames: memory.pool_frames() }))
+    }
+}
+
+struct BootPaged<'a, 'm>(&'a Setting<'m>);
+
+impl WithTables for BootPaged<'_, '_> {
+    type Output = Result<Box<dyn System>>;
+
+    fn with<F: Format + 'static, T: TableFormat + 'static>(
+        self,
+        format: F,
+        tables: T,
+    ) -> Self::Output {
+        let unit = Paging::new(format, &self.0.machine.paging_config())?;
+        self.0.boot_on(unit, Paged::new(tables))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `emmu compare`.
 
-use crate::{emmu, refusal};
+use crate::{emmu, file, refusal};
 use serde_json::Value;
 
 fn compare(options: &[&str]) -> Value {
@@ -104,7 +104,7 @@ fn a_switch_of_registers_costs_their_prices() {
 
 #[test]
 fn translation_stops_what_nothing_else_does() {
-    for machine in ["textbook-sv39", "textbook-x86-64"] {
+    for machine in ["textbook-sv39", "textbook-x86-64", "cortex-a53"] {
         let report = compare(&["--machine", machine, "--accesses", "10"]);
         let outcomes = |system| {
             [
@@ -145,6 +145,23 @@ fn what_does_not_fit_is_refused_with_what_would() {
     ]
     .map(|options| refusal(&[&["compare"], options].concat(), b""));
     insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn a_32_bit_machine_can_be_compared_and_one_with_large_pages_cannot() {
+    let of_format = |format: &str| {
+        let memory = "memory = { size = '2M', latency = 7 }";
+        file("mine.toml", format!("name = 'mine'\nformat = '{format}'\n{memory}"))
+    };
+    let (_folder, path) = of_format("riscv-sv32");
+    let report = compare(&["--machine", path.to_str().unwrap(), "--accesses", "10"]);
+    assert_eq!(of(&report, "paging", "/attacks/overwrite_os"), "stopped");
+    let (_folder, path) = of_format("aarch64-64k-48");
+    assert_eq!(
+        refusal(&["compare", "--machine", path.to_str().unwrap()], b""),
+        "machine mine: format aarch64-64k-48: not modelled: pages of 65536 bytes; expected a format with pages of \
+         4096, for which the programs and all systems are made"
+    );
 }
 
 #[test]

@@ -22,6 +22,56 @@ fn a_small_trace_on_a_small_machine() {
 }
 
 #[test]
+fn the_bundled_trace_on_an_aarch64_core() {
+    let run = emmu(&["sim", "--machine", "cortex-a53"]);
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    insta::assert_snapshot!(without_speed(&run.out));
+}
+
+/// The path of a machine like `textbook-sv39`, but with tables of this format and no walk caches.
+fn with_format(format: &str) -> (tempfile::TempDir, String) {
+    let page = format.split('-').find(|part| part.ends_with('k')).unwrap_or("4k").to_uppercase();
+    let text = emmu(&["machines", "textbook-sv39"]).out;
+    let lines = text.lines().map(|line| match line.split_once(" = ") {
+        Some(("format", _)) => format!("format = {format:?}"),
+        Some(("pages", _)) => format!("pages = [{page:?}]"),
+        Some(("levels", _)) => "levels = [0]".to_owned(),
+        _ => line.to_owned(),
+    });
+    let text: Vec<_> = lines.collect();
+    let (folder, path) = file("mine.toml", text.join("\n"));
+    (folder, path.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_trace_runs_on_tables_of_every_format() {
+    for format in [
+        "riscv-sv32",
+        "riscv-sv48",
+        "riscv-sv57",
+        "x86-64-5level",
+        "aarch64-4k-48",
+        "aarch64-16k-48",
+        "aarch64-64k-48",
+    ] {
+        let (_folder, path) = with_format(format);
+        let (_trace, trace) = file("t.txt", " L 1000,8\n S 41000,4\n L 81000,8\n");
+        let report = json(&[trace.to_str().unwrap(), "--machine", &path]);
+        assert_eq!(report["machine"]["format"], format);
+        let user = &report["counters"]["references"]["user"];
+        assert_eq!((&user["load"], &user["store"]), (&2.into(), &1.into()), "{format}");
+        assert_eq!(report["os"]["page_faults"], 3, "{format}");
+    }
+}
+
+#[test]
+fn a_64_bit_trace_leaves_a_32_bit_machine() {
+    let (_folder, path) = with_format("riscv-sv32");
+    let message = refusal(&["sim", "-", "--machine", &path], b" L 1ffeffe000,8\n");
+    assert!(message.contains("record 1: the program was ended: outside its regions"), "{message}");
+}
+
+#[test]
 fn a_modify_is_a_load_and_a_store() {
     let report = json(&["-"]);
     let user = &report["counters"]["references"]["user"];
@@ -31,7 +81,7 @@ fn a_modify_is_a_load_and_a_store() {
 
 #[test]
 fn the_same_run_gives_the_same_numbers() {
-    for machine in ["skylake-sp", "sifive-u74", "zen-2", "textbook-x86-64"] {
+    for machine in ["skylake-sp", "sifive-u74", "cortex-a53", "zen-2", "textbook-x86-64"] {
         let arguments = ["--machine", machine, "--limit", "100000"];
         assert_eq!(json(&arguments), json(&arguments));
     }

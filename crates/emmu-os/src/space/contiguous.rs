@@ -71,7 +71,7 @@ impl AddressSpaces for Contiguous {
     type Space = ContiguousSpace;
 
     /// The supervisor is not relocated.
-    fn window(&self) -> VirtAddr {
+    fn window(&self, _: &PhysicalMemory) -> VirtAddr {
         VirtAddr::ZERO
     }
 

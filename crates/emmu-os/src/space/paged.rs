@@ -1,27 +1,31 @@
 //! Address spaces of pages: one tree of tables each, in emulated memory, built on demand.
 
+mod aarch64;
 mod asids;
 mod riscv;
+mod shape;
 mod tree;
 mod x86;
 
+pub use aarch64::AArch64Tables;
 pub use riscv::RiscVTables;
+pub use shape::{Roots, TableShape};
 pub use x86::X86Tables;
 
 use super::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};
 use crate::frames::FramePool;
-use crate::kernel::{FRAME, FRAME_BITS, FRAME_LEN};
+use crate::kernel::FRAME_BITS;
 use crate::{CpuPort, Growth, Kernel, Layout, LayoutError, MemoryError, OsError, Region, Rights};
+use alloc::vec;
 use asids::Asids;
 use core::ops::RangeInclusive;
-use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr, low_mask};
-use tree::{ENTRIES, Tree};
+use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr};
+use tree::Tree;
 
-/// How an architecture writes page tables, and what it wants to be told of them. Tables have 512 entries of
-/// 8 bytes and pages 4 KiB; level 0 is the level of the smallest pages.
+/// How an architecture writes page tables, and what it wants to be told of them.
 pub trait TableFormat {
-    /// Levels of tables, at least 3.
-    fn levels(&self) -> u8;
+    /// How many levels there are, and how large pages and entries.
+    fn shape(&self) -> TableShape;
 
     /// An entry that points to a table which `user` entries, or only the kernel's, hang from.
     fn table(&self, table: PhysAddr, owner: Privilege) -> u64;
@@ -33,13 +37,14 @@ pub trait TableFormat {
     /// What an entry points to, if it points to anything.
     fn target(&self, entry: u64) -> Option<PhysAddr>;
 
-    /// Turns translation on, with this root and ASID 0, and returns the largest ASID.
+    /// Turns translation on, with this root and ASID 0, and returns the largest ASID. Of two roots it is the
+    /// kernel's.
     ///
     /// # Errors
     /// [`OsError`] if the machine cannot.
     fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Asid, OsError>;
 
-    /// Makes another root and ASID those of the CPU. Nothing is invalidated.
+    /// Makes another root, of two the programs', and ASID those of the CPU. Nothing is invalidated.
     ///
     /// # Errors
     /// [`OsError::Kernel`] if the CPU refuses.
@@ -68,12 +73,9 @@ pub enum Valid {
     Page,
 }
 
-/// The level whose pages, 1 GiB each, make up the kernel's window.
-const WINDOW_LEVEL: u8 = 2;
-
 /// Address spaces of pages. User mode has the lower half of the addresses; the upper half is the kernel's, the
-/// same in every space: a window to all of physical memory, through which it reads and writes tables and
-/// frames once translation is on.
+/// same in every space: a window to all of physical memory (on 32-bit machines to what lies from the start of
+/// memory on), through which it reads and writes tables and frames once translation is on.
 ///
 /// Pages are mapped one at a time, when they are first used. The kernel's own tables are in its part of the
 /// memory, which must be where the machine can reach it without translation.
@@ -84,6 +86,8 @@ pub struct Paged<F> {
     asids: Asids,
     /// The kernel's own root.
     root: PhysAddr,
+    /// The root without anything for programs: the kernel's, or of two the programs' while there is none.
+    idle: PhysAddr,
     tables: u64,
     pages: u64,
 }
@@ -118,14 +122,14 @@ impl<F: TableFormat> Paged<F> {
             pool: FramePool::default(),
             asids: Asids::default(),
             root: PhysAddr::ZERO,
+            idle: PhysAddr::ZERO,
             tables: 0,
             pages: 0,
         }
     }
 
-    /// Log2 of the bytes of one half of the address space.
-    fn half_bits(&self) -> u32 {
-        tree::level_bits(self.format.levels()) - 1
+    fn shape(&self) -> TableShape {
+        self.format.shape()
     }
 
     /// Builds the kernel's tables, where translation is still off.
@@ -134,72 +138,102 @@ impl<F: TableFormat> Paged<F> {
         kernel: &mut Kernel<C>,
         memory: &PhysicalMemory,
     ) -> Result<(), OsError> {
+        self.check_pages(memory)?;
         self.check_window(memory)?;
-        let mut own = FramePool::new(memory.start(), memory.kernel_size() >> FRAME_BITS);
-        self.root = own.take(kernel)?;
-        kernel.fill(self.root, FRAME, &[])?;
+        let shape = self.shape();
+        let page_bits = u32::from(shape.page_bits);
+        let mut own = FramePool::new(memory.start(), memory.kernel_size() >> page_bits, page_bits);
+        self.root = empty_table(kernel, &mut own)?;
+        self.idle = match shape.roots {
+            Roots::Shared => self.root,
+            Roots::Apart => empty_table(kernel, &mut own)?,
+        };
         let tree = Tree { format: &self.format, root: self.root, owner: Privilege::Supervisor };
-        for block in blocks(memory, WINDOW_LEVEL) {
-            let page = PhysAddr::new(block << tree::level_bits(WINDOW_LEVEL));
-            let addr = self.window().wrapping_add(page.raw());
-            let slot = tree.find(kernel, addr, WINDOW_LEVEL)?;
-            let entry = self.format.page(page, WINDOW_LEVEL, Rights::RW, Privilege::Supervisor);
+        for block in blocks(&shape, memory, shape.window_level) {
+            let page = PhysAddr::new(block << shape.level_bits(shape.window_level));
+            let addr = self.window(memory).wrapping_add(page.raw());
+            let slot = tree.find(kernel, addr, shape.window_level)?;
+            let (rights, owner) = (Rights::RW, Privilege::Supervisor);
+            let entry = self.format.page(page, shape.window_level, rights, owner);
             tree.hang(kernel, &mut own, addr, slot, entry)?;
         }
         Ok(())
     }
 
+    /// Memory is made of whole frames; here they are pages, which may be larger.
+    fn check_pages(&self, memory: &PhysicalMemory) -> Result<(), MemoryError> {
+        let parts = [
+            ("the start of memory", memory.start().raw()),
+            ("its end", memory.end().raw()),
+            ("the kernel's part", memory.kernel_size()),
+        ];
+        let frame = self.shape().page();
+        match parts.into_iter().find(|(_, value)| !value.is_multiple_of(frame)) {
+            Some((what, value)) => Err(MemoryError::Unaligned { what, value, frame }),
+            None => Ok(()),
+        }
+    }
+
     fn check_window(&self, memory: &PhysicalMemory) -> Result<(), MemoryError> {
-        let limit = 1 << self.half_bits();
-        if memory.end().raw() > limit {
+        let shape = self.shape();
+        let limit = 1 << shape.half_bits();
+        if memory.end().raw() - shape.base(memory.start()).raw() > limit {
             return Err(MemoryError::BeyondWindow { end: memory.end(), limit });
         }
-        let tables_of = |level| blocks(memory, level + 1).count() as u64;
-        let below_root: u64 = (WINDOW_LEVEL..self.format.levels() - 1).map(tables_of).sum();
-        let needed = (1 + below_root) << FRAME_BITS;
+        let tables_of = |level| blocks(&shape, memory, level + 1).count() as u64;
+        let below_root: u64 = (shape.window_level..shape.levels - 1).map(tables_of).sum();
+        let roots = match shape.roots {
+            Roots::Shared => 1,
+            Roots::Apart => 2,
+        };
+        let needed = (roots + below_root) << shape.page_bits;
         let kernel = memory.kernel_size();
         if kernel < needed { Err(MemoryError::KernelTooSmall { kernel, needed }) } else { Ok(()) }
     }
 
     fn check_layout(&self, layout: &Layout) -> Result<(), LayoutError> {
+        let page = self.shape().page();
         layout.regions().iter().try_for_each(|region| {
             let (start, len, end, limit) =
                 (region.start(), region.size(), region.end(), self.user_end());
             if end > limit {
                 return Err(LayoutError::OutOfSpace { start, end, limit });
             }
-            if start.offset(FRAME_BITS) != 0 || len & low_mask(FRAME_BITS) != 0 {
-                return Err(LayoutError::Unaligned { start, len, page: FRAME });
+            if !start.raw().is_multiple_of(page) || !len.is_multiple_of(page) {
+                return Err(LayoutError::Unaligned { start, len, page });
             }
             Ok(())
         })
     }
 
-    /// Writes a new root: nothing in the lower half, and in the upper what every root has.
+    /// Writes a new root: nothing for programs, and for the kernel what every root has.
     fn write_root<C: CpuPort>(
         &self,
         kernel: &mut Kernel<C>,
         root: PhysAddr,
     ) -> Result<(), OsError> {
-        let mut shared = [0; FRAME_LEN / 2];
-        kernel.load_bytes(self.root.wrapping_add(FRAME / 2), &mut shared)?;
-        kernel.fill(root, FRAME / 2, &[])?;
-        kernel.store_bytes(root.wrapping_add(FRAME / 2), &shared)?;
+        let (users, page) = (self.shape().users_part(), self.shape().page());
+        if users == page {
+            return Ok(kernel.fill(root, page, &[])?);
+        }
+        let mut shared = vec![0; usize::try_from(page - users).unwrap_or(0)];
+        kernel.load_bytes(self.root.wrapping_add(users), &mut shared)?;
+        kernel.fill(root, users, &[])?;
+        kernel.store_bytes(root.wrapping_add(users), &shared)?;
         Ok(())
     }
 
-    /// Frees what the first `entries` entries of a table of this level lead to.
+    /// Frees what the entries in the first `len` bytes of a table of this level lead to.
     fn release<C: CpuPort>(
         &mut self,
         kernel: &mut Kernel<C>,
         table: PhysAddr,
         level: u8,
-        entries: usize,
+        len: u64,
     ) -> Result<(), OsError> {
-        for entry in tree::read_table(kernel, table, entries)? {
-            let Some(target) = self.format.target(entry) else { continue };
+        for target in tree::targets(&self.format, kernel, table, len)? {
             if level > 0 {
-                self.release(kernel, target, level - 1, ENTRIES)?;
+                self.release(kernel, target, level - 1, self.shape().page())?;
                 self.free_table(kernel, target)?;
             } else {
                 self.pool.give(kernel, target)?;
@@ -219,21 +253,31 @@ impl<F: TableFormat> Paged<F> {
     }
 }
 
+/// Takes a frame for a table, and clears it.
+fn empty_table<C: CpuPort>(
+    kernel: &mut Kernel<C>,
+    pool: &mut FramePool,
+) -> Result<PhysAddr, OsError> {
+    let table = pool.take(kernel)?;
+    kernel.fill(table, pool.frame(), &[])?;
+    Ok(table)
+}
+
 /// The naturally aligned blocks that physical memory touches, of the size that an entry of this level maps.
-fn blocks(memory: &PhysicalMemory, level: u8) -> RangeInclusive<u64> {
-    let bits = tree::level_bits(level);
+fn blocks(shape: &TableShape, memory: &PhysicalMemory, level: u8) -> RangeInclusive<u64> {
+    let bits = shape.level_bits(level);
     memory.start().block(bits)..=memory.end().wrapping_add(u64::MAX).block(bits)
 }
 
 impl<F: TableFormat> AddressSpaces for Paged<F> {
     type Space = PagedSpace;
 
-    fn window(&self) -> VirtAddr {
-        VirtAddr::new(!low_mask(self.half_bits()))
+    fn window(&self, memory: &PhysicalMemory) -> VirtAddr {
+        self.shape().window(self.shape().base(memory.start()))
     }
 
     fn user_end(&self) -> VirtAddr {
-        VirtAddr::new(1 << self.half_bits())
+        VirtAddr::new(1 << self.shape().half_bits())
     }
 
     fn boot<C: CpuPort>(
@@ -243,10 +287,15 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
     ) -> Result<(), OsError> {
         self.build_window(kernel, memory)?;
         let last = self.format.start(kernel.cpu_mut(), self.root)?;
-        kernel.move_window(self.window());
+        kernel.move_window(self.window(memory));
         self.asids = Asids::up_to(last);
-        self.pool = FramePool::new(memory.pool(), memory.pool_frames());
-        Ok(())
+        let page_bits = u32::from(self.shape().page_bits);
+        let pages = memory.pool_frames() << FRAME_BITS >> page_bits;
+        self.pool = FramePool::new(memory.pool(), pages, page_bits);
+        match self.shape().roots {
+            Roots::Shared => Ok(()),
+            Roots::Apart => self.leave(kernel),
+        }
     }
 
     fn create<C: CpuPort>(
@@ -272,7 +321,8 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         region: &Region,
         addr: VirtAddr,
     ) -> Result<Mapped, OsError> {
-        let page = addr.align_down(FRAME_BITS);
+        let shape = self.shape();
+        let page = addr.align_down(shape.page_bits.into());
         let tree = Tree { format: &self.format, root: space.root, owner: Privilege::User };
         let slot = tree.find(kernel, page, 0)?;
         if slot.taken {
@@ -281,7 +331,7 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         }
         self.pool.check(slot.missing() + 1)?;
         let frame = self.pool.take(kernel)?;
-        kernel.fill(frame, FRAME, region.image_from(page))?;
+        kernel.fill(frame, shape.page(), region.image_from(page))?;
         let entry = self.format.page(frame, 0, region.rights(), Privilege::User);
         tree.hang(kernel, &mut self.pool, page, slot, entry)?;
         self.pages += 1;
@@ -310,9 +360,9 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         self.format.enter(kernel.cpu_mut(), space.root, space.asid)
     }
 
-    /// The kernel's own tables have no user half.
+    /// The kernel's own tables have nothing for programs, and neither has the empty one beside them.
     fn leave<C: CpuPort>(&mut self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
-        self.format.enter(kernel.cpu_mut(), self.root, Asid(0))
+        self.format.enter(kernel.cpu_mut(), self.idle, Asid(0))
     }
 
     /// The hardware forgets the space before the first of its frames is free for others.
@@ -322,18 +372,20 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         space: PagedSpace,
     ) -> Result<(), OsError> {
         kernel.cpu_mut().invalidate(Invalidate::Asid(space.asid))?;
-        self.release(kernel, space.root, self.format.levels() - 1, ENTRIES / 2)?;
+        let shape = self.shape();
+        self.release(kernel, space.root, shape.levels - 1, shape.users_part())?;
         self.free_table(kernel, space.root)?;
         self.asids.give(space.asid);
         Ok(())
     }
 
     fn usage(&self) -> MemoryUsage {
+        let page = self.shape().page();
         MemoryUsage {
-            total: self.pool.total() << FRAME_BITS,
-            free: self.pool.free() << FRAME_BITS,
-            tables: self.tables << FRAME_BITS,
-            programs: self.pages << FRAME_BITS,
+            total: self.pool.total() * page,
+            free: self.pool.free() * page,
+            tables: self.tables * page,
+            programs: self.pages * page,
         }
     }
 }

@@ -102,7 +102,7 @@ impl AddressSpaces for Segmented {
     type Space = SegmentedSpace;
 
     /// The supervisor is not translated.
-    fn window(&self) -> VirtAddr {
+    fn window(&self, _: &PhysicalMemory) -> VirtAddr {
         VirtAddr::ZERO
     }
 

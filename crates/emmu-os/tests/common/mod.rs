@@ -6,13 +6,14 @@ use emmu_core::{Bus, PhysAddr, Privilege, Probe, RegisterId, TranslationUnit, Vi
 use emmu_cpu::{Cpu, Stop, Trap};
 use emmu_memory::{Disk, Memory};
 use emmu_os::{
-    AddressSpaces, Contiguous, Direction, Exit, Layout, MemoryUsage, Op, Os, OsError, OsStats,
-    Paged, PhysicalMemory, Pid, Program, Region, Reply, Rights, RiscVTables, Segmented,
-    StaticRelocation, SystemCall, TableFormat, TimeSharing, Turn, Uniprogramming, X86Tables,
+    AArch64Tables, AddressSpaces, Contiguous, Direction, Exit, Layout, MemoryUsage, Op, Os,
+    OsError, OsStats, Paged, PhysicalMemory, Pid, Program, Region, Reply, Rights, RiscVTables,
+    Segmented, StaticRelocation, SystemCall, TableFormat, TimeSharing, Turn, Uniprogramming,
+    X86Tables,
 };
-use emmu_paging::format::{Format, riscv, x86};
+use emmu_paging::format::{Format, aarch64, riscv, x86};
 use emmu_paging::{
-    Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, WalkCacheTable, X86,
+    AArch64, Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, WalkCacheTable, X86,
 };
 use emmu_segmentation::{Segmentation, Selection, base_register};
 
@@ -182,8 +183,21 @@ fn segmented(memory: &PhysicalMemory) -> Machine {
 }
 
 fn riscv(name: &'static str, tables: RiscVTables, memory: &PhysicalMemory) -> Machine {
-    let os = paged_os(RiscV::rv64(), tables, &tiny(), memory).unwrap();
+    let hart = if tables == RiscVTables::SV32 { RiscV::rv32() } else { RiscV::rv64() };
+    let os = paged_os(hart, tables, &tiny(), memory).unwrap();
     Machine { name, os: Box::new(os), privileged: riscv::SATP }
+}
+
+pub(crate) fn aarch64_os(
+    tables: AArch64Tables,
+    memory: &PhysicalMemory,
+) -> PagedOs<AArch64, AArch64Tables> {
+    paged_os(AArch64::new(), tables, &tiny(), memory).unwrap()
+}
+
+fn aarch64(name: &'static str, tables: AArch64Tables, memory: &PhysicalMemory) -> Machine {
+    let os = Box::new(aarch64_os(tables, memory));
+    Machine { name, os, privileged: aarch64::TTBR0_EL1 }
 }
 
 fn x86(
@@ -204,6 +218,8 @@ pub(crate) fn paged_machines(memory: &PhysicalMemory) -> Vec<Machine> {
         x86("x86, 4 levels", X86Tables::LEVEL4, &tiny(), memory),
         x86("x86, 4 levels, no TLB", X86Tables::LEVEL4, &PagingConfig::default(), memory),
         x86("x86, 5 levels", X86Tables::LEVEL5, &tiny(), memory),
+        riscv("Sv32", RiscVTables::SV32, memory),
+        aarch64("AArch64, 4K", AArch64Tables::K4, memory),
     ]
 }
 

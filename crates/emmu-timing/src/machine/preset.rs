@@ -3,10 +3,11 @@
 use super::{Machine, MachineError};
 
 /// Name and text of each, the default first.
-const PRESETS: [(&str, &str); 5] = [
+const PRESETS: [(&str, &str); 6] = [
     ("skylake-sp", include_str!("../../machines/skylake-sp.toml")),
     ("zen-2", include_str!("../../machines/zen-2.toml")),
     ("sifive-u74", include_str!("../../machines/sifive-u74.toml")),
+    ("cortex-a53", include_str!("../../machines/cortex-a53.toml")),
     ("textbook-sv39", include_str!("../../machines/textbook-sv39.toml")),
     ("textbook-x86-64", include_str!("../../machines/textbook-x86-64.toml")),
 ];

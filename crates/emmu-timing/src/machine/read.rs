@@ -1,7 +1,7 @@
 //! From TOML to a [`Machine`]. Each section's keys are listed once, beside the function that reads it.
 
 use super::read_stage::{second_stage, stage};
-use super::section::{Item, Section, Source};
+use super::section::{Item, Section, Source, one_of, show_bytes};
 use super::shape::{MAX_ENTRIES, policy, refuse_ambiguous, refuse_geometry};
 use super::{
     CacheError, CacheLevel, CacheModel, Caches, Confidence, InvalidatePrices, Machine,
@@ -168,16 +168,16 @@ fn name(root: &Section<'_>) -> Read<String> {
 
 fn format(root: &Section<'_>) -> Read<PagingFormat> {
     let names = PagingFormat::ALL.map(|format| (format.name(), format));
-    let known = names.map(|(name, _)| format!("\"{name}\""));
-    root.need("format", &format!("one of {}", known.join(", ")))?.choice(&names)
+    root.need("format", &one_of(&names))?.choice(&names)
 }
 
 fn memory(root: &Section<'_>, format: PagingFormat) -> Read<Sourced<Memory>> {
     let section = root.need("memory", "a table with `size` and `latency`")?.section(MEMORY)?;
     let size = section.need("size", "a size such as \"4G\"")?;
     let bytes = size.bytes(format.memory_sizes())?;
-    if !bytes.is_multiple_of(4096) {
-        return Err(size.refuse(format!("{bytes} bytes are no whole pages"), "a multiple of 4K"));
+    if !bytes.is_multiple_of(format.page()) {
+        let expected = format!("a multiple of {}", show_bytes(format.page()));
+        return Err(size.refuse(format!("{bytes} bytes are no whole pages"), expected));
     }
     sourced(&section, Memory { size: bytes, latency: latency(&section)? })
 }

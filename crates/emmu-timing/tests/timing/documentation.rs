@@ -82,6 +82,21 @@ fn every_preset_is_in_the_table_of_bundled_machines() {
 }
 
 #[test]
+fn every_format_is_documented_with_its_page_sizes_and_memory() {
+    let machines = page("machines.md");
+    for format in emmu_timing::PagingFormat::ALL {
+        let size = |bits: u32| {
+            format!("{}{}", 1u64 << (bits % 10), ["", "K", "M", "G", "T"][(bits / 10) as usize])
+        };
+        let pages: Vec<_> =
+            format.page_bits().iter().map(|&bits| format!("`\"{}\"`", size(bits.into()))).collect();
+        let most = size(format.memory_sizes().end().ilog2());
+        let row = format!("| `{format}` | {} | {} | {most} |", format.levels(), pages.join(", "));
+        assert!(machines.contains(&row), "{row}");
+    }
+}
+
+#[test]
 fn the_example_machine_is_one_and_its_error_is_as_shown() {
     let machines = page("machines.md");
     let example = machines.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();

@@ -34,11 +34,40 @@ fn every_preset_is_one_that_the_paging_unit_takes() {
     assert!(presets().all(|machine| machine.paging_config().validate() == Ok(())));
 }
 
+/// A machine of this format, with TLBs for all of its page sizes and walk caches for all of its levels.
+fn machine_of(format: PagingFormat) -> String {
+    let sizes = |bits: &u8| match bits / 10 {
+        1 => format!("\"{}K\"", 1 << (bits - 10)),
+        2 => format!("\"{}M\"", 1 << (bits - 20)),
+        3 => format!("\"{}G\"", 1 << (bits - 30)),
+        _ => format!("\"{}T\"", 1 << (bits - 40)),
+    };
+    let sizes: Vec<_> = format.page_bits().iter().map(sizes).collect();
+    let levels: Vec<_> = (0..format.levels() - 1).map(|level| level.to_string()).collect();
+    format!(
+        "name = 'x'\nformat = '{format}'\nmemory = {{ size = '64M', latency = 7 }}\n[tlb.l1]\nlatency = 1\n\
+         [[tlb.l1.unified]]\npages = [{}]\nentries = 4\n[walk_cache]\nlatency = 1\n[[walk_cache.tables]]\n\
+         levels = [{}]\nentries = 4\n",
+        sizes.join(", "),
+        levels.join(", ")
+    )
+}
+
 #[test]
-fn there_is_a_preset_of_every_format() {
-    for format in PagingFormat::ALL {
-        assert!(presets().any(|machine| machine.format == format), "{format}");
-    }
+fn machines_of_every_format_can_be_described() {
+    let mut hashes: Vec<_> = PagingFormat::ALL
+        .iter()
+        .map(|&format| {
+            let machine = Machine::from_toml("x", &machine_of(format)).unwrap();
+            assert_eq!(machine.format, format);
+            assert_eq!(machine.paging_config().validate(), Ok(()));
+            assert_eq!(Machine::from_toml("x", &machine.to_toml()), Ok(machine.clone()));
+            machine.hash()
+        })
+        .collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), PagingFormat::ALL.len());
 }
 
 #[test]
@@ -56,6 +85,22 @@ fn skylake_has_the_tlbs_of_its_manual() {
         panic!("the second level is unified")
     };
     assert_eq!(entries(second), [(vec![12, 21], 1536), (vec![30], 16)]);
+}
+
+#[test]
+fn cortex_a53_has_the_tables_of_its_manual() {
+    let machine = Machine::preset("cortex-a53").unwrap();
+    let config = machine.paging_config();
+    let shape = |geometry: Geometry| (geometry.entries(), geometry.ways());
+    let Banks::Split { instruction, data } = &config.tlb[0].banks else { panic!("split") };
+    assert_eq!([instruction, data].map(|bank| shape(bank[0].geometry)), [(10, 10); 2]);
+    let Banks::Unified(main) = &config.tlb[1].banks else { panic!("unified") };
+    assert_eq!(shape(main[0].geometry), (512, 4));
+    assert_eq!(shape(config.walk_cache[0].geometry), (64, 4));
+    let second = machine.second_stage_config();
+    assert!(
+        matches!(&second.tlb[0].banks, Banks::Unified(bank) if shape(bank[0].geometry) == (64, 4))
+    );
 }
 
 #[test]

@@ -79,10 +79,13 @@ wrong! {
     a_missing_section: "[memory]\nsize = \"64M\"\nlatency = 100\n" => "",
         "x.toml:1:1: memory: missing (expected a table with `size` and `latency`)";
     a_number_where_a_name_belongs: "format = \"riscv-sv39\"" => "format = 39",
-        "x.toml:2:10: format: 39 is an integer (expected one of \"riscv-sv39\", \"x86-64-4level\")";
+        "x.toml:2:10: format: 39 is an integer (expected one of \"riscv-sv32\", \
+         \"riscv-sv39\", \"riscv-sv48\", \"riscv-sv57\", \"x86-64-4level\", \"x86-64-5level\", \
+         \"aarch64-4k-48\", \"aarch64-16k-48\", \"aarch64-64k-48\")";
     an_unknown_format: "riscv-sv39" => "riscv-sv42",
-        "x.toml:2:10: format: unknown name \"riscv-sv42\" (expected one of \"riscv-sv39\", \
-         \"x86-64-4level\")";
+        "x.toml:2:10: format: unknown name \"riscv-sv42\" (expected one of \"riscv-sv32\", \
+         \"riscv-sv39\", \"riscv-sv48\", \"riscv-sv57\", \"x86-64-4level\", \"x86-64-5level\", \
+         \"aarch64-4k-48\", \"aarch64-16k-48\", \"aarch64-64k-48\")";
     a_name_with_a_space: "name = \"mine\"" => "name = \"my own\"",
         "x.toml:1:8: name: \"my own\" is no name (expected a name of letters, digits, `-`, `_` \
          and `.`)";
@@ -138,6 +141,13 @@ wrong! {
         "x.toml:5:8: memory.size: \"257G\" is out of range (expected a size from 2M to 256G)";
     memory_of_broken_pages: "size = \"64M\"" => "size = 2097153",
         "x.toml:5:8: memory.size: 2097153 bytes are no whole pages (expected a multiple of 4K)";
+    memory_of_broken_larger_pages: "format = \"riscv-sv39\"\n\n[memory]\nsize = \"64M\"" => "format = \"aarch64-64k-48\"\n\n[memory]\nsize = \"2052K\"",
+        "x.toml:5:8: memory.size: 2101248 bytes are no whole pages (expected a multiple of 64K)";
+    more_memory_than_a_32_bit_machine_can_show: "format = \"riscv-sv39\"\n\n[memory]\nsize = \"64M\"" => "format = \"riscv-sv32\"\n\n[memory]\nsize = \"3G\"",
+        "x.toml:5:8: memory.size: \"3G\" is out of range (expected a size from 2M to 2G)";
+    a_page_size_of_another_granule: "format = \"riscv-sv39\"" => "format = \"aarch64-16k-48\"",
+        "x.toml:11:10: tlb.l1.instruction[0].pages[0]: unknown page size \"4K\" (expected page sizes \
+         of aarch64-16k-48 in ascending order: \"16K\", \"2M\", \"32M\", \"1G\")";
     an_unknown_page_size: "[\"4K\", \"2M\"]" => "[\"4K\", \"4M\"]",
         "x.toml:14:16: tlb.l1.data[0].pages[1]: unknown page size \"4M\" (expected page sizes of \
          riscv-sv39 in ascending order: \"4K\", \"2M\", \"1G\")";
@@ -237,6 +247,6 @@ fn an_unknown_preset_names_the_known_ones() {
     let error = Machine::preset("pentium").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no machine is called `pentium` (expected one of skylake-sp, zen-2, sifive-u74, textbook-sv39, textbook-x86-64)"
+        "no machine is called `pentium` (expected one of skylake-sp, zen-2, sifive-u74, cortex-a53, textbook-sv39, textbook-x86-64)"
     );
 }

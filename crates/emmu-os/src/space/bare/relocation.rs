@@ -30,7 +30,7 @@ impl StaticRelocation {
 impl AddressSpaces for StaticRelocation {
     type Space = ContiguousSpace;
 
-    fn window(&self) -> VirtAddr {
+    fn window(&self, _: &PhysicalMemory) -> VirtAddr {
         VirtAddr::ZERO
     }
 

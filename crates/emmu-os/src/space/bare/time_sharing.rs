@@ -103,7 +103,7 @@ impl TimeSharing {
 impl AddressSpaces for TimeSharing {
     type Space = DiskSpace;
 
-    fn window(&self) -> VirtAddr {
+    fn window(&self, _: &PhysicalMemory) -> VirtAddr {
         VirtAddr::ZERO
     }
 

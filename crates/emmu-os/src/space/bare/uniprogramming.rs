@@ -30,7 +30,7 @@ impl Uniprogramming {
 impl AddressSpaces for Uniprogramming {
     type Space = ContiguousSpace;
 
-    fn window(&self) -> VirtAddr {
+    fn window(&self, _: &PhysicalMemory) -> VirtAddr {
         VirtAddr::ZERO
     }
 

@@ -1,11 +1,11 @@
 //! RISC-V page tables (Privileged Architecture, version 20240411, chapter "Supervisor-Level ISA").
 
-use super::{TableFormat, Valid};
+use super::{Roots, TableFormat, TableShape, Valid};
 use crate::{CpuPort, OsError, Rights};
-use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr, bit_range, low_mask};
+use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr, Width, bit_range, low_mask};
 use emmu_paging::format::riscv::{Pte, SATP, SSTATUS, Status};
 
-/// Sv39, Sv48 or Sv57.
+/// Sv32, Sv39, Sv48 or Sv57.
 ///
 /// Every page's A is set when it is mapped, and D too if it can be written: what a kernel does that has no
 /// use for these bits, and cannot know whether hardware sets them (Svadu) or faults (Svade).
@@ -17,6 +17,8 @@ pub struct RiscVTables {
 }
 
 impl RiscVTables {
+    /// 2 levels, on RV32: programs have 2 GiB.
+    pub const SV32: Self = Self { levels: 2, mode: 1, name: "Sv32" };
     /// 3 levels: programs have 256 GiB.
     pub const SV39: Self = Self { levels: 3, mode: 8, name: "Sv39" };
     /// 4 levels: programs have 128 TiB.
@@ -24,14 +26,29 @@ impl RiscVTables {
     /// 5 levels: programs have 64 PiB.
     pub const SV57: Self = Self { levels: 5, mode: 10, name: "Sv57" };
 
+    const fn is_rv32(self) -> bool {
+        self.levels == 2
+    }
+
+    /// Where satp has MODE and ASID, and how many bits of ASID.
+    const fn satp_fields(self) -> (u32, u32, u32) {
+        if self.is_rv32() { (31, 22, 9) } else { (60, 44, 16) }
+    }
+
     const fn satp(self, root: PhysAddr, asid: Asid) -> u64 {
-        self.mode << 60 | (asid.0 as u64) << 44 | root.block(12)
+        let (mode, number, _) = self.satp_fields();
+        self.mode << mode | (asid.0 as u64) << number | root.block(12)
     }
 }
 
 impl TableFormat for RiscVTables {
-    fn levels(&self) -> u8 {
-        self.levels
+    fn shape(&self) -> TableShape {
+        let (entry, address_bits, window_level) = match self.is_rv32() {
+            true => (Width::B4, 32, 1),
+            false => (Width::B8, 12 + 9 * self.levels, 2),
+        };
+        let (levels, roots) = (self.levels, Roots::Shared);
+        TableShape { levels, page_bits: 12, entry, address_bits, window_level, roots }
     }
 
     fn table(&self, table: PhysAddr, _: Privilege) -> u64 {
@@ -54,18 +71,20 @@ impl TableFormat for RiscVTables {
     }
 
     /// The number of ASID bits is found as the manual says: "by writing one to every bit position in the
-    /// ASID field, then reading back". A mode that the hart lacks is not written at all.
+    /// ASID field, then reading back". A mode that the hart lacks is not written at all; Sv32's on RV64, where it is
+    /// another field, reads back with ones above it.
     fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Asid, OsError> {
         let sstatus = Status::from_bits_retain(cpu.read_register(SSTATUS)?);
         cpu.write_register(SSTATUS, (sstatus - (Status::SUM | Status::MXR)).bits())?;
         cpu.write_register(SATP, self.satp(root, Asid(u16::MAX)))?;
         let found = cpu.read_register(SATP)?;
-        if found >> 60 != self.mode {
+        let (mode, number, bits) = self.satp_fields();
+        if found >> mode != self.mode {
             return Err(OsError::Unsupported { what: self.name });
         }
         self.enter(cpu, root, Asid(0))?;
         cpu.invalidate(Invalidate::All)?;
-        Ok(Asid(u16::try_from(found >> 44 & low_mask(16)).unwrap_or(0)))
+        Ok(Asid(u16::try_from(found >> number & low_mask(bits)).unwrap_or(0)))
     }
 
     /// No `sfence.vma`: the ASID differs, and nothing is remembered of it that is no longer so.

@@ -2,20 +2,11 @@
 
 use super::TableFormat;
 use crate::frames::FramePool;
-use crate::kernel::{FRAME, FRAME_BITS};
+use crate::kernel::FRAME_LEN;
 use crate::{CpuPort, Kernel, OsError};
-use emmu_core::{PhysAddr, Privilege, VirtAddr};
+use alloc::vec::Vec;
+use emmu_core::{PhysAddr, Privilege, VirtAddr, Width};
 use emmu_cpu::Stop;
-
-/// Entries of a table.
-pub(super) const ENTRIES: usize = 1 << INDEX_BITS;
-const INDEX_BITS: u32 = 9;
-const ENTRY: usize = 8;
-
-/// Log2 of the bytes that an entry of this level maps.
-pub(super) const fn level_bits(level: u8) -> u32 {
-    FRAME_BITS + INDEX_BITS * level as u32
-}
 
 /// One tree.
 #[derive(Clone, Copy)]
@@ -53,11 +44,12 @@ impl<F: TableFormat> Tree<'_, F> {
         addr: VirtAddr,
         leaf: u8,
     ) -> Result<Slot, OsError> {
-        let mut level = self.format.levels() - 1;
+        let shape = self.format.shape();
+        let mut level = shape.levels - 1;
         let mut table = self.root;
         loop {
-            let entry = entry_addr(table, addr, level);
-            let target = self.format.target(kernel.load(entry)?);
+            let entry = shape.entry_addr(table, addr, level);
+            let target = self.format.target(kernel.load_word(entry, shape.entry)?);
             match target {
                 Some(next) if level > leaf => (table, level) = (next, level - 1),
                 _ => return Ok(Slot { entry, level, leaf, taken: target.is_some() }),
@@ -75,35 +67,36 @@ impl<F: TableFormat> Tree<'_, F> {
         slot: Slot,
         page: u64,
     ) -> Result<(), OsError> {
+        let shape = self.format.shape();
         let mut entry = page;
         for level in slot.leaf..slot.level {
             let table = pool.take(kernel)?;
-            kernel.fill(table, FRAME, &[])?;
-            kernel.store(entry_addr(table, addr, level), entry)?;
+            kernel.fill(table, shape.page(), &[])?;
+            kernel.store_word(shape.entry_addr(table, addr, level), shape.entry, entry)?;
             entry = self.format.table(table, self.owner);
         }
-        kernel.store(slot.entry, entry)?;
+        kernel.store_word(slot.entry, shape.entry, entry)?;
         Ok(())
     }
 }
 
-fn entry_addr(table: PhysAddr, addr: VirtAddr, level: u8) -> PhysAddr {
-    table.wrapping_add(addr.bits(level_bits(level), INDEX_BITS) * ENTRY as u64)
-}
-
-/// The first `entries` entries of a table, read as one access.
-pub(super) fn read_table<C: CpuPort>(
+/// What the entries in the first `len` bytes of a table point to, read with one access for each frame of it.
+pub(super) fn targets<F: TableFormat, C: CpuPort>(
+    format: &F,
     kernel: &mut Kernel<C>,
     table: PhysAddr,
-    entries: usize,
-) -> Result<impl Iterator<Item = u64> + use<C>, Stop> {
-    let mut bytes = [0; ENTRIES * ENTRY];
-    let len = entries.min(ENTRIES) * ENTRY;
-    kernel.load_bytes(table, &mut bytes[..len])?;
-    // What was not read is zeros, which point to nothing.
-    Ok((0..ENTRIES).map(move |index| word(&bytes, index)))
+    len: u64,
+) -> Result<Vec<PhysAddr>, Stop> {
+    let (mut bytes, width, mut found) = ([0; FRAME_LEN], format.shape().entry, Vec::new());
+    for done in (0..len).step_by(FRAME_LEN) {
+        let len = usize::try_from(len - done).map_or(FRAME_LEN, |len| len.min(FRAME_LEN));
+        kernel.load_bytes(table.wrapping_add(done), &mut bytes[..len])?;
+        found.extend(entries(&bytes[..len], width).filter_map(|entry| format.target(entry)));
+    }
+    Ok(found)
 }
 
-fn word(bytes: &[u8], index: usize) -> u64 {
-    bytes.as_chunks().0.get(index).map_or(0, |&word| u64::from_le_bytes(word))
+fn entries(bytes: &[u8], width: Width) -> impl Iterator<Item = u64> {
+    let words = bytes.chunks_exact(usize::from(width as u8));
+    words.map(|word| word.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
 }

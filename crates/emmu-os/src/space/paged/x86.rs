@@ -1,8 +1,8 @@
 //! x86-64 page tables (Intel SDM Vol. 3A, chapter 5 "Paging", December 2024).
 
-use super::{TableFormat, Valid};
+use super::{Roots, TableFormat, TableShape, Valid};
 use crate::{CpuPort, OsError, Rights};
-use emmu_core::{Asid, PhysAddr, Privilege, VirtAddr, bit_range};
+use emmu_core::{Asid, PhysAddr, Privilege, VirtAddr, Width, bit_range};
 use emmu_cpu::Stop;
 use emmu_paging::format::x86::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, Pte};
 
@@ -27,8 +27,15 @@ impl X86Tables {
 const LAST_PCID: Asid = Asid(0xfff);
 
 impl TableFormat for X86Tables {
-    fn levels(&self) -> u8 {
-        self.levels
+    fn shape(&self) -> TableShape {
+        TableShape {
+            levels: self.levels,
+            page_bits: 12,
+            entry: Width::B8,
+            address_bits: 12 + 9 * self.levels,
+            window_level: 2,
+            roots: Roots::Shared,
+        }
     }
 
     /// R/W and U/S are the AND of all entries on the way, so the leaf alone decides.

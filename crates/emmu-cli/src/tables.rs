@@ -1,0 +1,54 @@
+//! The units and tables of each format that a machine description can name.
+
+use emmu_os::{AArch64Tables, RiscVTables, TableFormat, X86Tables};
+use emmu_paging::{AArch64, RiscV, X86, format::Format};
+use emmu_timing::PagingFormat;
+
+/// What is to be done with a paging unit and the tables that it walks, whatever their format.
+pub(crate) trait WithTables {
+    type Output;
+
+    fn with<F: Format + 'static, T: TableFormat + 'static>(
+        self,
+        format: F,
+        tables: T,
+    ) -> Self::Output;
+}
+
+/// Does it in this format.
+pub(crate) fn with_tables<W: WithTables>(format: PagingFormat, what: W) -> W::Output {
+    match format {
+        PagingFormat::RiscvSv32 => what.with(RiscV::rv32(), RiscVTables::SV32),
+        PagingFormat::RiscvSv39 => what.with(RiscV::rv64(), RiscVTables::SV39),
+        PagingFormat::RiscvSv48 => what.with(RiscV::rv64(), RiscVTables::SV48),
+        PagingFormat::RiscvSv57 => what.with(RiscV::rv64(), RiscVTables::SV57),
+        PagingFormat::X86_64FourLevel => what.with(X86::default(), X86Tables::LEVEL4),
+        PagingFormat::X86_64FiveLevel => what.with(X86::default(), X86Tables::LEVEL5),
+        PagingFormat::AArch64K4 => what.with(AArch64::new(), AArch64Tables::K4),
+        PagingFormat::AArch64K16 => what.with(AArch64::new(), AArch64Tables::K16),
+        PagingFormat::AArch64K64 => what.with(AArch64::new(), AArch64Tables::K64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Facts;
+
+    impl WithTables for Facts {
+        type Output = (u8, u64);
+
+        fn with<F: Format, T: TableFormat>(self, _: F, tables: T) -> (u8, u64) {
+            (tables.shape().levels, tables.shape().page())
+        }
+    }
+
+    #[test]
+    fn tables_are_shaped_as_machine_descriptions_have_it() {
+        for format in PagingFormat::ALL {
+            let described = (format.levels(), format.page());
+            assert_eq!(with_tables(format, Facts), described, "{format}");
+        }
+    }
+}
