@@ -120,6 +120,16 @@ pub(crate) fn in_turn<F>(
     }
 }
 
+/// Answers on a scratch copy of host memory, and sums up.
+pub(crate) fn on_scratch<F, R: Into<Refusal<F>>>(
+    memory: &dyn Memory,
+    answer: impl FnOnce(&Scratch<'_>) -> Result<Outcome, R>,
+) -> Nested<F> {
+    let scratch = Scratch::new(memory);
+    let found = answer(&scratch);
+    scratch.sum_up(found.map_err(Into::into))
+}
+
 /// Host memory during one translation: what the translation has changed reads back changed, and all is noted.
 pub(crate) struct Scratch<'a> {
     memory: &'a dyn Memory,
@@ -193,7 +203,7 @@ impl<'a> Scratch<'a> {
     }
 
     /// Sums up: the answer gets what was changed.
-    pub(crate) fn sum_up<F>(self, found: Result<Outcome, Refusal<F>>) -> Nested<F> {
+    fn sum_up<F>(self, found: Result<Outcome, Refusal<F>>) -> Nested<F> {
         let (entangled, changes) = (self.is_entangled(), self.changes());
         let (answer, other) = match found {
             Ok(outcome) => (Ok(Outcome { writes: changes.clone(), ..outcome }), None),

@@ -3,7 +3,7 @@
 use crate::stage::{First, Regime, Stage};
 use alloc::string::ToString;
 use core::fmt;
-use emmu_core::{Asid, Invalidate, PhysAddr, Registers, VirtAddr, find_register};
+use emmu_core::{Asid, Invalidate, PhysAddr, Registers, VirtAddr, find_register, low_mask};
 
 /// An architecture, told by the registers that a unit has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +95,7 @@ impl Architecture {
     pub(crate) fn asid(self, unit: &(impl Registers + ?Sized), is_guest: bool) -> Asid {
         let read = |name| read(unit, name);
         let asid = match self {
-            Self::RiscV => {
-                let satp = read(if is_guest { "vsatp" } else { "satp" });
-                // The register of RV32 has 32 bits.
-                if satp >> 32 == 0 { satp >> 22 & 0x1ff } else { satp >> 44 & 0xffff }
-            }
+            Self::RiscV => Satp::new(read(if is_guest { "vsatp" } else { "satp" })).asid,
             Self::X86 if read("cr4") >> 17 & 1 == 1 => read("cr3") & 0xfff,
             Self::AArch64 => {
                 let (tcr, name) = (read("tcr_el1"), ["ttbr0_el1", "ttbr1_el1"]);
@@ -116,10 +112,7 @@ impl Architecture {
         let read = |name| read(unit, name);
         let bit = |name, bit: u32| read(name) >> bit & 1 == 1;
         match self {
-            Self::RiscV => match read("satp") {
-                satp if satp >> 32 == 0 => Some(2),
-                satp => u8::try_from((satp >> 60).checked_sub(5)?).ok(),
-            },
+            Self::RiscV => Satp::new(read("satp")).levels,
             Self::X86 => Some(match (bit("cr4", 5), bit("efer", 8), bit("cr4", 12)) {
                 (true, true, true) => 5,
                 (true, true, false) => 4,
@@ -187,15 +180,10 @@ impl Architecture {
         let bit = |name, bit: u32| read(name) >> bit & 1 == 1;
         let plain = self.levels(unit, addr);
         let (levels, root) = match self {
-            Self::RiscV => match read("vsatp") {
-                vsatp if vsatp >> 32 == 0 => {
-                    (Some(if vsatp >> 31 == 1 { 2 } else { 0 }), Some(vsatp << 12 & 0x3_ffff_f000))
-                }
-                vsatp => {
-                    let levels = u8::try_from((vsatp >> 60).saturating_sub(5)).ok();
-                    (levels, Some((vsatp & ((1 << 44) - 1)) << 12))
-                }
-            },
+            Self::RiscV => {
+                let Satp { levels, root, .. } = Satp::new(read("vsatp"));
+                (levels, Some(root))
+            }
             Self::X86 if !bit("cr0", 31) => (Some(0), None),
             // The root of PAE paging is in registers.
             Self::X86 if bit("cr4", 5) && !bit("efer", 8) => (plain, None),
@@ -206,6 +194,26 @@ impl Architecture {
         };
         let has_superpages = self != Self::X86 || bit("cr4", 4) || bit("cr4", 5);
         First { architecture: self, levels, root: root.map(PhysAddr::new), has_superpages }
+    }
+}
+
+/// What `satp` or `vsatp` says.
+struct Satp {
+    asid: u64,
+    /// Levels of tables; 0 in mode Bare.
+    levels: Option<u8>,
+    root: u64,
+}
+
+impl Satp {
+    fn new(satp: u64) -> Self {
+        let field = |low: u32, count: u32| satp >> low & low_mask(count);
+        // The register of RV32 has 32 bits.
+        let (asid, levels, page) = match satp >> 32 {
+            0 => (field(22, 9), field(31, 1) * 2, field(0, 22)),
+            _ => (field(44, 16), field(60, 4).saturating_sub(5), field(0, 44)),
+        };
+        Self { asid, levels: u8::try_from(levels).ok(), root: page << 12 }
     }
 }
 

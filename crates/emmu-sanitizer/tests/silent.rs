@@ -7,11 +7,11 @@ use emmu_core::{Event, PhysAddr, TranslationUnit, VirtAddr};
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
 use emmu_os::{
-    Exit, Layout, Op, Os, Paged, PhysicalMemory, Region, Rights, RiscVTables, Script, TableFormat,
-    X86Tables,
+    AArch64Tables, Exit, Layout, Op, Os, Paged, PhysicalMemory, Region, Rights, RiscVTables,
+    Script, TableFormat, X86Tables,
 };
 use emmu_paging::{
-    Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, WalkCacheTable, X86,
+    AArch64, Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, WalkCacheTable, X86,
 };
 use emmu_property::quickcheck;
 use emmu_sanitizer::{Report, Sanitizer, ShadowError};
@@ -172,6 +172,16 @@ quickcheck! {
     fn the_operating_system_is_not_reported_on_riscv(ops: Vec<(u16, bool)>) -> bool {
         let unit = Paging::new(RiscV::rv64(), &config()).unwrap();
         sanitized(unit, RiscVTables::SV39, &ops) == (vec![], true)
+    }
+
+    fn the_operating_system_is_not_reported_on_32_bit_riscv(ops: Vec<(u16, bool)>) -> bool {
+        let unit = Paging::new(RiscV::rv32(), &config()).unwrap();
+        sanitized(unit, RiscVTables::SV32, &ops) == (vec![], true)
+    }
+
+    fn the_operating_system_is_not_reported_on_aarch64(ops: Vec<(u16, bool)>) -> bool {
+        let unit = Paging::new(AArch64::new(), &config()).unwrap();
+        sanitized(unit, AArch64Tables::K4, &ops) == (vec![], true)
     }
 
     fn the_operating_system_is_not_reported_on_x86(ops: Vec<(u16, bool)>) -> bool {

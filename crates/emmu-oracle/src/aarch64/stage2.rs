@@ -33,7 +33,7 @@ mod walk;
 
 use super::FaultKind;
 use crate::reference::{Memory, Outcome, Reference};
-use crate::two_stage::{Beyond, Nested, Refusal, Scratch, TwoStage, Visit};
+use crate::two_stage::{Beyond, Nested, TwoStage, Visit, on_scratch};
 use emmu_core::{Access, PhysAddr, Privilege, VirtAddr};
 use guest::Guest;
 use params::S2Params;
@@ -114,9 +114,7 @@ impl Reference for Registers {
 
 impl TwoStage for Registers {
     fn nested(&self, access: Access, memory: &dyn Memory) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let answer = Guest::new(self, access, &scratch).translate();
-        scratch.sum_up(answer)
+        on_scratch(memory, |scratch| Guest::new(self, access, scratch).translate())
     }
 
     fn first_stage(
@@ -125,9 +123,7 @@ impl TwoStage for Registers {
         memory: &dyn Memory,
         second: Beyond<'_, Fault>,
     ) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let answer = Guest::new(self, access, &scratch).over(second).translate();
-        scratch.sum_up(answer)
+        on_scratch(memory, |scratch| Guest::new(self, access, scratch).over(second).translate())
     }
 
     fn second_stage(
@@ -136,9 +132,7 @@ impl TwoStage for Registers {
         (ipa, visit): (PhysAddr, Visit),
         memory: &dyn Memory,
     ) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let answer = Guest::new(self, access, &scratch).stage_2(ipa, visit);
-        scratch.sum_up(answer.map_err(Refusal::from))
+        on_scratch(memory, |scratch| Guest::new(self, access, scratch).stage_2(ipa, visit))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Fault, Guest, Refused};
 use crate::reference::{Memory, Outcome, Reference};
 use crate::two_stage::{
-    Beyond, GuestTables, Nested, Refusal, Scratch, Stage, TwoStage, Visit, in_turn,
+    Beyond, GuestTables, Nested, Refusal, Scratch, Stage, TwoStage, Visit, in_turn, on_scratch,
 };
 use emmu_core::{Access, AccessKind, PhysAddr, Privilege, VirtAddr};
 
@@ -17,10 +17,10 @@ impl Reference for Guest {
 
 impl TwoStage for Guest {
     fn nested(&self, access: Access, memory: &dyn Memory) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let second = |gpa, visit| self.beyond(access, (gpa, visit), &scratch);
-        let found = self.both(access, &scratch, &second);
-        scratch.sum_up(found)
+        on_scratch(memory, |scratch| {
+            let second = |gpa, visit| self.beyond(access, (gpa, visit), scratch);
+            self.both(access, scratch, &second)
+        })
     }
 
     fn first_stage(
@@ -29,9 +29,7 @@ impl TwoStage for Guest {
         memory: &dyn Memory,
         second: Beyond<'_, Fault>,
     ) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let found = self.both(access, &scratch, second);
-        scratch.sum_up(found)
+        on_scratch(memory, |scratch| self.both(access, scratch, second))
     }
 
     fn second_stage(
@@ -40,9 +38,7 @@ impl TwoStage for Guest {
         visit: (PhysAddr, Visit),
         memory: &dyn Memory,
     ) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let found = self.beyond(access, visit, &scratch);
-        scratch.sum_up(found.map_err(Refusal::from))
+        on_scratch(memory, |scratch| self.beyond(access, visit, scratch))
     }
 }
 

@@ -17,7 +17,7 @@ mod guest;
 
 use super::{Exception as OneStage, Xlen};
 use crate::reference::{Memory, Outcome, Reference};
-use crate::two_stage::{Beyond, Nested, Refusal, Scratch, Stage, TwoStage, Visit};
+use crate::two_stage::{Beyond, Nested, Refusal, Scratch, Stage, TwoStage, Visit, on_scratch};
 use core::fmt;
 use emmu_core::{Access, AccessFlags, AccessKind, PhysAddr, Privilege, VirtAddr};
 use guest::Guest;
@@ -215,12 +215,7 @@ impl Reference for Registers {
 
 impl TwoStage for Registers {
     fn nested(&self, access: Access, memory: &dyn Memory) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let answer = match self.guest_privilege(access) {
-            Some(privilege) => Guest::new(self, access, privilege, &scratch).translate(),
-            None => self.translate_for_host(access, &scratch).map_err(Refusal::from),
-        };
-        scratch.sum_up(answer)
+        on_scratch(memory, |scratch| self.translate_over(None, access, scratch))
     }
 
     fn first_stage(
@@ -229,14 +224,7 @@ impl TwoStage for Registers {
         memory: &dyn Memory,
         second: Beyond<'_, Fault>,
     ) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let answer = match self.guest_privilege(access) {
-            Some(privilege) => {
-                Guest::new(self, access, privilege, &scratch).over(second).translate()
-            }
-            None => self.translate_for_host(access, &scratch).map_err(Refusal::from),
-        };
-        scratch.sum_up(answer)
+        on_scratch(memory, |scratch| self.translate_over(Some(second), access, scratch))
     }
 
     fn second_stage(
@@ -245,11 +233,10 @@ impl TwoStage for Registers {
         (gpa, visit): (PhysAddr, Visit),
         memory: &dyn Memory,
     ) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
         let privilege = self.guest_privilege(access).unwrap_or(access.privilege);
-        let guest = Guest::new(self, access, privilege, &scratch);
-        let answer = guest.g_stage(gpa, Implicit::of(visit));
-        scratch.sum_up(answer.map_err(Refusal::from))
+        on_scratch(memory, |scratch| {
+            Guest::new(self, access, privilege, scratch).g_stage(gpa, Implicit::of(visit))
+        })
     }
 }
 
@@ -279,6 +266,23 @@ impl Registers {
         let privilege = self.hs.effective_privilege(access);
         let data = access.kind != AccessKind::Fetch;
         (mprv && mpv && data && privilege != Privilege::Machine).then_some(privilege)
+    }
+
+    /// Both stages if V = 1, of which the second may be another than G-stage; else the one.
+    fn translate_over(
+        &self,
+        second: Option<Beyond<'_, Fault>>,
+        access: Access,
+        scratch: &Scratch<'_>,
+    ) -> Result<Outcome, Refusal<Fault>> {
+        let Some(privilege) = self.guest_privilege(access) else {
+            return Ok(self.translate_for_host(access, scratch)?);
+        };
+        let guest = Guest::new(self, access, privilege, scratch);
+        match second {
+            Some(second) => guest.over(second).translate(),
+            None => guest.translate(),
+        }
     }
 
     /// V = 0: one stage, by the usual registers.

@@ -29,7 +29,7 @@ mod guest;
 mod walk;
 
 use crate::reference::{Memory, Outcome, Reference, Write};
-use crate::two_stage::{Beyond, Nested, Refusal, Scratch, TwoStage, Visit};
+use crate::two_stage::{Beyond, Nested, Scratch, TwoStage, Visit, on_scratch};
 use emmu_core::{Access, PhysAddr, VirtAddr};
 use guest::Guest;
 use thiserror::Error;
@@ -144,12 +144,10 @@ impl Reference for Registers {
 
 impl TwoStage for Registers {
     fn nested(&self, access: Access, memory: &dyn Memory) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let answer = match self.check_eptp() {
-            Ok(()) => Guest::new(self, &scratch).translate(access),
+        on_scratch(memory, |scratch| match self.check_eptp() {
+            Ok(()) => Guest::new(self, scratch).translate(access),
             Err(invalid) => Err(Fault::InvalidEptp(invalid).into()),
-        };
-        scratch.sum_up(answer)
+        })
     }
 
     fn first_stage(
@@ -158,9 +156,7 @@ impl TwoStage for Registers {
         memory: &dyn Memory,
         second: Beyond<'_, Fault>,
     ) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let answer = Guest::new(self, &scratch).over(second).translate(access);
-        scratch.sum_up(answer)
+        on_scratch(memory, |scratch| Guest::new(self, scratch).over(second).translate(access))
     }
 
     fn second_stage(
@@ -169,9 +165,7 @@ impl TwoStage for Registers {
         (gpa, visit): (PhysAddr, Visit),
         memory: &dyn Memory,
     ) -> Nested<Fault> {
-        let scratch = Scratch::new(memory);
-        let answer = Guest::new(self, &scratch).second(access, gpa, visit);
-        scratch.sum_up(answer.map_err(Refusal::from))
+        on_scratch(memory, |scratch| Guest::new(self, scratch).second(access, gpa, visit))
     }
 }
 
