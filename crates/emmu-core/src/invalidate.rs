@@ -32,18 +32,18 @@ impl fmt::Display for Vmid {
 /// | `All` | `sfence.vma x0, x0` | `invpcid` type 2; CR4.PGE toggled | `tlbi vmalle1` |
 /// | `NonGlobal` | – | `mov cr3` without PCIDs; `invpcid` type 3 | – |
 /// | `Asid` | `sfence.vma x0, asid` | `invpcid` type 1 | `tlbi aside1` |
-/// | `Page` | `sfence.vma va, x0` | `invlpg` | `tlbi vaae1`, `tlbi vae1` |
-/// | `PageInAsid` | `sfence.vma va, asid` | `invpcid` type 0 | – |
-/// | `Range` | – | – | `tlbi rvaae1`, `tlbi rvae1` |
+/// | `Page` | `sfence.vma va, x0` | – | `tlbi vaae1` |
+/// | `PageInAsid`, not `global` | `sfence.vma va, asid` | `invpcid` type 0 | – |
+/// | `PageInAsid`, `global` | – | `invlpg`, of the present PCID | `tlbi vae1` |
+/// | `Range` | – | – | `tlbi rvaae1`; of an address space `tlbi rvae1` |
 /// | `Guest` | `hfence.vvma`; `sfence.vma` with V = 1 | `invvpid` | – |
 /// | `SecondStage` | `hfence.gvma` | `invept` | `tlbi ipas2e1`, `tlbi vmalls12e1`, `tlbi alle1` |
 ///
 /// Where there are two stages, the scopes down to `Range` are those of the context that the CPU is in: of the
 /// present virtual machine on x86 and AArch64, and of the hypervisor's own address spaces on RISC-V.
 ///
-/// `tlbi vae1` and `tlbi rvae1` name an address space, but forget global entries too ("regardless of the value
-/// of the ASID field", Arm ARM), so that nothing smaller than `Page` and `Range` does what they must do; nor for `invlpg`,
-/// which means the present PCID and global entries.
+/// What an invalidation of a page does to walk caches, an architecture says for each of these scopes: SFENCE.VMA leaves
+/// them alone, INVLPG empties them, the others forget the tables on the way to the page.
 ///
 /// Svinval's `sinval.vma`, `hinval.vvma` and `hinval.gvma` are what `sfence.vma`, `hfence.vvma` and `hfence.gvma` are. Its
 /// `sfence.w.inval` and `sfence.inval.ir` order them, and forget nothing: here all is done in order.
@@ -57,19 +57,23 @@ pub enum Invalidate {
     Asid(Asid),
     /// The page that holds this address, in every address space, global or not.
     Page(VirtAddr),
-    /// The page that holds this address in one address space, if it is not global.
+    /// The page that holds this address in one address space.
     PageInAsid {
         /// Any address in the page.
         addr: VirtAddr,
         /// The address space.
         asid: Asid,
+        /// Whether the page is forgotten, too, if it is global.
+        global: bool,
     },
-    /// Every page that holds one of `len` bytes from `addr` on, in every address space, global or not.
+    /// Every page that holds one of `len` bytes from `addr` on, global ones too.
     Range {
         /// First byte.
         addr: VirtAddr,
         /// Bytes. The range ends at the last address at the latest.
         len: u64,
+        /// Whose pages that are not global; `None` for those of every address space.
+        asid: Option<Asid>,
     },
     /// First-stage translations of one virtual machine: those of one address space or of all, of the page
     /// that holds an address or of all pages.

@@ -217,7 +217,7 @@ fn riscv_is_fenced_for_the_page_or_for_all_if_a_table_is_new() {
     assert_eq!(invalidations(&first), [Invalidate::Asid(asid)]);
     let second = watch(&mut os, pid, &[load(HEAP.0 + 0x1008, 1)]);
     let addr = VirtAddr::new(HEAP.0 + 0x1000);
-    assert_eq!(invalidations(&second), [Invalidate::PageInAsid { addr, asid }]);
+    assert_eq!(invalidations(&second), [Invalidate::PageInAsid { addr, asid, global: false }]);
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_fault_on_a_page_that_is_there_is_fenced_and_repeated() {
     os.cpu_mut().faults = 1;
     let log = watch(&mut os, pid, &[load(HEAP.0, 1)]);
     let addr = VirtAddr::new(HEAP.0);
-    assert_eq!(invalidations(&log), [Invalidate::PageInAsid { addr, asid }]);
+    assert_eq!(invalidations(&log), [Invalidate::PageInAsid { addr, asid, global: false }]);
     let stats = os.stats();
     assert_eq!((stats.faults, stats.pages_mapped, stats.spurious), (2, 1, 1));
 }

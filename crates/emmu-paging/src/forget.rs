@@ -1,48 +1,81 @@
 //! Which cached translations each invalidation forgets.
 
 use crate::{
-    Paging, Scope,
+    Paging, Scope, WalkCacheReach,
     format::Format,
     scope::{Context, Scopes, Visible},
     second::SecondStage,
 };
 use alloc::vec::Vec;
-use emmu_core::{Asid, Invalidate, PhysAddr, VirtAddr, Vmid};
+use emmu_core::{Asid, Invalidate, PhysAddr, VirtAddr};
 
 impl<F: Format, S: SecondStage> Paging<F, S> {
     /// Forgets what the scope names, and as much more as the machine does.
     pub(crate) fn forget_here(&mut self, scope: Invalidate) {
         self.epoch += 1;
-        match self.reach.widened(scope) {
+        let exact = F::walk_cache_reach(scope);
+        let walk_caches =
+            if self.reach.empties_walk_caches(scope) { WalkCacheReach::All } else { exact };
+        self.forget(scope, walk_caches);
+        let wider = self.reach.widened(scope);
+        if wider != scope {
+            self.forget(wider, walk_caches);
+        }
+    }
+
+    fn forget(&mut self, scope: Invalidate, walk_caches: WalkCacheReach) {
+        match scope {
             Invalidate::Guest { vmid, asid, addr, keeps_global } => {
-                self.forget_guest(vmid, asid, addr, keeps_global);
+                let scope = match scope_of(asid, addr) {
+                    Invalidate::All if keeps_global => Invalidate::NonGlobal,
+                    scope => scope,
+                };
+                // Under whichever second-stage tables.
+                let contexts = self.contexts_where(|stage, context| stage.is_of(context, vmid));
+                contexts
+                    .into_iter()
+                    .for_each(|context| self.forget_in(context, scope, walk_caches));
             }
             Invalidate::SecondStage { tables, addr, combined } => {
                 self.forget_second(tables, addr, combined);
             }
             scope if S::EXISTS => {
                 let present = self.contexts_where(S::is_present);
-                present.into_iter().for_each(|context| self.forget_in(context, scope));
+                present.into_iter().for_each(|context| self.forget_in(context, scope, walk_caches));
             }
             Invalidate::All => self.scopes.end_all(),
-            scope => self.forget_in(Context::HOST, scope),
+            scope => self.forget_in(Context::HOST, scope, walk_caches),
         }
     }
 
     /// What a scope that names no virtual machine names of one.
-    fn forget_in(&mut self, present: Context, scope: Invalidate) {
+    fn forget_in(&mut self, present: Context, scope: Invalidate, walk_caches: WalkCacheReach) {
         match scope {
             Invalidate::All => self.scopes.end_contexts(present.0..=present.0),
             Invalidate::NonGlobal => self.scopes.end_all_but_global(present),
             Invalidate::Asid(asid) => self.scopes.end(self.format.implemented(asid), present),
             Invalidate::Page(addr) => {
-                self.forget_page(addr, |scopes, scope| scopes.is_of(scope, present));
+                self.forget_page(addr, walk_caches, |scopes, scope| scopes.is_of(scope, present));
             }
-            Invalidate::PageInAsid { addr, asid } => {
+            Invalidate::PageInAsid { addr, asid, global: false } => {
                 let asid = self.format.implemented(asid);
-                self.forget_page(addr, |scopes, scope| scopes.is_own(scope, asid, present));
+                let is_own = |scopes: &Scopes, scope| scopes.is_own(scope, asid, present);
+                self.forget_page(addr, walk_caches, is_own);
             }
-            Invalidate::Range { addr, len } => self.forget_range(addr, len, present),
+            Invalidate::PageInAsid { addr, asid, global: true } => {
+                let asid = self.format.implemented(asid);
+                let is_seen = |scopes: &Scopes, scope| scopes.is_seen(scope, asid, present);
+                self.forget_page(addr, walk_caches, is_seen);
+            }
+            Invalidate::Range { addr, len, asid: None } => {
+                let is_of = |scopes: &Scopes, scope| scopes.is_of(scope, present);
+                self.forget_range((addr, len), walk_caches, is_of);
+            }
+            Invalidate::Range { addr, len, asid: Some(asid) } => {
+                let asid = self.format.implemented(asid);
+                let is_seen = |scopes: &Scopes, scope| scopes.is_seen(scope, asid, present);
+                self.forget_range((addr, len), walk_caches, is_seen);
+            }
             Invalidate::Guest { .. } | Invalidate::SecondStage { .. } => {}
         }
     }
@@ -57,22 +90,6 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         }
     }
 
-    /// The first-stage translations of one virtual machine, under whichever second-stage tables.
-    fn forget_guest(
-        &mut self,
-        vmid: Vmid,
-        asid: Option<Asid>,
-        addr: Option<VirtAddr>,
-        keeps_global: bool,
-    ) {
-        let scope = match scope_of(asid, addr) {
-            Invalidate::All if keeps_global => Invalidate::NonGlobal,
-            scope => scope,
-        };
-        let contexts = self.contexts_where(|stage, context| stage.is_of(context, vmid));
-        contexts.into_iter().for_each(|context| self.forget_in(context, scope));
-    }
-
     /// What an access that faulted may have used.
     pub(crate) fn forget_faulted(&mut self, addr: VirtAddr, visible: Visible) {
         self.epoch += 1;
@@ -84,7 +101,12 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         self.scopes.contexts().filter(|&Context(context)| is_meant(&self.second, context)).collect()
     }
 
-    fn forget_page(&mut self, addr: VirtAddr, concerns: impl Fn(&Scopes, Scope) -> bool) {
+    fn forget_page(
+        &mut self,
+        addr: VirtAddr,
+        walk_caches: WalkCacheReach,
+        concerns: impl Fn(&Scopes, Scope) -> bool,
+    ) {
         let addr = self.format.untagged(addr);
         let scopes = &self.scopes;
         let concerns = |scope| concerns(scopes, scope);
@@ -92,24 +114,33 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         if let Some(invalid) = &mut self.invalid {
             invalid.remove_range(addr, addr, concerns);
         }
-        if F::PAGE_INVALIDATION_EMPTIES_WALK_CACHES {
-            self.walk_caches.remove_scopes(concerns);
-        } else {
-            self.walk_caches.remove_page(addr, concerns);
+        match walk_caches {
+            WalkCacheReach::None => {}
+            WalkCacheReach::OnTheWay => self.walk_caches.remove_page(addr, concerns),
+            WalkCacheReach::All => self.walk_caches.remove_scopes(concerns),
         }
     }
 
-    fn forget_range(&mut self, addr: VirtAddr, len: u64, context: Context) {
+    fn forget_range(
+        &mut self,
+        (addr, len): (VirtAddr, u64),
+        walk_caches: WalkCacheReach,
+        concerns: impl Fn(&Scopes, Scope) -> bool,
+    ) {
         let Some(rest) = len.checked_sub(1) else { return };
         let first = self.format.untagged(addr);
         let last = first.checked_add(rest).unwrap_or(VirtAddr::new(u64::MAX));
         let scopes = &self.scopes;
-        let concerns = |scope| scopes.is_of(scope, context);
+        let concerns = |scope| concerns(scopes, scope);
         self.tlbs.remove_range(first, last, concerns);
         if let Some(invalid) = &mut self.invalid {
             invalid.remove_range(first, last, concerns);
         }
-        self.walk_caches.remove_range(first, last, concerns);
+        match walk_caches {
+            WalkCacheReach::None => {}
+            WalkCacheReach::OnTheWay => self.walk_caches.remove_range(first, last, concerns),
+            WalkCacheReach::All => self.walk_caches.remove_scopes(concerns),
+        }
     }
 }
 
@@ -119,6 +150,6 @@ pub(crate) const fn scope_of(asid: Option<Asid>, addr: Option<VirtAddr>) -> Inva
         (None, None) => Invalidate::All,
         (None, Some(addr)) => Invalidate::Page(addr),
         (Some(asid), None) => Invalidate::Asid(asid),
-        (Some(asid), Some(addr)) => Invalidate::PageInAsid { addr, asid },
+        (Some(asid), Some(addr)) => Invalidate::PageInAsid { addr, asid, global: false },
     }
 }

@@ -13,7 +13,7 @@ pub mod x86;
 pub(crate) use shape::{LEVEL_SLOTS, slot};
 pub use shape::{MAX_LEVELS, Shape, ShapeError};
 
-use crate::walk::Table;
+use crate::{WalkCacheReach, walk::Table};
 use core::fmt;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr, Privilege,
@@ -187,10 +187,6 @@ pub trait Format {
     /// The registers, in the order in which to show them.
     const REGISTERS: &'static [RegisterInfo];
 
-    /// Whether invalidating one page also forgets every walk-cache entry of the address spaces concerned
-    /// (Intel SDM Vol. 3, 5.10.4.1: INVLPG), not only those on the way to the page.
-    const PAGE_INVALIDATION_EMPTIES_WALK_CACHES: bool = false;
-
     /// Whether a fault forgets what is cached for its address, so that it does not recur once the tables in memory
     /// allow the access (Intel SDM Vol. 3, 5.10.4.1: page faults; 30.4.3.1: EPT violations).
     const FAULTS_INVALIDATE: bool = false;
@@ -286,6 +282,13 @@ pub trait Format {
     /// are ignored.
     fn implemented(&self, asid: Asid) -> Asid {
         asid
+    }
+
+    /// What an invalidation by address must forget of walk caches, of the address spaces concerned.
+    #[must_use]
+    fn walk_cache_reach(scope: Invalidate) -> WalkCacheReach {
+        let _ = scope;
+        WalkCacheReach::OnTheWay
     }
 
     /// How many bytes from `addr` on physical memory protection grants alike, given that it grants the first

@@ -69,6 +69,6 @@ pub use emmu_assoc::{
     Assoc, Evicted, Forever, Found, Geometry, GeometryError, Live, Own, Policy, Replace, Scope,
 };
 pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
-pub use reach::{InvalidationReach, Reach};
+pub use reach::{InvalidationReach, Reach, WalkCacheReach};
 pub use second::{SecondStage, SecondStageFormat};
 pub use unit::Paging;

@@ -12,7 +12,9 @@ pub enum Reach {
     /// What the manual demands, and nothing else.
     #[default]
     Exact,
-    /// The page in every address space, as [`Invalidate::Page`].
+    /// The page or the pages, and all that walk caches hold of the address spaces concerned.
+    WalkCaches,
+    /// The page or the pages in every address space, as [`Invalidate::Page`].
     Page,
     /// The whole address space, as [`Invalidate::Asid`].
     Asid,
@@ -26,14 +28,22 @@ pub enum Reach {
 
 impl Reach {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Exact, Self::Page, Self::Asid, Self::NonGlobal, Self::Guest, Self::All];
+    pub const ALL: [Self; 7] = [
+        Self::Exact,
+        Self::WalkCaches,
+        Self::Page,
+        Self::Asid,
+        Self::NonGlobal,
+        Self::Guest,
+        Self::All,
+    ];
 
     /// Its name in a machine description.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
+            Self::WalkCaches => "walk-caches",
             Self::Page => "page",
             Self::Asid => "asid",
             Self::NonGlobal => "non-global",
@@ -49,6 +59,17 @@ impl fmt::Display for Reach {
     }
 }
 
+/// What an invalidation by address forgets of walk caches, of the address spaces concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalkCacheReach {
+    /// Nothing.
+    None,
+    /// The tables on the way to an address.
+    OnTheWay,
+    /// All.
+    All,
+}
+
 /// How far each invalidation reaches, by its scope. An instruction's invalidation and that of a register write are
 /// one. The default is exact.
 ///
@@ -61,7 +82,7 @@ impl fmt::Display for Reach {
 /// let reach = InvalidationReach { page_in_asid: Reach::Asid, ..InvalidationReach::default() };
 /// assert!(reach.validate().is_ok());
 /// let addr = VirtAddr::new(0x1000);
-/// let asked = Invalidate::PageInAsid { addr, asid: Asid(3) };
+/// let asked = Invalidate::PageInAsid { addr, asid: Asid(3), global: false };
 /// assert_eq!(reach.widened(asked), Invalidate::Asid(Asid(3)));
 /// assert_eq!(reach.widened(Invalidate::Page(addr)), Invalidate::Page(addr));
 /// ```
@@ -72,13 +93,13 @@ pub struct InvalidationReach {
     pub non_global: Reach,
     /// Of [`Invalidate::Asid`]: exact, non-global or all.
     pub asid: Reach,
-    /// Of [`Invalidate::Page`]: exact, or all.
+    /// Of [`Invalidate::Page`]: exact, walk caches or all.
     pub page: Reach,
-    /// Of [`Invalidate::PageInAsid`]: exact, page, asid, non-global or all.
+    /// Of [`Invalidate::PageInAsid`]: exact, walk caches, page, asid, non-global or all.
     pub page_in_asid: Reach,
-    /// Of [`Invalidate::Range`]: exact, or all.
+    /// Of [`Invalidate::Range`]: exact, walk caches, page or all.
     pub range: Reach,
-    /// Of [`Invalidate::Guest`]: exact, guest or all.
+    /// Of [`Invalidate::Guest`]: exact, walk caches (if an address is named), guest or all.
     pub guest: Reach,
     /// Of [`Invalidate::SecondStage`]: exact, guest or all. Wider than exact, it forgets what holds the outcome of
     /// both stages, too.
@@ -88,14 +109,14 @@ pub struct InvalidationReach {
 impl InvalidationReach {
     /// Each scope's name in a machine description, with how far it reaches and how far it could.
     pub fn scopes(&self) -> impl Iterator<Item = (&'static str, Reach, &'static [Reach])> {
-        use Reach::{All, Asid, Exact, Guest, NonGlobal, Page};
+        use Reach::{All, Asid, Exact, Guest, NonGlobal, Page, WalkCaches};
         let scopes: [(_, _, &[Reach]); 7] = [
             ("non_global", self.non_global, &[Exact, All]),
             ("asid", self.asid, &[Exact, NonGlobal, All]),
-            ("page", self.page, &[Exact, All]),
-            ("page_in_asid", self.page_in_asid, &[Exact, Page, Asid, NonGlobal, All]),
-            ("range", self.range, &[Exact, All]),
-            ("guest", self.guest, &[Exact, Guest, All]),
+            ("page", self.page, &[Exact, WalkCaches, All]),
+            ("page_in_asid", self.page_in_asid, &[Exact, WalkCaches, Page, Asid, NonGlobal, All]),
+            ("range", self.range, &[Exact, WalkCaches, Page, All]),
+            ("guest", self.guest, &[Exact, WalkCaches, Guest, All]),
             ("second_stage", self.second_stage, &[Exact, Guest, All]),
         ];
         scopes.into_iter()
@@ -112,12 +133,16 @@ impl InvalidationReach {
         }
     }
 
-    /// What is forgotten when this is asked for.
+    /// What is forgotten when this is asked for, besides what is asked for itself: a global page, say, where it is its
+    /// address space and the page.
     #[must_use]
     pub fn widened(&self, scope: Invalidate) -> Invalidate {
         match (self.of(scope), scope) {
-            (Reach::Exact, _) => scope,
+            (Reach::Exact | Reach::WalkCaches, _) => scope,
             (Reach::Page, Invalidate::PageInAsid { addr, .. }) => Invalidate::Page(addr),
+            (Reach::Page, Invalidate::Range { addr, len, .. }) => {
+                Invalidate::Range { addr, len, asid: None }
+            }
             (Reach::Asid, Invalidate::PageInAsid { asid, .. }) => Invalidate::Asid(asid),
             (Reach::NonGlobal, _) => Invalidate::NonGlobal,
             (Reach::Guest, Invalidate::Guest { vmid, .. }) => {
@@ -131,6 +156,11 @@ impl InvalidationReach {
             }
             _ => Invalidate::All,
         }
+    }
+
+    /// Whether walk caches forget all that they hold of the address spaces concerned, as far as this names addresses.
+    pub(crate) fn empties_walk_caches(&self, scope: Invalidate) -> bool {
+        self.of(scope) == Reach::WalkCaches
     }
 
     const fn of(&self, scope: Invalidate) -> Reach {

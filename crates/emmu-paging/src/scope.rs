@@ -130,6 +130,13 @@ impl Scopes {
         self.held(scope).is_some_and(|held| held.space == Space { context, asid: Some(asid) })
     }
 
+    /// Whether the address space sees entries of this scope: its own, and global ones.
+    pub(crate) fn is_seen(&self, scope: Scope, asid: Asid, context: Context) -> bool {
+        self.held(scope).is_some_and(|Held { space, .. }| {
+            space.context == context && space.asid.is_none_or(|own| own == asid)
+        })
+    }
+
     pub(crate) fn end(&mut self, asid: Asid, context: Context) {
         self.forget(Space { context, asid: Some(asid) });
     }

@@ -100,8 +100,8 @@ fn a_fence_for_the_page_mends_it_and_no_other() {
 #[test]
 fn every_wider_fence_mends_it() {
     let (addr, asid) = (VirtAddr::new(PAGE), Asid(1));
-    let in_asid = Invalidate::PageInAsid { addr, asid };
-    let range = Invalidate::Range { addr, len: 1 };
+    let in_asid = Invalidate::PageInAsid { addr, asid, global: false };
+    let range = Invalidate::Range { addr, len: 1, asid: None };
     for scope in [in_asid, Invalidate::Asid(asid), range, Invalidate::NonGlobal, Invalidate::All] {
         let mut machine = Machine::new(&remembering(4));
         machine.map_after_faults();

@@ -112,7 +112,7 @@ fn the_page_of_an_address_is_the_whole_superpage_with_all_its_parts() {
 #[test]
 fn a_range_that_reaches_into_a_superpage_forgets_all_its_parts() {
     let mut machine = superpage_in_parts();
-    machine.invalidate(Invalidate::Range { addr: VirtAddr::new(0x403f_ffff), len: 1 });
+    machine.invalidate(Invalidate::Range { addr: VirtAddr::new(0x403f_ffff), len: 1, asid: None });
     assert!(machine.is_absent(0x4020_0000) && machine.is_absent(0x4020_5000));
 }
 
@@ -120,7 +120,11 @@ fn a_range_that_reaches_into_a_superpage_forgets_all_its_parts() {
 fn the_next_page_is_another_one() {
     let mut machine = superpage_in_parts();
     machine.invalidate(page(0x4040_0000));
-    machine.invalidate(Invalidate::Range { addr: VirtAddr::new(0x401f_f000), len: 0x1000 });
+    machine.invalidate(Invalidate::Range {
+        addr: VirtAddr::new(0x401f_f000),
+        len: 0x1000,
+        asid: None,
+    });
     assert!(!machine.is_absent(0x4020_0000) && !machine.is_absent(0x4020_5000));
 }
 
@@ -220,7 +224,8 @@ fn asid_bits_that_sv32_does_not_have_are_ignored() {
         Machine::new(RiscV::rv32(), vec![level(&[12], 4, Policy::Lru)], &[(SATP, satp)]);
     machine.memory.write(PhysAddr::new(0x1000), Width::B4, DIRTY).unwrap();
     let asid = Asid(1 << 9 | 5);
-    for scope in [Invalidate::Asid(asid), Invalidate::PageInAsid { addr: VirtAddr::ZERO, asid }] {
+    let page = Invalidate::PageInAsid { addr: VirtAddr::ZERO, asid, global: false };
+    for scope in [Invalidate::Asid(asid), page] {
         machine.translate(load(0)).unwrap();
         assert!(!machine.walks(load(0)));
         machine.invalidate(scope);

@@ -68,7 +68,7 @@ impl Machine {
 }
 
 const PAGE: VirtAddr = VirtAddr::new(0x1000);
-const PAGE_IN_ONE: Invalidate = Invalidate::PageInAsid { addr: PAGE, asid: Asid(1) };
+const PAGE_IN_ONE: Invalidate = Invalidate::PageInAsid { addr: PAGE, asid: Asid(1), global: false };
 
 fn page_in_asid(reach: Reach) -> InvalidationReach {
     InvalidationReach { page_in_asid: reach, ..InvalidationReach::default() }
@@ -110,7 +110,7 @@ fn every_scope_can_mean_everything() {
         range: all,
         ..InvalidationReach::default()
     };
-    let range = Invalidate::Range { addr: PAGE, len: 1 };
+    let range = Invalidate::Range { addr: PAGE, len: 1, asid: None };
     let scopes = [Invalidate::NonGlobal, Invalidate::Asid(Asid(2)), Invalidate::Page(PAGE), range];
     for scope in scopes.into_iter().chain([PAGE_IN_ONE, Invalidate::All]) {
         let [one, two] = Machine::new(reach).left(scope);

@@ -136,12 +136,14 @@ impl Architecture {
             // space, none that are global.
             Self::RiscV => match (is_leaf, is_global) {
                 (true, true) => Invalidate::Page(addr),
-                (true, false) => Invalidate::PageInAsid { addr, asid },
+                (true, false) => Invalidate::PageInAsid { addr, asid, global: false },
                 (false, true) => Invalidate::All,
                 (false, false) => Invalidate::Asid(asid),
             },
-            // INVLPG drops all paging-structure caches; TLBI VAE1 applies to entries of all levels.
-            Self::X86 | Self::AArch64 | Self::Other => Invalidate::Page(addr),
+            // INVLPG drops all paging-structure caches of the PCID; TLBI VAE1 applies to entries of all levels. Both reach
+            // global entries.
+            Self::X86 | Self::AArch64 => Invalidate::PageInAsid { addr, asid, global: true },
+            Self::Other => Invalidate::Page(addr),
         }
     }
 
@@ -278,9 +280,13 @@ impl<T: fmt::Display> fmt::Display for Operand<T> {
 fn riscv(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
     match scope {
         Invalidate::Page(addr) => write!(f, "sfence.vma {addr}, x0"),
-        Invalidate::PageInAsid { addr, asid } => write!(f, "sfence.vma {addr}, {asid}"),
+        Invalidate::PageInAsid { addr, asid, global } => {
+            write!(f, "sfence.vma {addr}, {asid}{}", if global { ", and global" } else { "" })
+        }
         Invalidate::Asid(asid) => write!(f, "sfence.vma x0, {asid}"),
-        Invalidate::Range { addr, len } => write!(f, "sfence.vma for {len:#x} bytes at {addr}"),
+        Invalidate::Range { addr, len, asid } => {
+            write!(f, "sfence.vma for {len:#x} bytes at {addr}, {}", Operand(asid))
+        }
         Invalidate::All | Invalidate::NonGlobal => f.write_str("sfence.vma x0, x0"),
         Invalidate::Guest { vmid, asid, addr, .. } => {
             write!(f, "hfence.vvma {}, {} (vmid {vmid})", Operand(addr), Operand(asid))
@@ -295,12 +301,20 @@ fn riscv(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
 
 fn x86(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
     match scope {
-        Invalidate::Page(addr) => write!(f, "invlpg [{addr}]"),
-        Invalidate::PageInAsid { addr, asid } => write!(f, "invpcid 0 (pcid {asid}, {addr})"),
+        Invalidate::Page(addr) => write!(f, "invlpg [{addr}] (every pcid)"),
+        Invalidate::PageInAsid { addr, asid: Asid(0), global: true } => {
+            write!(f, "invlpg [{addr}]")
+        }
+        Invalidate::PageInAsid { addr, asid, global: true } => {
+            write!(f, "invlpg [{addr}] (pcid {asid})")
+        }
+        Invalidate::PageInAsid { addr, asid, global: false } => {
+            write!(f, "invpcid 0 (pcid {asid}, {addr})")
+        }
         Invalidate::Asid(asid) => {
             write!(f, "invpcid 1 (pcid {asid}), or mov cr3 with bit 63 clear")
         }
-        Invalidate::Range { addr, len } => write!(f, "invlpg for {len:#x} bytes at {addr}"),
+        Invalidate::Range { addr, len, .. } => write!(f, "invlpg for {len:#x} bytes at {addr}"),
         Invalidate::NonGlobal => f.write_str("invpcid 3"),
         Invalidate::All => f.write_str("invpcid 2"),
         Invalidate::Guest { .. } => f.write_str("invvpid"),
@@ -313,10 +327,18 @@ fn x86(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
 
 fn aarch64(f: &mut fmt::Formatter<'_>, scope: Invalidate) -> fmt::Result {
     match scope {
-        Invalidate::Page(addr) => write!(f, "tlbi vae1, {addr}"),
-        Invalidate::PageInAsid { addr, asid } => write!(f, "tlbi vae1, {addr} of asid {asid}"),
+        Invalidate::Page(addr) => write!(f, "tlbi vaae1, {addr}"),
+        Invalidate::PageInAsid { addr, asid, global } => {
+            let but = if global { "" } else { ", but not if it is global" };
+            write!(f, "tlbi vae1, {addr} of asid {asid}{but}")
+        }
         Invalidate::Asid(asid) => write!(f, "tlbi aside1, {asid}"),
-        Invalidate::Range { addr, len } => write!(f, "tlbi rvae1, {len:#x} bytes at {addr}"),
+        Invalidate::Range { addr, len, asid: None } => {
+            write!(f, "tlbi rvaae1, {len:#x} bytes at {addr}")
+        }
+        Invalidate::Range { addr, len, asid: Some(asid) } => {
+            write!(f, "tlbi rvae1, {len:#x} bytes at {addr} of asid {asid}")
+        }
         Invalidate::All | Invalidate::NonGlobal => f.write_str("tlbi vmalle1"),
         Invalidate::Guest { .. } => f.write_str("tlbi vmalle1"),
         Invalidate::SecondStage { addr: Some(addr), combined, .. } => {

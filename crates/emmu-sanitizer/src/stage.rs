@@ -117,7 +117,7 @@ impl Regime {
     pub(crate) fn first(self, architecture: Architecture, scope: Invalidate) -> Option<Invalidate> {
         let (asid, addr) = match (self, architecture, scope) {
             (Self::Unknown, ..) => return None,
-            (Self::Guest(_), Architecture::RiscV, Invalidate::PageInAsid { addr, asid }) => {
+            (Self::Guest(_), Architecture::RiscV, Invalidate::PageInAsid { addr, asid, .. }) => {
                 (Some(asid), Some(addr))
             }
             (Self::Guest(_), Architecture::RiscV, Invalidate::Page(addr)) => (None, Some(addr)),

@@ -415,7 +415,7 @@ fn on_aarch64_a_guest_s_own_tables_are_tlbi_vae1_s() {
     };
     let others =
         [Invalidate::Page(VirtAddr::new(VA + 0x1000)), second_stage(VMID, Some(GPAS[0]), false)];
-    assert_eq!(advice(&report(aarch64, change, &others)), "tlbi vae1, 0x403000");
+    assert_eq!(advice(&report(aarch64, change, &others)), "tlbi vae1, 0x403000 of asid 0");
 }
 
 #[test]

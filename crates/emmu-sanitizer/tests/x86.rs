@@ -1,7 +1,7 @@
 //! Bugs of kernels for x86, with process-context identifiers.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use emmu_core::{Invalidate, PhysAddr, VirtAddr, Width};
+use emmu_core::{Asid, Invalidate, PhysAddr, VirtAddr, Width};
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
 use emmu_paging::{
@@ -105,7 +105,10 @@ fn write_protection_without_invlpg() {
             let _ = cpu.store(VirtAddr::new(PAGE), Width::B8, 2);
         })
     };
-    let page = |addr| Some(Invalidate::Page(VirtAddr::new(addr)));
+    let page = |addr| {
+        let (addr, asid) = (VirtAddr::new(addr), Asid(0));
+        Some(Invalidate::PageInAsid { addr, asid, global: true })
+    };
     assert_eq!(protect(page(PAGE)), []);
     // The page after it does not help, and is told of.
     let [report] = &protect(page(PAGE + 0x1000))[..] else { panic!("one report") };

@@ -290,7 +290,7 @@ impl<B: Bus + ?Sized, P: Probe + ?Sized> TranslationUnit<B, P> for SegmentTable 
                 self.cache.forget(addr.block(bits));
             }
             Invalidate::Range { len: 0, .. } => {}
-            Invalidate::Range { addr, len } => {
+            Invalidate::Range { addr, len, .. } => {
                 let last = addr.checked_add(len - 1).unwrap_or(VirtAddr::new(u64::MAX));
                 self.cache.forget_range(addr.block(bits), last.block(bits));
             }

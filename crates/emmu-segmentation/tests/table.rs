@@ -309,7 +309,7 @@ fn perform(cpu: &mut Machine, op: &Op) -> Result<Vec<u8>, String> {
             let scope = match scope {
                 Scope::All => Invalidate::All,
                 Scope::Page => Invalidate::Page(addr),
-                Scope::Range => Invalidate::Range { addr, len: 1 },
+                Scope::Range => Invalidate::Range { addr, len: 1, asid: None },
             };
             cpu.invalidate(scope).expect("supervisor mode");
             Ok(Vec::new())

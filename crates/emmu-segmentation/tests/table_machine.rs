@@ -172,8 +172,8 @@ fn a_segment_that_shrinks_or_moves_is_stale_until_an_invalidation() {
         Invalidate::NonGlobal,
         Invalidate::Asid(Asid(0)),
         Invalidate::Page(at(1, 99)),
-        Invalidate::PageInAsid { addr: at(1, 0), asid: Asid(3) },
-        Invalidate::Range { addr: at(0, 5), len: 1 << 20 },
+        Invalidate::PageInAsid { addr: at(1, 0), asid: Asid(3), global: false },
+        Invalidate::Range { addr: at(0, 5), len: 1 << 20, asid: None },
     ];
     for scope in scopes {
         let (mut unit, mut memory) = machine(Some(4));
@@ -189,7 +189,9 @@ fn a_segment_that_shrinks_or_moves_is_stale_until_an_invalidation() {
 
 #[test]
 fn an_invalidation_of_one_segment_leaves_the_others() {
-    for scope in [Invalidate::Page(at(1, 0)), Invalidate::Range { addr: at(1, 7), len: 1 }] {
+    for scope in
+        [Invalidate::Page(at(1, 0)), Invalidate::Range { addr: at(1, 7), len: 1, asid: None }]
+    {
         let (mut unit, mut memory) = machine(Some(4));
         for number in [1, 2] {
             describe(&mut memory, number, Segment { base: 0x8000, bounds: 10, flags: RW });

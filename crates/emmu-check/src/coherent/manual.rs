@@ -126,7 +126,7 @@ pub enum Forgets {
     Nothing,
     /// Those for tables on the way to the page.
     OnTheWay,
-    /// Those on the way, and all of the present address space.
+    /// All of the address spaces concerned.
     AddressSpace,
 }
 

@@ -88,9 +88,13 @@ impl Scenery {
             1 => Invalidate::NonGlobal,
             2..=4 => Invalidate::Asid(asid),
             5..=8 => Invalidate::Page(addr),
-            9..=12 => Invalidate::PageInAsid { addr, asid },
+            9..=10 => Invalidate::PageInAsid { addr, asid, global: false },
+            11..=12 => Invalidate::PageInAsid { addr, asid, global: true },
             // Aligned, so that it ends in the address space.
-            _ => Invalidate::Range { addr: (addr.raw() & !(len - 1)).into(), len },
+            which => {
+                let addr = (addr.raw() & !(len - 1)).into();
+                Invalidate::Range { addr, len, asid: (which == 15).then_some(asid) }
+            }
         }
     }
 

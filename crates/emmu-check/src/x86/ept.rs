@@ -4,8 +4,8 @@ use super::write_all;
 use crate::agree::Fenced;
 use crate::architecture::{Architecture, Run, SetupError, Unit};
 use emmu_core::{
-    Access, Bus, Cause, Fault, Invalidate, PhysAddr, RegisterError, RegisterId, TranslationUnit,
-    VirtAddr, Vmid,
+    Access, Asid, Bus, Cause, Fault, Invalidate, PhysAddr, RegisterError, RegisterId,
+    TranslationUnit, VirtAddr, Vmid,
 };
 use emmu_oracle::{
     Memory, TwoStage,
@@ -104,7 +104,11 @@ impl Fenced for Registers {
     fn fence_first(&self, addr: Option<VirtAddr>, _: bool) -> Vec<Invalidate> {
         let vmid = Vmid(self.vpid);
         let single = Invalidate::Guest { vmid, asid: None, addr, keeps_global: false };
-        vec![addr.map_or(single, Invalidate::Page)]
+        let pcids = self.guest.cr4 >> 17 & 1 == 1;
+        let pcid = if pcids { self.guest.cr3 & 0xfff } else { 0 };
+        let asid = Asid(u16::try_from(pcid).unwrap_or(0));
+        let invlpg = |addr| Invalidate::PageInAsid { addr, asid, global: true };
+        vec![addr.map_or(single, invlpg)]
     }
 
     /// INVEPT for a single context, or for all.

@@ -326,7 +326,9 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         let tree = Tree { format: &self.format, root: space.root, owner: Privilege::User };
         let slot = tree.find(kernel, page, 0)?;
         if slot.taken {
-            kernel.cpu_mut().invalidate(Invalidate::PageInAsid { addr, asid: space.asid })?;
+            let asid = space.asid;
+            let page = Invalidate::PageInAsid { addr, asid, global: false };
+            kernel.cpu_mut().invalidate(page)?;
             return Ok(Mapped::Already);
         }
         self.pool.check(slot.missing() + 1)?;

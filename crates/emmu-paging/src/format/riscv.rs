@@ -30,6 +30,7 @@ pub use registers::{
 use pmp::Pmp;
 
 use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
+use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
@@ -458,6 +459,13 @@ impl Format for RiscV {
     fn implemented(&self, Asid(asid): Asid) -> Asid {
         // spec: riscv-asid
         Asid(if self.rv32 { asid & 0x1ff } else { asid })
+    }
+
+    /// With an address in rs1, a fence is for "leaf page table entries corresponding to the virtual address" only
+    /// ("Supervisor Memory-Management Fence Instruction"), of either stage ("Hypervisor Memory-Management Fence
+    /// Instructions").
+    fn walk_cache_reach(_: Invalidate) -> WalkCacheReach {
+        WalkCacheReach::None
     }
 
     /// PMP checks the data and, as supervisor loads and stores, the walk's own reads and updates.

@@ -22,6 +22,7 @@ pub use exception::{PageFaultCode, X86Exception};
 pub use registers::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, PKRU, RFLAGS, RFLAGS_AC};
 
 use super::{Entry, Extent, Format, LEVEL_SLOTS, Mapping, ReadWord, Root, Route, Shape, slot};
+use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
@@ -371,10 +372,6 @@ impl Format for X86 {
 
     const REASONS: &'static [&'static str] = reason::OF_REGISTERS;
 
-    /// "INVLPG … also invalidates all entries in all paging-structure caches associated with the current
-    /// PCID, regardless of the linear addresses" (SDM 5.10.4.1).
-    const PAGE_INVALIDATION_EMPTIES_WALK_CACHES: bool = true;
-
     const FAULTS_INVALIDATE: bool = true;
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
@@ -472,5 +469,17 @@ impl Format for X86 {
     fn pass(&self, raw: u64) -> u64 {
         // spec: x86-accessed
         raw | Pte::A.bits()
+    }
+
+    /// "INVLPG also invalidates all entries in all paging-structure caches associated with the current PCID, regardless of
+    /// the linear addresses to which they correspond", and so does what reaches further than it. INVPCID of type 0 is for
+    /// mappings "that would be used to translate the linear address" (SDM 5.10.4.1), and so is INVVPID of type 0 (30.4.3.1).
+    fn walk_cache_reach(scope: Invalidate) -> WalkCacheReach {
+        match scope {
+            Invalidate::Page(_) | Invalidate::PageInAsid { global: true, .. } => {
+                WalkCacheReach::All
+            }
+            _ => WalkCacheReach::OnTheWay,
+        }
     }
 }

@@ -335,7 +335,7 @@ impl Kernel {
     fn fence_page(&mut self, process: u32, addr: u64) {
         let asid = Asid(self.processes[&process].asid);
         let addr = VirtAddr::new(addr);
-        self.cpu.invalidate(Invalidate::PageInAsid { addr, asid }).unwrap();
+        self.cpu.invalidate(Invalidate::PageInAsid { addr, asid, global: false }).unwrap();
     }
 
     fn fence_space(&mut self, process: u32) {

@@ -210,8 +210,8 @@ fn every_scope_of_invalidation_has_its_price() {
         (Invalidate::NonGlobal, 50),
         (Invalidate::Asid(asid), 40),
         (Invalidate::Page(addr), 20),
-        (Invalidate::PageInAsid { addr, asid }, 20),
-        (Invalidate::Range { addr, len: 1 }, 30),
+        (Invalidate::PageInAsid { addr, asid, global: false }, 20),
+        (Invalidate::Range { addr, len: 1, asid: None }, 30),
     ];
     for (scope, price) in scopes {
         assert_eq!(spend(&[Event::Invalidate(scope)]).total(), price, "{scope:?}");

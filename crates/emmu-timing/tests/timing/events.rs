@@ -52,8 +52,8 @@ impl Arbitrary for AnyEvent {
             Invalidate::NonGlobal,
             Invalidate::Asid(Asid(1)),
             Invalidate::Page(page),
-            Invalidate::PageInAsid { addr: page, asid: Asid(1) },
-            Invalidate::Range { addr: page, len: 1 },
+            Invalidate::PageInAsid { addr: page, asid: Asid(1), global: false },
+            Invalidate::Range { addr: page, len: 1, asid: None },
         ];
         let events = [
             Event::Access(access),

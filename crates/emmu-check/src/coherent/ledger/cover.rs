@@ -11,8 +11,9 @@ use emmu_oracle::{
 /// What an invalidation names of the translations of one address space.
 #[derive(Clone, Copy)]
 struct Cover {
-    /// In this one only, and no global ones; in all.
+    /// Those of this address space that are not global; of all.
     asid: Option<Asid>,
+    /// Global ones stay.
     keeps_global: bool,
     /// The pages from the first to the last of these addresses; all.
     pages: Option<(VirtAddr, VirtAddr)>,
@@ -89,21 +90,25 @@ fn cover<A: Manual>(scope: Invalidate, now: &A, space: Space) -> Option<Cover> {
     let cover = match scope {
         Invalidate::All => all,
         Invalidate::NonGlobal => Cover { keeps_global: true, ..all },
-        Invalidate::Asid(asid) => Cover { asid: Some(asid), ..all },
+        Invalidate::Asid(asid) => Cover { asid: Some(asid), keeps_global: true, ..all },
         Invalidate::Page(addr) => Cover { pages: Some((addr, addr)), ..all },
-        Invalidate::PageInAsid { addr, asid } => {
-            let walk_caches = at_most_on_the_way(first);
-            Cover { asid: Some(asid), pages: Some((addr, addr)), walk_caches, ..all }
+        Invalidate::PageInAsid { addr, asid, global: true } => {
+            Cover { asid: Some(asid), pages: Some((addr, addr)), ..all }
+        }
+        Invalidate::PageInAsid { addr, asid, global: false } => {
+            let (asid, pages) = (Some(asid), Some((addr, addr)));
+            Cover { asid, keeps_global: true, pages, walk_caches: at_most_on_the_way(first) }
         }
         Invalidate::Range { len: 0, .. } => return None,
-        Invalidate::Range { addr, len } => {
+        Invalidate::Range { addr, len, asid } => {
             let last = VirtAddr::new(addr.raw().saturating_add(len - 1));
             let walk_caches = at_most_on_the_way(first);
-            Cover { pages: Some((addr, last)), walk_caches, ..all }
+            Cover { asid, pages: Some((addr, last)), walk_caches, ..all }
         }
         Invalidate::Guest { vmid, asid, addr, keeps_global } => {
             let (pages, walk_caches) = (addr.map(|addr| (addr, addr)), at_most_on_the_way(first));
             let is_named = is_first && space.vmid == Some(vmid);
+            let keeps_global = keeps_global || asid.is_some();
             return is_named.then_some(Cover { asid, keeps_global, pages, walk_caches });
         }
         Invalidate::SecondStage { tables, addr, combined } => {
@@ -135,10 +140,7 @@ impl<A: Manual> Pointer<A> {
         match walk_caches {
             Forgets::Nothing => false,
             Forgets::OnTheWay => by_page(),
-            Forgets::AddressSpace => {
-                let present = now.space(Asked::probing(self.space, first));
-                present.asid == self.space.asid || by_page()
-            }
+            Forgets::AddressSpace => true,
         }
     }
 
@@ -159,8 +161,11 @@ impl<A: Manual> Fill<A> {
 
     /// Strikes out what of it an invalidation covers; says whether nothing is left.
     fn cover(&mut self, Cover { asid, keeps_global, pages, .. }: Cover, now: &A) -> bool {
-        let is_meant = asid.is_none_or(|asid| !self.global && self.space.asid == asid);
-        if !is_meant || keeps_global && self.global {
+        let is_meant = match self.global {
+            true => !keeps_global,
+            false => asid.is_none_or(|asid| self.space.asid == asid),
+        };
+        if !is_meant {
             return false;
         }
         pages.is_none_or(|(first, last)| self.piece.lose(&(now.place(first)..=now.place(last))))

@@ -105,7 +105,7 @@ impl TableFormat for RiscVTables {
     ) -> Result<(), OsError> {
         cpu.invalidate(match entry {
             Valid::Table => Invalidate::Asid(asid),
-            Valid::Page => Invalidate::PageInAsid { addr, asid },
+            Valid::Page => Invalidate::PageInAsid { addr, asid, global: false },
         })?;
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::{
     gstage::GStage, registers,
 };
 use crate::{
-    ConfigError, Paging, PagingConfig,
+    ConfigError, Paging, PagingConfig, WalkCacheReach,
     format::{Entry, Format, Mapping, ReadWord, Root, Route, Shape},
 };
 use emmu_core::{
@@ -293,6 +293,10 @@ impl Format for RiscVH {
 
     fn implemented(&self, asid: Asid) -> Asid {
         self.own.implemented(asid)
+    }
+
+    fn walk_cache_reach(scope: Invalidate) -> WalkCacheReach {
+        RiscV::walk_cache_reach(scope)
     }
 
     #[inline]

@@ -4,8 +4,8 @@ use super::{Mode, Pte, X86, reason};
 use crate::format::{ReadWord, refuse_not_modelled};
 use bitflags::bitflags;
 use emmu_core::{
-    Invalidate, PhysAddr, Privilege, RegisterError, RegisterId, RegisterInfo, Width, bit_range,
-    low_mask,
+    Invalidate, PhysAddr, Privilege, RegisterError, RegisterId, RegisterInfo, VirtAddr, Width,
+    bit_range, low_mask,
 };
 
 /// CR0: of it PE, WP, NW, CD and PG are kept.
@@ -201,6 +201,20 @@ impl X86 {
         let paging_changed = turned_on || turned_off;
         let scope = self.switch(cr0, self.cr4, efer, pdptes);
         Ok(scope.filter(|_| paging_changed))
+    }
+
+    /// The invalidation that INVLPG means now: of the page in the present PCID, and where it is global.
+    ///
+    /// ```
+    /// use emmu_core::{Asid, Invalidate, VirtAddr};
+    /// use emmu_paging::X86;
+    /// let addr = VirtAddr::new(0x1000);
+    /// let page = Invalidate::PageInAsid { addr, asid: Asid(0), global: true };
+    /// assert_eq!(X86::new(52).invlpg(addr), page);
+    /// ```
+    #[must_use]
+    pub const fn invlpg(&self, addr: VirtAddr) -> Invalidate {
+        Invalidate::PageInAsid { addr, asid: self.derived.pcid, global: true }
     }
 
     /// MOV to CR3: without PCIDs all but global entries go; with them, those of the new PCID unless bit 63
