@@ -209,7 +209,8 @@ wrong! {
         "x.toml:9:13: tlb.l1.inclusion: unknown name \"strict\" (expected one of \
          \"non-inclusive\", \"inclusive\", \"exclusive\")";
     a_reach_that_is_not_wide_enough: "[walker]" => "[invalidate]\npage = \"asid\"\n[walker]",
-        "x.toml:25:8: invalidate.page: unknown name \"asid\" (expected one of \"exact\", \"all\")";
+        "x.toml:25:8: invalidate.page: unknown name \"asid\" (expected one of \"exact\", \
+         \"walk-caches\", \"all\")";
     a_reach_of_everything: "[walker]" => "[invalidate]\nall = \"all\"\n[walker]",
         "x.toml:25:1: invalidate.all: unknown key (expected one of non_global, asid, page, \
          page_in_asid, range, guest, second_stage, source, confidence)";
