@@ -24,7 +24,7 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
     type Format: Format + Clone + Debug;
 
     /// What stands behind the first stage: nothing (`()`), or the unit of the second.
-    type Second: SecondStage;
+    type Second: SecondStage + Clone;
 
     /// Registers that the unit can hold too: what only the model can be told gets the value that the unit has, or
     /// loads from `memory`.

@@ -21,6 +21,10 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         if wider != scope {
             self.forget(wider, walk_caches);
         }
+        if self.reach.is_of_all_guests(scope) {
+            let guests = self.contexts_where(|_, context| context != Context::HOST.number());
+            guests.into_iter().for_each(|guest| self.scopes.end_context(guest));
+        }
     }
 
     fn forget(&mut self, scope: Invalidate, walk_caches: WalkCacheReach) {
@@ -51,7 +55,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     /// What a scope that names no virtual machine names of one.
     fn forget_in(&mut self, present: Context, scope: Invalidate, walk_caches: WalkCacheReach) {
         match scope {
-            Invalidate::All => self.scopes.end_contexts(present.0..=present.0),
+            Invalidate::All => self.scopes.end_context(present),
             Invalidate::NonGlobal => self.scopes.end_all_but_global(present),
             Invalidate::Asid(asid) => self.scopes.end(self.format.implemented(asid), present),
             Invalidate::Page(addr) => {
@@ -84,8 +88,10 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     fn forget_second(&mut self, tables: Option<u64>, addr: Option<PhysAddr>, combined: bool) {
         self.second.forget(tables, addr);
         if combined {
-            let named = |tables| self.second.contexts_of(tables);
-            let contexts = tables.map_or(Some(1..=u32::MAX), named);
+            let contexts = match tables {
+                Some(tables) => self.second.contexts_of(tables),
+                None => Some(S::CONTEXTS),
+            };
             contexts.into_iter().for_each(|contexts| self.scopes.end_contexts(contexts));
         }
     }
@@ -94,11 +100,12 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     pub(crate) fn forget_faulted(&mut self, addr: VirtAddr, visible: Visible) {
         self.epoch += 1;
         self.tlbs.remove_page(addr, |scope| visible.sees(scope));
-        self.walk_caches.remove_page(addr, |scope| visible.sees(scope));
+        self.walk_caches.remove_page(addr, |scope| scope == visible.tables);
     }
 
     fn contexts_where(&self, is_meant: impl Fn(&S, u32) -> bool) -> Vec<Context> {
-        self.scopes.contexts().filter(|&Context(context)| is_meant(&self.second, context)).collect()
+        let is_meant = |context: &Context| is_meant(&self.second, context.number());
+        self.scopes.contexts().filter(is_meant).collect()
     }
 
     fn forget_page(

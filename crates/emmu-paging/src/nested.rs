@@ -25,6 +25,10 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
 
     const EXISTS: bool = true;
 
+    const CONTEXTS: RangeInclusive<u32> = H::CONTEXTS;
+
+    const WALK_CACHES_APART: bool = H::WALK_CACHES_APART;
+
     #[inline]
     fn context(&self, access: Access) -> u32 {
         self.format.context(access)
@@ -57,7 +61,7 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
         match self.format.route(guest.access) {
             Ok(Route::Tables { access, asid }) => {
                 probe.on(Event::SecondStage(guest.told(0)));
-                let visible = self.scopes.visible(asid, Context::HOST);
+                let visible = self.scopes.visible(asid, Context::HOST, false);
                 let hit = self.resolve(access, Query { access, visible }, bus, probe);
                 probe.on(Event::SecondStageEnd);
                 let hit = hit.map_err(|fault| self.refused(fault, guest, &self.trail))?;
@@ -135,7 +139,7 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
         }
         let access = Access::load(VirtAddr::new(addr.raw()), 1).with_flags(AccessFlags::GUEST);
         if let Ok(Route::Tables { access, asid }) = self.format.route(access) {
-            let visible = self.scopes.visible(asid, Context::HOST);
+            let visible = self.scopes.visible(asid, Context::HOST, false);
             self.forget_faulted(access.addr, visible);
         }
     }

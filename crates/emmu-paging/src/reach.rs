@@ -163,6 +163,13 @@ impl InvalidationReach {
         self.of(scope) == Reach::WalkCaches
     }
 
+    /// Whether everything of all virtual machines is forgotten.
+    pub(crate) fn is_of_all_guests(&self, scope: Invalidate) -> bool {
+        let is_of_guest =
+            matches!(scope, Invalidate::Guest { .. } | Invalidate::SecondStage { .. });
+        is_of_guest && self.of(scope) == Reach::All
+    }
+
     const fn of(&self, scope: Invalidate) -> Reach {
         match scope {
             Invalidate::All => Reach::Exact,

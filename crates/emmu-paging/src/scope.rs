@@ -11,11 +11,33 @@ use emmu_core::Asid;
 /// Whose address spaces: those of one virtual machine, or of no virtual machine (0). The number also stands for
 /// the second-stage tables where the architecture tags entries with those.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Context(pub(crate) u32);
+pub(crate) struct Context(u64);
 
 impl Context {
     /// No virtual machine.
     pub(crate) const HOST: Self = Self(0);
+
+    /// Set in what stands for the first stage's walk caches of a virtual machine, where they are a cache apart.
+    const TABLES: u64 = 1 << 63;
+
+    pub(crate) const fn new(number: u32) -> Self {
+        Self(number as u64)
+    }
+
+    /// The number that it was made of.
+    #[expect(clippy::cast_possible_truncation, reason = "that is what is cut off")]
+    pub(crate) const fn number(self) -> u32 {
+        self.0 as u32
+    }
+
+    const fn tables(self) -> Self {
+        Self(self.0 | Self::TABLES)
+    }
+
+    /// Whose it is.
+    const fn owner(self) -> Self {
+        Self(self.0 & !Self::TABLES)
+    }
 }
 
 /// An address space; `asid` is `None` for what all address spaces of the context share.
@@ -54,7 +76,7 @@ const NO_KEY: u64 = u64::MAX;
 /// An address space as one number, quickly compared.
 #[inline]
 fn key(asid: Asid, context: Context) -> u64 {
-    u64::from(context.0) << 16 | u64::from(asid.0)
+    context.0 << 16 | u64::from(asid.0)
 }
 
 /// An address space that was seen, and its scope, which may have ended.
@@ -71,6 +93,8 @@ struct Held {
 pub(crate) struct Visible {
     pub(crate) own: Scope,
     pub(crate) global: Scope,
+    /// That of walk caches.
+    pub(crate) tables: Scope,
 }
 
 impl Visible {
@@ -93,79 +117,98 @@ impl Scopes {
             places: BTreeMap::new(),
             contexts: BTreeMap::new(),
             floors: Vec::new(),
-            last: Visible { own: Scope::NONE, global: Scope::NONE },
+            last: Visible { own: Scope::NONE, global: Scope::NONE, tables: Scope::NONE },
             last_key: NO_KEY,
         }
     }
 
-    /// What accesses of this address space see.
+    /// What accesses of this address space see; `apart`, if a virtual machine's walk caches are a cache apart.
     #[inline]
-    pub(crate) fn visible(&mut self, asid: Asid, context: Context) -> Visible {
+    pub(crate) fn visible(&mut self, asid: Asid, context: Context, apart: bool) -> Visible {
         match self.last_key == key(asid, context) {
             true => self.last,
-            false => self.look_up(asid, context),
+            false => self.look_up(asid, context, apart),
         }
     }
 
     #[inline(never)]
-    fn look_up(&mut self, asid: Asid, context: Context) -> Visible {
-        // Both must find their place before either has a scope: making room ends all.
-        for asid in [Some(asid), None] {
-            self.place(Space { context, asid });
+    fn look_up(&mut self, asid: Asid, context: Context, apart: bool) -> Visible {
+        let apart = apart && context != Context::HOST;
+        let tables = if apart { context.tables() } else { context };
+        let (own, global) = (Some(asid), None);
+        let spaces = [(context, own), (context, global), (tables, own)];
+        let spaces = spaces.map(|(context, asid)| Space { context, asid });
+        // All must find their place before any has a scope: making room ends all.
+        for space in spaces {
+            self.place(space);
         }
-        let own = self.scope_of(Space { context, asid: Some(asid) });
-        let global = self.scope_of(Space { context, asid: None });
-        let visible = Visible { own, global };
+        let [own, global, tables] = spaces.map(|space| self.scope_of(space));
+        let visible = Visible { own, global, tables };
         (self.last, self.last_key) = (visible, key(asid, context));
         visible
     }
 
     /// Whether entries of this scope are of the context.
     pub(crate) fn is_of(&self, scope: Scope, context: Context) -> bool {
-        self.held(scope).is_some_and(|held| held.space.context == context)
+        self.held(scope).is_some_and(|held| held.space.context.owner() == context)
     }
 
     /// Whether entries of this scope are of the address space, and not global.
     pub(crate) fn is_own(&self, scope: Scope, asid: Asid, context: Context) -> bool {
-        self.held(scope).is_some_and(|held| held.space == Space { context, asid: Some(asid) })
+        self.held(scope).is_some_and(|Held { space, .. }| {
+            space.context.owner() == context && space.asid == Some(asid)
+        })
     }
 
     /// Whether the address space sees entries of this scope: its own, and global ones.
     pub(crate) fn is_seen(&self, scope: Scope, asid: Asid, context: Context) -> bool {
         self.held(scope).is_some_and(|Held { space, .. }| {
-            space.context == context && space.asid.is_none_or(|own| own == asid)
+            space.context.owner() == context && space.asid.is_none_or(|own| own == asid)
         })
     }
 
     pub(crate) fn end(&mut self, asid: Asid, context: Context) {
-        self.forget(Space { context, asid: Some(asid) });
-    }
-
-    pub(crate) fn end_all_but_global(&mut self, context: Context) {
-        self.change();
-        if let Some(&context) = self.contexts.get(&context) {
-            self.floors[context as usize] = self.next;
+        for context in [context, context.tables()] {
+            self.forget(Space { context, asid: Some(asid) });
         }
     }
 
-    /// Ends all scopes of the contexts with these numbers.
+    pub(crate) fn end_all_but_global(&mut self, context: Context) {
+        self.raise_floor(context);
+        self.raise_floor(context.tables());
+    }
+
+    pub(crate) fn end_context(&mut self, context: Context) {
+        self.end_all_but_global(context);
+        self.forget(Space { context, asid: None });
+    }
+
+    /// Ends all scopes of the contexts with these numbers, but not those of walk caches apart.
     pub(crate) fn end_contexts(&mut self, numbers: RangeInclusive<u32>) {
-        let numbers = Context(*numbers.start())..=Context(*numbers.end());
+        let numbers = Context::new(*numbers.start())..=Context::new(*numbers.end());
         let concerned: Vec<_> = self.contexts.range(numbers).map(|(&context, _)| context).collect();
         for context in concerned {
-            self.end_all_but_global(context);
+            self.raise_floor(context);
             self.forget(Space { context, asid: None });
         }
     }
 
     /// Every context that was seen.
     pub(crate) fn contexts(&self) -> impl Iterator<Item = Context> {
-        self.contexts.keys().copied()
+        self.contexts.keys().copied().filter(|context| context.owner() == *context)
     }
 
     pub(crate) fn end_all(&mut self) {
         self.change();
         self.floor = self.next;
+    }
+
+    /// Ends all scopes of the context that are not global.
+    fn raise_floor(&mut self, context: Context) {
+        self.change();
+        if let Some(&context) = self.contexts.get(&context) {
+            self.floors[context as usize] = self.next;
+        }
     }
 
     fn forget(&mut self, space: Space) {
@@ -253,18 +296,18 @@ mod tests {
     #[test]
     fn an_address_space_keeps_its_scope_until_it_ends() {
         let mut scopes = Scopes::new();
-        let first = scopes.visible(Asid(3), HOST).own;
-        assert_eq!(scopes.visible(Asid(3), HOST).own, first);
+        let first = scopes.visible(Asid(3), HOST, false).own;
+        assert_eq!(scopes.visible(Asid(3), HOST, false).own, first);
         scopes.end(Asid(3), HOST);
         assert!(!scopes.is_live(first));
-        assert_ne!(scopes.visible(Asid(3), HOST).own, first);
+        assert_ne!(scopes.visible(Asid(3), HOST, false).own, first);
     }
 
     #[test]
     fn ending_one_address_space_leaves_the_others() {
         let mut scopes = Scopes::new();
-        let other = scopes.visible(Asid(1), HOST).own;
-        scopes.visible(Asid(2), HOST);
+        let other = scopes.visible(Asid(1), HOST, false).own;
+        scopes.visible(Asid(2), HOST, false);
         scopes.end(Asid(2), HOST);
         assert!(scopes.is_live(other));
     }
@@ -272,7 +315,7 @@ mod tests {
     #[test]
     fn global_entries_outlive_all_but_the_end_of_everything() {
         let mut scopes = Scopes::new();
-        let Visible { own, global } = scopes.visible(Asid(1), HOST);
+        let Visible { own, global, .. } = scopes.visible(Asid(1), HOST, false);
         scopes.end_all_but_global(HOST);
         assert!(scopes.is_live(global) && !scopes.is_live(own));
         scopes.end_all();
@@ -282,7 +325,7 @@ mod tests {
     #[test]
     fn virtual_machines_share_nothing() {
         let mut scopes = Scopes::new();
-        let [one, two] = [1, 2].map(|vm| scopes.visible(Asid(1), Context(vm)));
+        let [one, two] = [1, 2].map(|vm| scopes.visible(Asid(1), Context::new(vm), false));
         assert!(!one.sees(two.own) && !one.sees(two.global));
         scopes.end_contexts(1..=1);
         assert!(!scopes.is_live(one.own) && !scopes.is_live(one.global));
@@ -290,11 +333,29 @@ mod tests {
     }
 
     #[test]
+    fn walk_caches_apart_outlive_the_end_of_contexts_by_number_only() {
+        let mut scopes = Scopes::new();
+        let before = scopes.visible(Asid(1), Context::new(1), true);
+        scopes.end_contexts(1..=u32::MAX);
+        assert!(!scopes.is_live(before.own) && scopes.is_live(before.tables));
+        assert_eq!(scopes.visible(Asid(1), Context::new(1), true).tables, before.tables);
+        for end in [
+            |scopes: &mut Scopes| scopes.end(Asid(1), Context::new(1)),
+            |scopes: &mut Scopes| scopes.end_context(Context::new(1)),
+            |scopes: &mut Scopes| scopes.end_all_but_global(Context::new(1)),
+        ] {
+            let tables = scopes.visible(Asid(1), Context::new(1), true).tables;
+            end(&mut scopes);
+            assert!(!scopes.is_live(tables));
+        }
+    }
+
+    #[test]
     fn an_access_after_the_end_of_a_context_sees_nothing_of_before() {
         let mut scopes = Scopes::new();
-        let before = scopes.visible(Asid(1), Context(1));
+        let before = scopes.visible(Asid(1), Context::new(1), false);
         scopes.end_contexts(0..=u32::MAX);
-        let after = scopes.visible(Asid(1), Context(1));
+        let after = scopes.visible(Asid(1), Context::new(1), false);
         assert!(!after.sees(before.own) && !after.sees(before.global));
         assert!(scopes.is_live(after.own) && scopes.is_live(after.global));
     }

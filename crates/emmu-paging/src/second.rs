@@ -14,6 +14,13 @@ use emmu_core::{
 
 /// A format of second-stage tables: guest-physical addresses take the place of virtual ones.
 pub trait SecondStageFormat: Format {
+    /// The numbers of [`SecondStageFormat::context`] of translations that were made with second-stage tables.
+    const CONTEXTS: RangeInclusive<u32> = 1..=u32::MAX;
+
+    /// Whether the first stage's walk caches, which hold guest-physical addresses, outlive invalidations of second-stage
+    /// translations.
+    const WALK_CACHES_APART: bool = false;
+
     /// The virtual machine that makes this access, under a number that is 0 for none: its entries, of both
     /// stages together, are not seen by any other. The defaults below are for numbers that are the VMID plus one.
     fn context(&self, access: Access) -> u32;
@@ -98,6 +105,12 @@ pub trait SecondStage: private::Sealed {
 
     #[doc(hidden)]
     const EXISTS: bool;
+
+    #[doc(hidden)]
+    const CONTEXTS: RangeInclusive<u32> = 1..=u32::MAX;
+
+    #[doc(hidden)]
+    const WALK_CACHES_APART: bool = false;
 
     #[doc(hidden)]
     fn context(&self, access: Access) -> u32;
@@ -206,11 +219,11 @@ impl SecondStage for () {
 
     #[inline(always)]
     fn context(&self, _: Access) -> u32 {
-        Context::HOST.0
+        Context::HOST.number()
     }
 
     fn is_present(&self, context: u32) -> bool {
-        context == Context::HOST.0
+        context == Context::HOST.number()
     }
 
     fn is_of(&self, _: u32, _: Vmid) -> bool {

@@ -344,8 +344,8 @@ where
     ) -> Result<Translation, Fault> {
         match self.format.route(access) {
             Ok(Route::Tables { access: effective, asid }) => {
-                let context = Context(self.second.context(effective));
-                let visible = self.scopes.visible(asid, context);
+                let context = Context::new(self.second.context(effective));
+                let visible = self.scopes.visible(asid, context, S::WALK_CACHES_APART);
                 match self.tlbs.lookup(Query { access: effective, visible }, probe) {
                     Some(hit) if self.suffices(&hit.mapping, effective) => {
                         self.found(access, effective, hit)

@@ -164,9 +164,9 @@ impl<P: Copy + Default> WalkCaches<P> {
         let Some(WalkCache { assoc, .. }) = self.serving(pointer.level) else { return };
         let tag = block_tag(addr, pointer.bits.into());
         match assoc.find(tag, is_of(pointer.level, visible)).map(|found| found.slot) {
-            Some(slot) => assoc.update(slot, visible.own, pointer),
+            Some(slot) => assoc.update(slot, visible.tables, pointer),
             None => {
-                assoc.insert(tag, visible.own, pointer, scopes);
+                assoc.insert(tag, visible.tables, pointer, scopes);
             }
         }
     }
@@ -174,5 +174,5 @@ impl<P: Copy + Default> WalkCaches<P> {
 
 /// Whether an entry is for a table of this level, and can be seen.
 fn is_of<P>(level: u8, visible: Visible) -> impl Fn(Scope, &Pointer<P>) -> bool {
-    move |scope, pointer| pointer.level == level && visible.sees(scope)
+    move |scope, pointer| pointer.level == level && scope == visible.tables
 }

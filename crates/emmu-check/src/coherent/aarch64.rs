@@ -48,6 +48,12 @@ impl Manual for Registers {
         addr.bits(0, 56)
     }
 
+    /// TLBI takes bits 55:12.
+    fn meant(&self, addr: VirtAddr) -> VirtAddr {
+        let above = if addr.bits(55, 1) == 1 { 0xff << 56 } else { 0 };
+        VirtAddr::new(addr.bits(0, 56) | above)
+    }
+
     fn which_root(&self, asked: Asked) -> u64 {
         asked.addr().bits(55, 1)
     }

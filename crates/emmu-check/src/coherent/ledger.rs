@@ -107,16 +107,27 @@ impl<A: Manual> Ledger<A> {
         (level, addr): (u8, Option<PhysAddr>),
         memory: &SparseMemory,
     ) -> Vec<Route<A>> {
+        self.leading(now, asked, (level, addr), memory).map(|(_, route)| route).collect()
+    }
+
+    fn leading<'a>(
+        &'a self,
+        now: &'a A,
+        asked: Asked,
+        (level, addr): (u8, Option<PhysAddr>),
+        memory: &'a SparseMemory,
+    ) -> impl Iterator<Item = (&'a Pointer<A>, Route<A>)> {
         let space = now.space(asked);
-        let of_level = |pointer: &&Pointer<A>| pointer.level == level && pointer.space == space;
-        let leads = |pointer: &Pointer<A>| {
+        let of_level =
+            move |pointer: &&Pointer<A>| pointer.level == level && pointer.space == space;
+        let leads = move |pointer: &'a Pointer<A>| {
             let registers = now.with_root_of(&pointer.route.registers);
             let walked = pointer.toward(&registers, now, asked, memory)?;
             let next = walked.path.get(pointer.route.path.len()).map(|entry| entry.addr);
             let route = Route { registers, path: pointer.route.path.clone() };
-            (addr.is_none() || next.is_none() || addr == next).then_some(route)
+            (addr.is_none() || next.is_none() || addr == next).then_some((pointer, route))
         };
-        self.pointers.iter().filter(of_level).filter_map(leads).collect()
+        self.pointers.iter().filter(of_level).filter_map(leads)
     }
 
     /// All that may be answered out of a TLB.

@@ -30,6 +30,11 @@ pub trait Manual: Architecture + PartialEq {
         addr.raw()
     }
 
+    /// The address that an invalidation means by this one.
+    fn meant(&self, addr: VirtAddr) -> VirtAddr {
+        addr
+    }
+
     /// At which of several first tables the walk starts.
     fn which_root(&self, asked: Asked) -> u64 {
         let _ = asked;

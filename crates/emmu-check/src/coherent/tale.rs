@@ -21,6 +21,7 @@ pub(super) struct Part {
     /// What the second stage was asked, if it is its part.
     pub(super) guest: Option<GuestAccess>,
     hit: bool,
+    missed: bool,
     began: bool,
     /// Whether the walk was in vain, if there was one.
     pub(super) faulted: Option<bool>,
@@ -115,6 +116,7 @@ impl Part {
     fn hear(&mut self, event: &Event) {
         match *event {
             Event::TlbHit { .. } => self.hit = true,
+            Event::TlbMiss { .. } => self.missed = true,
             Event::WalkBegin(_) => self.began = true,
             Event::WalkEnd { faulted } => self.faulted = Some(faulted),
             Event::WalkCacheHit { level } => self.remembered = Some(level),
@@ -139,6 +141,11 @@ impl Part {
     /// then, and the walk begins again.
     fn lost_update(&self) -> bool {
         self.guest.is_some_and(|guest| guest.walk) && self.led.is_none()
+    }
+
+    /// Whether the first level of TLB knew, so that nothing was filled.
+    pub(super) fn fills_nothing(&self) -> bool {
+        self.hit && !self.missed && !self.began
     }
 
     pub(super) fn way(&self) -> Way {

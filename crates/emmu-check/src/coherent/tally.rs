@@ -19,6 +19,8 @@ pub struct Tally {
     pub walks: [u64; 2],
     /// How many of them a walk cache shortened.
     pub shortened: [u64; 2],
+    /// How often a TLB or a walk cache was found to know still, after an invalidation, what that is not for.
+    pub kept: u64,
 }
 
 impl Tally {
@@ -60,6 +62,7 @@ impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.accesses += other.accesses;
         self.allowed += other.allowed;
+        self.kept += other.kept;
         for (tlb, hits) in other.hits {
             *self.hits.entry(tlb).or_default() += hits;
         }
@@ -82,11 +85,11 @@ impl Sum for Tally {
 /// In one line.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { accesses, allowed, hits, walks, shortened } = self;
+        let Self { accesses, allowed, hits, walks, shortened, kept } = self;
         write!(f, "{accesses} accesses, {allowed} allowed; hits")?;
         for ((stage, level), hits) in hits {
             write!(f, " {stage:?} L{level} {hits}")?;
         }
-        write!(f, "; walks {walks:?}, shortened {shortened:?}")
+        write!(f, "; walks {walks:?}, shortened {shortened:?}; kept {kept}")
     }
 }

@@ -1,5 +1,7 @@
 //! One unit, and the ledger beside it.
 
+mod kept;
+
 use super::{
     Asked, Incoherent, Manual, Named, Step, Turn, ledger::Ledger, scenery::Scenery, script::Action,
     setup, tale::Tale, tally::Tally,
@@ -20,6 +22,8 @@ pub(super) struct Trial<A: Manual> {
     tickets: Vec<(Ticket, Access, PhysAddr)>,
     /// The guest-physical addresses that were used so far.
     gpas: Vec<PhysAddr>,
+    /// The last accesses that came out well, the latest last.
+    witnesses: Vec<Access>,
     story: Vec<String>,
     tally: Tally,
 }
@@ -38,8 +42,9 @@ impl<A: Manual> Trial<A> {
         // Loads of registers may have met entries too.
         EVERYTHING.into_iter().for_each(|scope| invalidate::<A>(&mut unit, scope));
         let (ledger, tickets) = (Ledger::new(), Vec::new());
-        let (gpas, story, tally) = (Vec::new(), Vec::new(), Tally::default());
-        Some(Self { now, unit, memory, scenery, ledger, tickets, gpas, story, tally })
+        let (gpas, witnesses) = (Vec::new(), Vec::new());
+        let (story, tally) = (Vec::new(), Tally::default());
+        Some(Self { now, unit, memory, scenery, ledger, tickets, gpas, witnesses, story, tally })
     }
 
     pub(super) fn play(&mut self, steps: Vec<Step>) -> Result<Tally, Incoherent> {
@@ -57,10 +62,7 @@ impl<A: Manual> Trial<A> {
                 self.poke((which, level, change));
                 Ok(())
             }
-            Action::Invalidate { which, scope, asid } => {
-                self.invalidate(which, scope, asid);
-                Ok(())
-            }
+            Action::Invalidate { which, scope, asid } => self.invalidate(which, scope, asid),
             Action::Turn { choice, value } => self.turn((choice, value)),
         }
     }
@@ -77,7 +79,7 @@ impl<A: Manual> Trial<A> {
     }
 
     /// Half of them are of those that are there for two stages, if there are two.
-    fn invalidate(&mut self, which: u8, scope: u8, asid: u8) {
+    fn invalidate(&mut self, which: u8, scope: u8, asid: u8) -> Result<(), Incoherent> {
         let gpa = usize::from(which).checked_rem(self.gpas.len()).map(|from| self.gpas[from]);
         let named = Named {
             addr: self.scenery.varied(which, 0, asid >> 2).addr,
@@ -90,8 +92,11 @@ impl<A: Manual> Trial<A> {
         let of_guest = of_guest.and_then(|choice| self.now.guest_scope(choice >> 1, named));
         let scope = of_guest.unwrap_or_else(|| self.scenery.scope(which, scope, asid));
         self.story.push(format!("{scope:x?}"));
+        let before = self.unit.clone();
         invalidate::<A>(&mut self.unit, scope);
+        self.keeps(&before, scope)?;
         self.ledger.forget(scope, &self.now, &self.memory);
+        Ok(())
     }
 
     fn turn(&mut self, how: (u8, u8)) -> Result<(), Incoherent> {
@@ -124,6 +129,9 @@ impl<A: Manual> Trial<A> {
         if let Err(Some(fault)) = &answer {
             let forgotten = self.now.forgotten_by(fault);
             self.ledger.forget_faulted(forgotten, &self.now, access, &self.memory);
+        }
+        if answer.is_ok() {
+            self.witness(access);
         }
         if let Ok(Translation { ticket: Some(ticket), addr, .. }) = found {
             self.tickets.push((ticket, access, addr));

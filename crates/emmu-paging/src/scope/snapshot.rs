@@ -17,7 +17,7 @@ struct Read {
     floor: u64,
     era: u64,
     /// Context, ASID unless it is what all address spaces share, and scope.
-    spaces: Vec<(u32, Option<Asid>, Scope)>,
+    spaces: Vec<(u64, Option<Asid>, Scope)>,
     floors: Vec<u64>,
 }
 
@@ -52,6 +52,9 @@ impl Read {
         }
         let mut scopes = Scopes { next, floor, era, ..Scopes::new() };
         for (context, asid, scope) in spaces {
+            if context & !Context::TABLES > u32::MAX.into() {
+                return Err("scopes: a virtual machine that there cannot be");
+            }
             scopes.place_again(Space { context: Context(context), asid }, scope)?;
         }
         if scopes.floors.len() != floors.len() {

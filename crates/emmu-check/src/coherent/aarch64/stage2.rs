@@ -49,6 +49,10 @@ impl Manual for Registers {
         self.el1.place(addr)
     }
 
+    fn meant(&self, addr: VirtAddr) -> VirtAddr {
+        self.el1.meant(addr)
+    }
+
     fn which_root(&self, asked: Asked) -> u64 {
         match asked {
             Asked::First(_) => self.el1.which_root(asked),

@@ -1,7 +1,7 @@
 //! What an invalidation, or a fault, strikes out.
 
 use super::{Fill, Ledger, Pointer};
-use crate::coherent::{Asked, Forgets, Forgotten, Manual, Space};
+use crate::coherent::{Asked, Forgets, Forgotten, Manual, Space, tale::Way};
 use emmu_core::{Access, Asid, Invalidate, PhysAddr, VirtAddr};
 use emmu_oracle::{
     reference::SparseMemory,
@@ -28,24 +28,36 @@ impl<A: Manual> Ledger<A> {
         now: &A,
         memory: &SparseMemory,
     ) {
-        self.pointers.retain(|pointer| {
-            let outlives = A::FIRST_OUTLIVES_SECOND && pointer.space.stage == Stage::First;
-            let cover = match scope {
-                Invalidate::SecondStage { .. } if outlives => None,
-                _ => cover(scope, now, pointer.space),
-            };
-            cover.is_none_or(|cover| !pointer.is_covered(cover, now, memory))
-        });
-        self.fills.retain_mut(|fill| match scope {
-            // What both stages made together goes by the guest-physical address of the access.
-            Invalidate::SecondStage { tables, addr: Some(gpa), combined }
-                if fill.space.stage == Stage::First =>
-            {
-                let all = Invalidate::SecondStage { tables, addr: None, combined };
-                cover(all, now, fill.space).is_none() || !fill.cover_guest(now, gpa)
+        self.pointers.retain(|pointer| !pointer.is_concerned(scope, now, memory));
+        self.fills.retain_mut(|fill| {
+            let Some(cover) = fill.cover_of(scope, now) else { return true };
+            match scope {
+                // What both stages made together goes by the guest-physical address of the access.
+                Invalidate::SecondStage { addr: Some(gpa), .. }
+                    if fill.space.stage == Stage::First =>
+                {
+                    !fill.cover_guest(now, gpa)
+                }
+                _ => !fill.cover(cover, now),
             }
-            _ => cover(scope, now, fill.space).is_none_or(|cover| !fill.cover(cover, now)),
         });
+    }
+
+    /// Whether an invalidation is for something by which a stage may have known what it was asked.
+    pub(in crate::coherent) fn concerns(
+        &self,
+        scope: Invalidate,
+        now: &A,
+        (asked, way): (Asked, &Way),
+        memory: &SparseMemory,
+    ) -> bool {
+        match *way {
+            Way::Hit => self.fills_for(now, asked).any(|fill| fill.is_concerned(scope, now)),
+            Way::Shortened { level, addr } => self
+                .leading(now, asked, (level, addr), memory)
+                .any(|(pointer, _)| pointer.is_concerned(scope, now, memory)),
+            Way::FromRoot { .. } | Way::Untranslated => false,
+        }
     }
 
     /// Strikes out what a fault of the access does.
@@ -128,6 +140,15 @@ fn at_most_on_the_way(forgets: Forgets) -> Forgets {
 }
 
 impl<A: Manual> Pointer<A> {
+    fn is_concerned(&self, scope: Invalidate, now: &A, memory: &SparseMemory) -> bool {
+        let outlives = A::FIRST_OUTLIVES_SECOND && self.space.stage == Stage::First;
+        let cover = match scope {
+            Invalidate::SecondStage { .. } if outlives => None,
+            _ => cover(scope, now, self.space),
+        };
+        cover.is_some_and(|cover| self.is_covered(cover, now, memory))
+    }
+
     fn is_covered(&self, cover: Cover, now: &A, memory: &SparseMemory) -> bool {
         let Cover { asid, pages, walk_caches, .. } = cover;
         if asid.is_some_and(|asid| asid != self.space.asid) {
@@ -146,12 +167,37 @@ impl<A: Manual> Pointer<A> {
 
     fn is_on_way(&self, addr: VirtAddr, now: &A, memory: &SparseMemory) -> bool {
         let registers = now.with_root_of(&self.route.registers);
-        let asked = Asked::probing(self.space, addr);
+        let asked = Asked::probing(self.space, now.meant(addr));
         self.toward(&registers, now, asked, memory).is_some()
     }
 }
 
 impl<A: Manual> Fill<A> {
+    /// What an invalidation names of it as the entry of a TLB, which does not know by which guest-physical page it came.
+    fn cover_of(&self, scope: Invalidate, now: &A) -> Option<Cover> {
+        let scope = match scope {
+            Invalidate::SecondStage { tables, combined, .. }
+                if self.space.stage == Stage::First =>
+            {
+                Invalidate::SecondStage { tables, addr: None, combined }
+            }
+            scope => scope,
+        };
+        cover(scope, now, self.space).filter(|Cover { asid, keeps_global, .. }| match self.global {
+            true => !keeps_global,
+            false => asid.is_none_or(|asid| self.space.asid == asid),
+        })
+    }
+
+    /// Whether an invalidation is for it. Of a run, all goes of which something is invalidated.
+    fn is_concerned(&self, scope: Invalidate, now: &A) -> bool {
+        self.cover_of(scope, now).is_some_and(|Cover { pages, .. }| {
+            pages.is_none_or(|(first, last)| {
+                self.piece.is_met_by(&(now.place(first)..=now.place(last)))
+            })
+        })
+    }
+
     /// Strikes out what came by the second stage's page that holds this guest-physical address; says whether nothing is
     /// left.
     fn cover_guest(&mut self, now: &A, gpa: PhysAddr) -> bool {
@@ -160,14 +206,7 @@ impl<A: Manual> Fill<A> {
     }
 
     /// Strikes out what of it an invalidation covers; says whether nothing is left.
-    fn cover(&mut self, Cover { asid, keeps_global, pages, .. }: Cover, now: &A) -> bool {
-        let is_meant = match self.global {
-            true => !keeps_global,
-            false => asid.is_none_or(|asid| self.space.asid == asid),
-        };
-        if !is_meant {
-            return false;
-        }
+    fn cover(&mut self, Cover { pages, .. }: Cover, now: &A) -> bool {
         pages.is_none_or(|(first, last)| self.piece.lose(&(now.place(first)..=now.place(last))))
     }
 }

@@ -84,6 +84,12 @@ impl Piece {
         false
     }
 
+    /// Whether one of these addresses is in it.
+    pub(super) fn is_met_by(&self, places: &RangeInclusive<u64>) -> bool {
+        let whole = |place| shifted(place, self.whole_bits());
+        (whole(*places.start())..=whole(*places.end())).contains(&whole(self.at))
+    }
+
     fn page(&self, place: u64) -> u64 {
         shifted(place, self.bits)
     }

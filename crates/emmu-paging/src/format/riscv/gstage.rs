@@ -203,6 +203,11 @@ impl Format for GStage {
 }
 
 impl SecondStageFormat for GStage {
+    /// "Conceptually, an implementation might contain two address-translation caches: one that maps guest virtual addresses
+    /// to guest physical addresses, and another that maps guest physical addresses to supervisor physical addresses.
+    /// HFENCE.GVMA need not flush the former cache" ("Hypervisor Memory-Management Fence Instructions").
+    const WALK_CACHES_APART: bool = true;
+
     #[inline]
     fn context(&self, access: Access) -> u32 {
         match access.flags.contains(AccessFlags::GUEST) {

@@ -386,6 +386,9 @@ impl Format for Ept {
 }
 
 impl SecondStageFormat for Ept {
+    /// Not linear mappings, which are made without EPT: INVEPT is for "guest-physical mappings and combined mappings".
+    const CONTEXTS: RangeInclusive<u32> = (1 << 16) + 1..=u32::MAX;
+
     #[inline]
     fn context(&self, _: Access) -> u32 {
         Self::number(self.root, self.vpid)
