@@ -22,6 +22,8 @@ pub(crate) fn with_tables<W: WithTables>(format: PagingFormat, what: W) -> W::Ou
         PagingFormat::RiscvSv39 => what.with(RiscV::rv64(), RiscVTables::SV39),
         PagingFormat::RiscvSv48 => what.with(RiscV::rv64(), RiscVTables::SV48),
         PagingFormat::RiscvSv57 => what.with(RiscV::rv64(), RiscVTables::SV57),
+        PagingFormat::X86Bits32 => what.with(X86::default(), X86Tables::BITS32),
+        PagingFormat::X86Pae => what.with(X86::default(), X86Tables::PAE),
         PagingFormat::X86_64FourLevel => what.with(X86::default(), X86Tables::LEVEL4),
         PagingFormat::X86_64FiveLevel => what.with(X86::default(), X86Tables::LEVEL5),
         PagingFormat::AArch64K4 => what.with(AArch64::new(), AArch64Tables::K4),
@@ -47,7 +49,9 @@ mod tests {
     #[test]
     fn tables_are_shaped_as_machine_descriptions_have_it() {
         for format in PagingFormat::ALL {
-            let described = (format.levels(), format.page());
+            // The root of PAE paging is read with CR3, and by no walk.
+            let levels = format.levels() + u8::from(format == PagingFormat::X86Pae);
+            let described = (levels, format.page());
             assert_eq!(with_tables(format, Facts), described, "{format}");
         }
     }

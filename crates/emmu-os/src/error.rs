@@ -135,6 +135,12 @@ pub enum MemoryError {
         /// Bytes that its tables need: page tables or bitmaps.
         needed: u64,
     },
+    /// Entries of the page tables are too narrow to name all of it.
+    #[error("memory ends at {end}, which entries of the page tables cannot name")]
+    BeyondEntries {
+        /// One past its last address.
+        end: PhysAddr,
+    },
     /// The kernel's half of the address space cannot show all of it.
     #[error("memory ends at {end}; the kernel's half of the address space shows {limit:#x} bytes")]
     BeyondWindow {

@@ -8,8 +8,8 @@ use emmu_core::{Access, Bus, Cause, PhysAddr, Privilege, Registers, VirtAddr, Wi
 use emmu_cpu::{Cpu, Exception, Stop};
 use emmu_memory::Memory;
 use emmu_os::{
-    AArch64Tables, Exit, MemoryError, Os, OsError, Paged, PhysicalMemory, RiscVTables, Segmented,
-    X86Tables,
+    AArch64Tables, Exit, MemoryError, Op, Os, OsError, Paged, PhysicalMemory, RiscVTables,
+    Segmented, X86Tables,
 };
 use emmu_paging::format::aarch64;
 use emmu_paging::format::riscv::{Extensions, SSTATUS, Status};
@@ -96,6 +96,34 @@ fn a_32_bit_machine_sees_two_gib_from_the_start_of_its_memory_on() {
     let end = START.wrapping_add(limit + 0x1000);
     let beyond = OsError::Memory(MemoryError::BeyondWindow { end, limit });
     assert_eq!(boot(limit + 0x1000).map(drop), Err(beyond));
+}
+
+#[test]
+fn entries_of_four_bytes_name_four_gib_and_cannot_withhold_execution() {
+    let boot = |start, size: u64| {
+        let memory = PhysicalMemory::new(PhysAddr::new(start), size, 1 << 20).unwrap();
+        let bus = Memory::new().with_ram(memory.start(), size).unwrap();
+        let cpu = Cpu::new(Paging::new(X86::new(46), &tiny()).unwrap(), bus);
+        Os::boot(cpu, Paged::new(X86Tables::BITS32), &memory)
+    };
+    let mut os = boot(2 << 30, 2 << 30).unwrap();
+    let ops = [store(HEAP.0, 8, 3), load(HEAP.0, 8), fetch(HEAP.0, 4)];
+    let three = 3u64.to_le_bytes();
+    let seen = vec![three.to_vec(), three[..4].to_vec()];
+    assert_eq!(run(&mut os, &layout([data(HEAP.0, 0x1000)]), &ops), (Exit::Code(0), seen));
+    let (first, second) = (os.spawn(&portable()).unwrap(), os.spawn(&portable()).unwrap());
+    for (pid, value) in [(first, 1), (second, 2)] {
+        os.resume(pid, &mut Recorder::new([store(HEAP.0, 8, value), Op::YIELD])).unwrap();
+    }
+    for (pid, value) in [(first, 1u64), (second, 2)] {
+        let mut program = Recorder::new([load(HEAP.0, 8), load(STACK.0, 8)]);
+        os.resume(pid, &mut program).unwrap();
+        assert_eq!(program.seen, [value.to_le_bytes(), [0; 8]]);
+    }
+    assert_all_free("x86, 32-bit", &os);
+    let end = PhysAddr::new((4 << 30) + 0x1000);
+    let beyond = OsError::Memory(MemoryError::BeyondEntries { end });
+    assert_eq!(boot((4 << 30) - 0x20_0000, 0x20_1000).map(drop), Err(beyond));
 }
 
 #[test]

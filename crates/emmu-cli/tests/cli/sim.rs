@@ -49,6 +49,8 @@ fn a_trace_runs_on_tables_of_every_format() {
         "riscv-sv32",
         "riscv-sv48",
         "riscv-sv57",
+        "x86-32",
+        "x86-pae",
         "x86-64-5level",
         "aarch64-4k-48",
         "aarch64-16k-48",

@@ -27,8 +27,8 @@ pub trait TableFormat {
     /// How many levels there are, and how large pages and entries.
     fn shape(&self) -> TableShape;
 
-    /// An entry that points to a table which `user` entries, or only the kernel's, hang from.
-    fn table(&self, table: PhysAddr, owner: Privilege) -> u64;
+    /// An entry of this level that points to a table which `user` entries, or only the kernel's, hang from.
+    fn table(&self, table: PhysAddr, level: u8, owner: Privilege) -> u64;
 
     /// An entry of this level that maps a page with these rights, for user mode or for the kernel alone. The
     /// kernel's are in every address space alike.
@@ -37,12 +37,12 @@ pub trait TableFormat {
     /// What an entry points to, if it points to anything.
     fn target(&self, entry: u64) -> Option<PhysAddr>;
 
-    /// Turns translation on, with this root and ASID 0, and returns the largest ASID. Of two roots it is the
-    /// kernel's.
+    /// Turns translation on, with this root and ASID 0, and returns the largest ASID; none if there are none, and to
+    /// [`enter`](Self::enter) an address space makes the machine forget the last one. Of two roots it is the kernel's.
     ///
     /// # Errors
     /// [`OsError`] if the machine cannot.
-    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Asid, OsError>;
+    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Option<Asid>, OsError>;
 
     /// Makes another root, of two the programs', and ASID those of the CPU. Nothing is invalidated.
     ///
@@ -179,6 +179,11 @@ impl<F: TableFormat> Paged<F> {
         let limit = 1 << shape.half_bits();
         if memory.end().raw() - shape.base(memory.start()).raw() > limit {
             return Err(MemoryError::BeyondWindow { end: memory.end(), limit });
+        }
+        let last = memory.end().wrapping_add(u64::MAX).align_down(shape.page_bits.into());
+        let entry = self.format.page(last, 0, Rights::RW, Privilege::User) & shape.entry.mask();
+        if self.format.target(entry) != Some(last) {
+            return Err(MemoryError::BeyondEntries { end: memory.end() });
         }
         let tables_of = |level| blocks(&shape, memory, level + 1).count() as u64;
         let below_root: u64 = (shape.window_level..shape.levels - 1).map(tables_of).sum();

@@ -219,6 +219,7 @@ pub(crate) fn paged_machines(memory: &PhysicalMemory) -> Vec<Machine> {
         x86("x86, 4 levels, no TLB", X86Tables::LEVEL4, &PagingConfig::default(), memory),
         x86("x86, 5 levels", X86Tables::LEVEL5, &tiny(), memory),
         riscv("Sv32", RiscVTables::SV32, memory),
+        x86("x86, PAE", X86Tables::PAE, &tiny(), memory),
         aarch64("AArch64, 4K", AArch64Tables::K4, memory),
     ]
 }

@@ -14,6 +14,10 @@ pub enum PagingFormat {
     RiscvSv48,
     /// RISC-V Sv57: five levels.
     RiscvSv57,
+    /// 32-bit x86 with entries of four bytes: two levels.
+    X86Bits32,
+    /// 32-bit x86 with PAE: two levels, below four entries that are registers.
+    X86Pae,
     /// x86-64 with four levels.
     X86_64FourLevel,
     /// x86-64 with five levels.
@@ -38,11 +42,13 @@ struct Facts {
 
 impl PagingFormat {
     /// All formats.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::RiscvSv32,
         Self::RiscvSv39,
         Self::RiscvSv48,
         Self::RiscvSv57,
+        Self::X86Bits32,
+        Self::X86Pae,
         Self::X86_64FourLevel,
         Self::X86_64FiveLevel,
         Self::AArch64K4,
@@ -56,8 +62,10 @@ impl PagingFormat {
             Self::RiscvSv39 => riscv("riscv-sv39", 3, &[12, 21, 30], 256 << 30),
             Self::RiscvSv48 => riscv("riscv-sv48", 4, &[12, 21, 30, 39], 64 << 40),
             Self::RiscvSv57 => riscv("riscv-sv57", 5, &[12, 21, 30, 39, 48], 64 << 40),
-            Self::X86_64FourLevel => x86("x86-64-4level", 4),
-            Self::X86_64FiveLevel => x86("x86-64-5level", 5),
+            Self::X86Bits32 => x86("x86-32", 2, &[12, 22], 2 << 30),
+            Self::X86Pae => x86("x86-pae", 2, &[12, 21], 2 << 30),
+            Self::X86_64FourLevel => x86("x86-64-4level", 4, &[12, 21, 30], 64 << 40),
+            Self::X86_64FiveLevel => x86("x86-64-5level", 5, &[12, 21, 30], 64 << 40),
             Self::AArch64K4 => aarch64("aarch64-4k-48", 4, &[12, 16, 21, 25, 30, 34], 64 << 40),
             Self::AArch64K16 => aarch64("aarch64-16k-48", 4, &[14, 21, 25, 30], 2 << 40),
             Self::AArch64K64 => aarch64("aarch64-64k-48", 3, &[16, 21, 29, 34], 32 << 40),
@@ -70,7 +78,7 @@ impl PagingFormat {
         self.facts().name
     }
 
-    /// Number of levels of tables.
+    /// Number of levels of tables that walks read.
     #[must_use]
     pub const fn levels(self) -> u8 {
         self.facts().levels
@@ -106,9 +114,8 @@ const fn riscv(name: &'static str, levels: u8, page_bits: &'static [u8], most: u
     Facts { name, levels, page_bits, may_cache_invalid: RiscV::MAY_CACHE_INVALID, most }
 }
 
-const fn x86(name: &'static str, levels: u8) -> Facts {
-    let may_cache_invalid = X86::MAY_CACHE_INVALID;
-    Facts { name, levels, page_bits: &[12, 21, 30], may_cache_invalid, most: 64 << 40 }
+const fn x86(name: &'static str, levels: u8, page_bits: &'static [u8], most: u64) -> Facts {
+    Facts { name, levels, page_bits, may_cache_invalid: X86::MAY_CACHE_INVALID, most }
 }
 
 const fn aarch64(name: &'static str, levels: u8, page_bits: &'static [u8], most: u64) -> Facts {

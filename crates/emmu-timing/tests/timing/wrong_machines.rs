@@ -80,12 +80,12 @@ wrong! {
         "x.toml:1:1: memory: missing (expected a table with `size` and `latency`)";
     a_number_where_a_name_belongs: "format = \"riscv-sv39\"" => "format = 39",
         "x.toml:2:10: format: 39 is an integer (expected one of \"riscv-sv32\", \
-         \"riscv-sv39\", \"riscv-sv48\", \"riscv-sv57\", \"x86-64-4level\", \"x86-64-5level\", \
-         \"aarch64-4k-48\", \"aarch64-16k-48\", \"aarch64-64k-48\")";
+         \"riscv-sv39\", \"riscv-sv48\", \"riscv-sv57\", \"x86-32\", \"x86-pae\", \
+         \"x86-64-4level\", \"x86-64-5level\", \"aarch64-4k-48\", \"aarch64-16k-48\", \"aarch64-64k-48\")";
     an_unknown_format: "riscv-sv39" => "riscv-sv42",
         "x.toml:2:10: format: unknown name \"riscv-sv42\" (expected one of \"riscv-sv32\", \
-         \"riscv-sv39\", \"riscv-sv48\", \"riscv-sv57\", \"x86-64-4level\", \"x86-64-5level\", \
-         \"aarch64-4k-48\", \"aarch64-16k-48\", \"aarch64-64k-48\")";
+         \"riscv-sv39\", \"riscv-sv48\", \"riscv-sv57\", \"x86-32\", \"x86-pae\", \
+         \"x86-64-4level\", \"x86-64-5level\", \"aarch64-4k-48\", \"aarch64-16k-48\", \"aarch64-64k-48\")";
     a_name_with_a_space: "name = \"mine\"" => "name = \"my own\"",
         "x.toml:1:8: name: \"my own\" is no name (expected a name of letters, digits, `-`, `_` \
          and `.`)";

@@ -59,7 +59,7 @@ impl TableFormat for AArch64Tables {
     }
 
     /// It withholds nothing: the leaf alone decides.
-    fn table(&self, table: PhysAddr, _: Privilege) -> u64 {
+    fn table(&self, table: PhysAddr, _: u8, _: Privilege) -> u64 {
         table.raw() | (Descriptor::VALID | Descriptor::TABLE).bits()
     }
 
@@ -82,7 +82,7 @@ impl TableFormat for AArch64Tables {
     }
 
     /// Nothing is remembered of the time before (TLBI VMALLE1) when the MMU is turned on, as the last step.
-    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Asid, OsError> {
+    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Option<Asid>, OsError> {
         cpu.write_register(MAIR_EL1, NORMAL)?;
         cpu.write_register(TCR_EL1, self.tcr())?;
         cpu.write_register(TTBR1_EL1, root.raw())?;
@@ -90,7 +90,7 @@ impl TableFormat for AArch64Tables {
         cpu.invalidate(Invalidate::All)?;
         let sctlr = cpu.read_register(SCTLR_EL1)?;
         cpu.write_register(SCTLR_EL1, sctlr | MMU_ON)?;
-        Ok(Asid(u16::MAX))
+        Ok(Some(Asid(u16::MAX)))
     }
 
     /// No TLBI: the ASID differs, and nothing is remembered of it that is no longer so. Both change in one write.

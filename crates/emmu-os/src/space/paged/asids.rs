@@ -4,28 +4,29 @@ use crate::OsError;
 use alloc::vec::Vec;
 use emmu_core::Asid;
 
-/// The identifiers that no living process has. 0 is the kernel's.
+/// The identifiers that no living process has. 0 is the kernel's, and everybody's on a machine without identifiers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asids {
-    last: u16,
+    last: Option<Asid>,
     /// The largest one ever taken.
     used: u16,
     returned: Vec<Asid>,
 }
 
 impl Asids {
-    /// The identifiers 1 to `last`.
-    pub(super) const fn up_to(last: Asid) -> Self {
-        Self { last: last.0, used: 0, returned: Vec::new() }
+    /// The identifiers 1 to `last`; none if the machine has none.
+    pub(super) const fn up_to(last: Option<Asid>) -> Self {
+        Self { last, used: 0, returned: Vec::new() }
     }
 
     /// Takes one of which the hardware remembers nothing.
     pub(super) fn take(&mut self) -> Result<Asid, OsError> {
+        let Some(Asid(last)) = self.last else { return Ok(Asid(0)) };
         if let Some(asid) = self.returned.pop() {
             return Ok(asid);
         }
-        if self.used == self.last {
-            return Err(OsError::OutOfAsids { asids: self.last.into() });
+        if self.used == last {
+            return Err(OsError::OutOfAsids { asids: last.into() });
         }
         self.used += 1;
         Ok(Asid(self.used))
@@ -33,7 +34,9 @@ impl Asids {
 
     /// Gives one back; the hardware has been told to forget it.
     pub(super) fn give(&mut self, asid: Asid) {
-        self.returned.push(asid);
+        if self.last.is_some() {
+            self.returned.push(asid);
+        }
     }
 }
 
@@ -43,11 +46,27 @@ mod tests {
 
     #[test]
     fn no_identifier_is_taken_twice_before_it_is_given_back() {
-        let mut asids = Asids::up_to(Asid(2));
+        let mut asids = Asids::up_to(Some(Asid(2)));
         let (first, second) = (asids.take().unwrap(), asids.take().unwrap());
         assert!(first != second && first != Asid(0) && second != Asid(0));
         assert_eq!(asids.take(), Err(OsError::OutOfAsids { asids: 2 }));
         asids.give(first);
         assert_eq!(asids.take(), Ok(first));
+    }
+
+    #[test]
+    fn without_identifiers_all_have_the_kernels() {
+        let mut asids = Asids::up_to(None);
+        for _ in 0..3 {
+            let asid = asids.take();
+            assert_eq!(asid, Ok(Asid(0)));
+            asids.give(Asid(0));
+        }
+    }
+
+    #[test]
+    fn a_machine_whose_identifiers_are_all_the_kernels_has_none_for_processes() {
+        let refused = Asids::up_to(Some(Asid(0))).take();
+        assert_eq!(refused, Err(OsError::OutOfAsids { asids: 0 }));
     }
 }

@@ -51,7 +51,7 @@ impl TableFormat for RiscVTables {
         TableShape { levels, page_bits: 12, entry, address_bits, window_level, roots }
     }
 
-    fn table(&self, table: PhysAddr, _: Privilege) -> u64 {
+    fn table(&self, table: PhysAddr, _: u8, _: Privilege) -> u64 {
         Pte::to(table, Pte::V)
     }
 
@@ -73,7 +73,7 @@ impl TableFormat for RiscVTables {
     /// The number of ASID bits is found as the manual says: "by writing one to every bit position in the
     /// ASID field, then reading back". A mode that the hart lacks is not written at all; Sv32's on RV64, where it is
     /// another field, reads back with ones above it.
-    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Asid, OsError> {
+    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Option<Asid>, OsError> {
         let sstatus = Status::from_bits_retain(cpu.read_register(SSTATUS)?);
         cpu.write_register(SSTATUS, (sstatus - (Status::SUM | Status::MXR)).bits())?;
         cpu.write_register(SATP, self.satp(root, Asid(u16::MAX)))?;
@@ -84,7 +84,7 @@ impl TableFormat for RiscVTables {
         }
         self.enter(cpu, root, Asid(0))?;
         cpu.invalidate(Invalidate::All)?;
-        Ok(Asid(u16::try_from(found >> number & low_mask(bits)).unwrap_or(0)))
+        Ok(Some(Asid(u16::try_from(found >> number & low_mask(bits)).unwrap_or(0))))
     }
 
     /// No `sfence.vma`: the ASID differs, and nothing is remembered of it that is no longer so.

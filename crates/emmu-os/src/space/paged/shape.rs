@@ -64,7 +64,9 @@ impl TableShape {
     /// Bytes of a root that are for programs' addresses. The rest is the kernel's.
     pub(super) const fn users_part(&self) -> u64 {
         match self.roots {
-            Roots::Shared => self.page() / 2,
+            Roots::Shared => {
+                self.entry.bytes() << (self.half_bits() - self.level_bits(self.levels - 1))
+            }
             Roots::Apart => self.page(),
         }
     }

@@ -73,7 +73,7 @@ impl<F: TableFormat> Tree<'_, F> {
             let table = pool.take(kernel)?;
             kernel.fill(table, shape.page(), &[])?;
             kernel.store_word(shape.entry_addr(table, addr, level), shape.entry, entry)?;
-            entry = self.format.table(table, self.owner);
+            entry = self.format.table(table, level + 1, self.owner);
         }
         kernel.store_word(slot.entry, shape.entry, entry)?;
         Ok(())

@@ -6,21 +6,39 @@ use emmu_core::{Asid, PhysAddr, Privilege, VirtAddr, Width, bit_range};
 use emmu_cpu::Stop;
 use emmu_paging::format::x86::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, Pte};
 
-/// 4-level or 5-level paging.
+/// 32-bit, PAE, 4-level or 5-level paging.
 ///
-/// CR0.WP, EFER.NXE, SMEP, SMAP, global pages and PCIDs are on. Until paging is, the machine reaches only
-/// the first 4 GiB, so the kernel's part of memory must lie there.
+/// CR0.WP, SMEP, SMAP and global pages are on, EFER.NXE where entries have 64 bits, and PCIDs in 64-bit modes. Until
+/// paging is, the machine reaches only the first 4 GiB, so the kernel's part of memory must lie there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct X86Tables {
     levels: u8,
-    la57: Cr4,
+    /// The bits of CR4 that make it this mode.
+    mode: Cr4,
 }
 
 impl X86Tables {
+    /// 2 levels of 4-byte entries: programs have 2 GiB, in which what can be read can be executed.
+    pub const BITS32: Self = Self { levels: 2, mode: Cr4::PSE };
+    /// 3 levels, the first of which has four entries that are loaded with CR3: programs have 2 GiB.
+    pub const PAE: Self = Self { levels: 3, mode: Cr4::PAE };
     /// 4 levels: programs have 128 TiB.
-    pub const LEVEL4: Self = Self { levels: 4, la57: Cr4::empty() };
+    pub const LEVEL4: Self = Self { levels: 4, mode: Cr4::PAE };
     /// 5 levels: programs have 64 PiB.
-    pub const LEVEL5: Self = Self { levels: 5, la57: Cr4::LA57 };
+    pub const LEVEL5: Self = Self { levels: 5, mode: Cr4::PAE.union(Cr4::LA57) };
+
+    const fn is_long(self) -> bool {
+        self.levels >= 4
+    }
+
+    const fn has_wide_entries(self) -> bool {
+        self.levels > 2
+    }
+
+    /// Whether entries of this level are PDPTEs of PAE paging, which have no rights and are loaded with CR3.
+    const fn has_pdptes(self, level: u8) -> bool {
+        self.levels == 3 && level == 2
+    }
 }
 
 /// PCIDs have 12 bits.
@@ -28,27 +46,27 @@ const LAST_PCID: Asid = Asid(0xfff);
 
 impl TableFormat for X86Tables {
     fn shape(&self) -> TableShape {
-        TableShape {
-            levels: self.levels,
-            page_bits: 12,
-            entry: Width::B8,
-            address_bits: 12 + 9 * self.levels,
-            window_level: 2,
-            roots: Roots::Shared,
-        }
+        let (address_bits, window_level) = match self.is_long() {
+            true => (12 + 9 * self.levels, 2),
+            false => (32, 1),
+        };
+        let entry = if self.has_wide_entries() { Width::B8 } else { Width::B4 };
+        let (levels, roots) = (self.levels, Roots::Shared);
+        TableShape { levels, page_bits: 12, entry, address_bits, window_level, roots }
     }
 
     /// R/W and U/S are the AND of all entries on the way, so the leaf alone decides.
-    fn table(&self, table: PhysAddr, owner: Privilege) -> u64 {
-        table.raw() | (Pte::P | Pte::RW | user(owner)).bits()
+    fn table(&self, table: PhysAddr, level: u8, owner: Privilege) -> u64 {
+        let rights = if self.has_pdptes(level) { Pte::empty() } else { Pte::RW | user(owner) };
+        table.raw() | (Pte::P | rights).bits()
     }
 
-    /// What is present can be read. A and D are the hardware's.
+    /// What is present can be read. A and D are the hardware's. 4-byte entries have no XD.
     fn page(&self, page: PhysAddr, level: u8, rights: Rights, owner: Privilege) -> u64 {
         let mut bits = Pte::P | user(owner);
         bits.set(Pte::PS, level > 0);
         bits.set(Pte::RW, rights.contains(Rights::WRITE));
-        bits.set(Pte::XD, !rights.contains(Rights::EXECUTE));
+        bits.set(Pte::XD, self.has_wide_entries() && !rights.contains(Rights::EXECUTE));
         bits.set(Pte::G, owner != Privilege::User);
         page.raw() | bits.bits()
     }
@@ -58,31 +76,44 @@ impl TableFormat for X86Tables {
         present.then_some(PhysAddr::new(entry & bit_range(51, 12)))
     }
 
-    /// The order of SDM 11.8.5, "Initializing IA-32e Mode"; PCIDs can be turned on only after it (5.10.1).
-    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Asid, OsError> {
-        let cr4 = Cr4::PAE | Cr4::PGE | Cr4::SMEP | Cr4::SMAP | self.la57;
+    /// The order of SDM 11.8.5, "Initializing IA-32e Mode"; PCIDs can be turned on only after it (5.10.1). PDPTEs are
+    /// loaded when paging is turned on (5.4.1).
+    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Option<Asid>, OsError> {
+        let cr4 = Cr4::PGE | Cr4::SMEP | Cr4::SMAP | self.mode;
         set(cpu, CR4, cr4.bits())?;
         cpu.write_register(CR3, root.raw())?;
-        set(cpu, EFER, (Efer::LME | Efer::NXE).bits())?;
+        if self.has_wide_entries() {
+            let long = if self.is_long() { Efer::LME } else { Efer::empty() };
+            set(cpu, EFER, (Efer::NXE | long).bits())?;
+        }
         set(cpu, CR0, (Cr0::PE | Cr0::WP | Cr0::PG).bits())?;
+        if !self.is_long() {
+            return Ok(None);
+        }
         set(cpu, CR4, Cr4::PCIDE.bits())?;
-        Ok(LAST_PCID)
+        Ok(Some(LAST_PCID))
     }
 
-    /// Nothing of this PCID is remembered that is no longer so.
+    /// Nothing of this PCID is remembered that is no longer so. Without PCIDs, the write forgets the last space.
     fn enter<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr, pcid: Asid) -> Result<(), OsError> {
-        cpu.write_register(CR3, root.raw() | u64::from(pcid.0) | CR3_NO_FLUSH)?;
+        let pcid = if self.is_long() { u64::from(pcid.0) | CR3_NO_FLUSH } else { 0 };
+        cpu.write_register(CR3, root.raw() | pcid)?;
         Ok(())
     }
 
-    /// Nothing: "no invalidation is necessary" where P was 0 (SDM 5.10.4.3).
+    /// Nothing: "no invalidation is necessary" where P was 0 (SDM 5.10.4.3). A PDPTE counts from the next write of CR3 on
+    /// (5.4.1); whether the new table hangs from one is not told.
     fn made_valid<C: CpuPort>(
         &self,
-        _: &mut C,
+        cpu: &mut C,
         _: VirtAddr,
         _: Asid,
-        _: Valid,
+        entry: Valid,
     ) -> Result<(), OsError> {
+        if self.levels == 3 && entry == Valid::Table {
+            let root = cpu.read_register(CR3)?;
+            cpu.write_register(CR3, root)?;
+        }
         Ok(())
     }
 }
