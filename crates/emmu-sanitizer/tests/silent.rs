@@ -179,6 +179,13 @@ quickcheck! {
         sanitized(unit, RiscVTables::SV32, &ops) == (vec![], true)
     }
 
+    fn the_operating_system_is_not_reported_on_x86_without_identifiers(ops: Vec<(u16, bool)>) -> bool {
+        [X86Tables::BITS32, X86Tables::PAE].into_iter().all(|tables| {
+            let unit = Paging::new(X86::new(46), &config()).unwrap();
+            sanitized(unit, tables, &ops) == (vec![], true)
+        })
+    }
+
     fn the_operating_system_is_not_reported_on_aarch64(ops: Vec<(u16, bool)>) -> bool {
         let unit = Paging::new(AArch64::new(), &config()).unwrap();
         sanitized(unit, AArch64Tables::K4, &ops) == (vec![], true)

@@ -61,13 +61,15 @@ impl TableFormat for X86Tables {
         table.raw() | (Pte::P | rights).bits()
     }
 
-    /// What is present can be read. A and D are the hardware's. 4-byte entries have no XD.
+    /// What is present can be read. A and D are the hardware's, but those of pages that hang from every root, each of which
+    /// would come to say something else of a page that is global: they are set. 4-byte entries have no XD.
     fn page(&self, page: PhysAddr, level: u8, rights: Rights, owner: Privilege) -> u64 {
         let mut bits = Pte::P | user(owner);
         bits.set(Pte::PS, level > 0);
         bits.set(Pte::RW, rights.contains(Rights::WRITE));
         bits.set(Pte::XD, self.has_wide_entries() && !rights.contains(Rights::EXECUTE));
         bits.set(Pte::G, owner != Privilege::User);
+        bits.set(Pte::A | Pte::D, owner != Privilege::User && !self.has_wide_entries());
         page.raw() | bits.bits()
     }
 
