@@ -100,7 +100,8 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     pub(crate) fn forget_faulted(&mut self, addr: VirtAddr, visible: Visible) {
         self.epoch += 1;
         self.tlbs.remove_page(addr, |scope| visible.sees(scope));
-        self.walk_caches.remove_page(addr, |scope| scope == visible.tables);
+        let tables = self.scopes.tables();
+        self.walk_caches.remove_page(addr, |scope| scope == tables);
     }
 
     fn contexts_where(&self, is_meant: impl Fn(&S, u32) -> bool) -> Vec<Context> {

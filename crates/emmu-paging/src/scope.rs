@@ -68,6 +68,8 @@ pub(crate) struct Scopes {
     /// What the last access saw, until a scope ends, and as what.
     last: Visible,
     last_key: u64,
+    /// What walks for it see in walk caches.
+    last_tables: Scope,
 }
 
 /// The key of no address space.
@@ -93,8 +95,6 @@ struct Held {
 pub(crate) struct Visible {
     pub(crate) own: Scope,
     pub(crate) global: Scope,
-    /// That of walk caches.
-    pub(crate) tables: Scope,
 }
 
 impl Visible {
@@ -117,8 +117,9 @@ impl Scopes {
             places: BTreeMap::new(),
             contexts: BTreeMap::new(),
             floors: Vec::new(),
-            last: Visible { own: Scope::NONE, global: Scope::NONE, tables: Scope::NONE },
+            last: Visible { own: Scope::NONE, global: Scope::NONE },
             last_key: NO_KEY,
+            last_tables: Scope::NONE,
         }
     }
 
@@ -143,9 +144,16 @@ impl Scopes {
             self.place(space);
         }
         let [own, global, tables] = spaces.map(|space| self.scope_of(space));
-        let visible = Visible { own, global, tables };
-        (self.last, self.last_key) = (visible, key(asid, context));
+        let visible = Visible { own, global };
+        (self.last, self.last_key, self.last_tables) = (visible, key(asid, context), tables);
         visible
+    }
+
+    /// What a walk sees in walk caches, for the address space whose [`Scopes::visible`] was asked for last. Apart from that,
+    /// which every hit needs.
+    #[inline]
+    pub(crate) const fn tables(&self) -> Scope {
+        self.last_tables
     }
 
     /// Whether entries of this scope are of the context.
@@ -315,7 +323,7 @@ mod tests {
     #[test]
     fn global_entries_outlive_all_but_the_end_of_everything() {
         let mut scopes = Scopes::new();
-        let Visible { own, global, .. } = scopes.visible(Asid(1), HOST, false);
+        let Visible { own, global } = scopes.visible(Asid(1), HOST, false);
         scopes.end_all_but_global(HOST);
         assert!(scopes.is_live(global) && !scopes.is_live(own));
         scopes.end_all();
@@ -335,16 +343,20 @@ mod tests {
     #[test]
     fn walk_caches_apart_outlive_the_end_of_contexts_by_number_only() {
         let mut scopes = Scopes::new();
-        let before = scopes.visible(Asid(1), Context::new(1), true);
+        let see = |scopes: &mut Scopes| {
+            let own = scopes.visible(Asid(1), Context::new(1), true).own;
+            (own, scopes.tables())
+        };
+        let (own, tables) = see(&mut scopes);
         scopes.end_contexts(1..=u32::MAX);
-        assert!(!scopes.is_live(before.own) && scopes.is_live(before.tables));
-        assert_eq!(scopes.visible(Asid(1), Context::new(1), true).tables, before.tables);
+        assert!(!scopes.is_live(own) && scopes.is_live(tables));
+        assert_eq!(see(&mut scopes).1, tables);
         for end in [
             |scopes: &mut Scopes| scopes.end(Asid(1), Context::new(1)),
             |scopes: &mut Scopes| scopes.end_context(Context::new(1)),
             |scopes: &mut Scopes| scopes.end_all_but_global(Context::new(1)),
         ] {
-            let tables = scopes.visible(Asid(1), Context::new(1), true).tables;
+            let (_, tables) = see(&mut scopes);
             end(&mut scopes);
             assert!(!scopes.is_live(tables));
         }

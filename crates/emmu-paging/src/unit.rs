@@ -189,7 +189,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         let root = root.map_err(|cause| self.refuse(Refusal::of_none(cause), asked, query))?;
         probe.on(Event::WalkBegin(asked));
         let mut walk =
-            self.walk_caches.begin(&self.format, query.access, root, query.visible, probe);
+            self.walk_caches.begin(&self.format, query.access, root, self.scopes.tables(), probe);
         let outcome = self.walk(&mut walk, query, bus, probe);
         probe.on(Event::WalkEnd { faulted: outcome.is_err() });
         let found = outcome.map_err(|refusal| self.refuse(refusal, asked, query))?;
@@ -225,11 +225,11 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         bus: &mut (impl Bus + ?Sized),
         probe: &mut (impl Probe + ?Sized),
     ) -> Result<Cached<Rights<F, S>>, Refusal> {
-        let Query { access, visible } = query;
+        let access = query.access;
         let mut tables = OnBus { second: &mut self.second, bus, probe, access };
         let mapping = drive(walk, &self.format, &mut self.trail, &mut tables)?;
         let beyond = tables.beyond(&mapping)?;
-        self.walk_caches.fill(walk, &self.trail, &self.format, visible, &self.scopes);
+        self.walk_caches.fill(walk, &self.trail, &self.format, &self.scopes);
         Ok(compose(&self.second, mapping, beyond, access.addr))
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     Assoc, Found, Scope, WalkCacheTable,
     format::{Format, Root, Shape},
-    scope::{Scopes, Visible},
+    scope::Scopes,
     tlb::block_tag,
     walk::{Table, Trail, Walk},
 };
@@ -47,12 +47,12 @@ impl<P: Copy + Default> WalkCaches<P> {
         format: &impl Format<Permissions = P>,
         access: Access,
         root: Root<P>,
-        visible: Visible,
+        scope: Scope,
         probe: &mut (impl Probe + ?Sized),
     ) -> Walk<P> {
         let (level, table) = match self.tables.is_empty() {
             true => (root.level, root.first()),
-            false => self.lowest(format.shape(access), access.addr, &root, visible, probe),
+            false => self.lowest(format.shape(access), access.addr, &root, scope, probe),
         };
         Walk::resume(access, root, level, table)
     }
@@ -62,10 +62,10 @@ impl<P: Copy + Default> WalkCaches<P> {
         shape: &Shape,
         addr: VirtAddr,
         root: &Root<P>,
-        visible: Visible,
+        scope: Scope,
         probe: &mut (impl Probe + ?Sized),
     ) -> (u8, Table<P>) {
-        let known = |level| Some((level, self.lookup(level, shape, addr, visible)?));
+        let known = |level| Some((level, self.lookup(level, shape, addr, scope)?));
         match (0..root.level).find_map(known) {
             Some((level, table)) => {
                 probe.on(Event::WalkCacheHit { level });
@@ -85,7 +85,6 @@ impl<P: Copy + Default> WalkCaches<P> {
         walk: &Walk<P>,
         trail: &Trail<P>,
         format: &impl Format<Permissions = P>,
-        visible: Visible,
         scopes: &Scopes,
     ) {
         if self.tables.is_empty() {
@@ -95,7 +94,7 @@ impl<P: Copy + Default> WalkCaches<P> {
         let shape = format.shape(access);
         for (level, table) in walk.tables(trail) {
             let pointer = Pointer { table, level, bits: shape.table_bits(level) };
-            self.insert(pointer, access.addr, visible, scopes);
+            self.insert(pointer, access.addr, scopes);
         }
     }
 
@@ -150,29 +149,30 @@ impl<P: Copy + Default> WalkCaches<P> {
         level: u8,
         shape: &Shape,
         addr: VirtAddr,
-        visible: Visible,
+        scope: Scope,
     ) -> Option<Table<P>> {
         let assoc = &mut self.serving(level)?.assoc;
         let tag = block_tag(addr, shape.table_bits(level).into());
-        let Found { slot, value, .. } = assoc.find(tag, is_of(level, visible))?;
+        let Found { slot, value, .. } = assoc.find(tag, is_of(level, scope))?;
         let table = value.table;
         assoc.hit(slot);
         Some(table)
     }
 
-    fn insert(&mut self, pointer: Pointer<P>, addr: VirtAddr, visible: Visible, scopes: &Scopes) {
+    fn insert(&mut self, pointer: Pointer<P>, addr: VirtAddr, scopes: &Scopes) {
+        let scope = scopes.tables();
         let Some(WalkCache { assoc, .. }) = self.serving(pointer.level) else { return };
         let tag = block_tag(addr, pointer.bits.into());
-        match assoc.find(tag, is_of(pointer.level, visible)).map(|found| found.slot) {
-            Some(slot) => assoc.update(slot, visible.tables, pointer),
+        match assoc.find(tag, is_of(pointer.level, scope)).map(|found| found.slot) {
+            Some(slot) => assoc.update(slot, scope, pointer),
             None => {
-                assoc.insert(tag, visible.tables, pointer, scopes);
+                assoc.insert(tag, scope, pointer, scopes);
             }
         }
     }
 }
 
-/// Whether an entry is for a table of this level, and can be seen.
-fn is_of<P>(level: u8, visible: Visible) -> impl Fn(Scope, &Pointer<P>) -> bool {
-    move |scope, pointer| pointer.level == level && scope == visible.tables
+/// Whether an entry is for a table of this level, and of this scope.
+fn is_of<P>(level: u8, scope: Scope) -> impl Fn(Scope, &Pointer<P>) -> bool {
+    move |owner, pointer| pointer.level == level && owner == scope
 }
