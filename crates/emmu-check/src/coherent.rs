@@ -23,12 +23,13 @@
 //! |---|---|---|---|
 //! | SFENCE.VMA in a guest, HFENCE.VVMA | all of ASID and VMID; none if an address is named | the page, or all | – |
 //! | HFENCE.GVMA | – | those of VMID whose guest-physical address is in the page | leaf entries of the page, or all |
-//! | INVLPG, MOV CR3, INVPCID, CR4.PGE | of the VPID, under any EPTRTA | likewise | – |
+//! | MOV CR3, INVPCID, CR4.PGE | of the VPID, under any EPTRTA | likewise | – |
+//! | INVLPG | of the VPID and PCID, under any EPTRTA | the page, of them or global | – |
 //! | INVVPID | of the VPID; on the way to an address | likewise | – |
 //! | INVEPT | of the EPTRTA | of the EPTRTA | of the EPTRTA |
 //! | #PF | on the way to the address | the page | – |
 //! | EPT violation | on the way, if the linear address was translated | the page, likewise | what is used for the address |
-//! | TLBI VMALLE1, VAE1, VAAE1, ASIDE1, RVAE1 | of the VMID | of the VMID | – |
+//! | TLBI VMALLE1, VAE1, VAAE1, ASIDE1, RVAE1 | of the VMID; on the way to an address | of the VMID | – |
 //! | TLBI IPAS2E1 | – | – | on the way to the address, of the VMID |
 //! | TLBI VMALLS12E1, ALLE1 | of the VMID, or all | likewise | likewise |
 //!
@@ -43,6 +44,14 @@
 //!
 //! An entry that is one of a run (Svnapot, Contiguous) may stand for the others of it, at either stage and at both; what
 //! an invalidation of one page leaves of that is the other pages. Guests with PAE paging do not write CR3.
+//!
+//! # What is kept
+//!
+//! An invalidation forgets what it must, and nothing else. The last accesses that came out well are made again by copies of the
+//! unit as it was just before the invalidation and as it is just after it. What a TLB answered before, or a walk cache
+//! shortened, it does so still, unless the manual lets the invalidation cover an item on the ledger by which it can have
+//! been. A run goes as a whole if one of its pages is invalidated; and where HFENCE.GVMA names an address, all that both
+//! stages made with the tables that it names, since no entry of a TLB knows by which guest-physical page it came.
 //!
 //! # What goes on the ledger
 //!
