@@ -81,7 +81,7 @@ mod x86;
 
 pub use asked::{Asked, Space};
 pub use lively::Lively;
-pub use manual::{Forgets, Forgotten, Manual, Named, Turn};
+pub use manual::{Forgets, Forgotten, Manual, Named, Scene, Turn};
 pub use script::{Script, Step};
 pub use tally::Tally;
 pub use tape::EntryRead;

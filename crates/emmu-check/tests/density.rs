@@ -24,7 +24,7 @@ fn at_least(percent: u64, some: u64, all: u64) {
 
 fn is_dense_in_the_first_stage(tally: &Tally) {
     at_least(33, tally.allowed, tally.accesses);
-    at_least(9, tally.hits_of(Stage::First), tally.accesses);
+    at_least(7, tally.hits_of(Stage::First), tally.accesses);
     at_least(5, tally.shortened[0], tally.walks[0]);
 }
 

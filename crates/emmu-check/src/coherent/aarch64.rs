@@ -2,15 +2,19 @@
 
 mod stage2;
 
-use super::{Asked, EntryRead, Forgets, Manual, Space, Turn};
+use super::{Asked, EntryRead, Forgets, Manual, Scene, Space, Turn};
 use crate::Run;
 use crate::aarch64::{address_bits, contiguous};
 use emmu_core::{Asid, PhysAddr, Privilege, VirtAddr};
-use emmu_oracle::{aarch64::Registers, reference::SparseMemory};
-use emmu_paging::format::aarch64::{PAN, SCTLR_EL1, TTBR0_EL1, TTBR1_EL1};
+use emmu_oracle::aarch64::Registers;
+use emmu_paging::format::aarch64::{PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1};
 
 const WXN: u64 = 1 << 19;
 const BADDR: u64 = 0xffff_ffff_ffff;
+
+/// EPD0, EPD1, A1, AS, TBI0, TBI1, HA, HD, HPD0 and HPD1.
+const TCR: [u64; 10] =
+    [1 << 7, 1 << 23, 1 << 22, 1 << 36, 1 << 37, 1 << 38, 1 << 39, 1 << 40, 1 << 41, 1 << 42];
 
 impl Manual for Registers {
     /// TLBI VAE1 applies to entries "from any level of the translation table walk" that translate the address.
@@ -81,14 +85,9 @@ impl Manual for Registers {
         contiguous(leaf, page_bits, address_bits(self, asked.addr()))
     }
 
-    /// No write invalidates anything.
-    fn turn(
-        &mut self,
-        choice: u8,
-        value: u8,
-        roots: [PhysAddr; 2],
-        _: &SparseMemory,
-    ) -> Option<Turn> {
+    /// No write invalidates anything. Fields of `TCR_EL1` are "permitted to be cached in a TLB".
+    fn turn(&mut self, choice: u8, value: u8, scene: Scene<'_, Self>) -> Option<Turn> {
+        let Scene { roots, .. } = scene;
         let asid = u64::from(value & 0b11) << 48;
         match choice % 8 {
             0..=2 => {
@@ -102,6 +101,11 @@ impl Manual for Registers {
             5..=6 => {
                 self.pan = !self.pan;
                 Some(Turn::plain(PAN, u64::from(self.pan) << 22))
+            }
+            _ if choice & 8 != 0 => {
+                let flip = TCR[usize::from(value) % TCR.len()];
+                self.tcr_el1 ^= flip;
+                Some(Turn::fenced(TCR_EL1, self.tcr_el1))
             }
             _ => {
                 self.sctlr_el1 ^= WXN;

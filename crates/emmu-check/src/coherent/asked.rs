@@ -1,6 +1,6 @@
 //! What is put to one stage of translation, and whose translations answer it.
 
-use emmu_core::{Access, AccessFlags, Asid, PhysAddr, VirtAddr, Vmid};
+use emmu_core::{Access, AccessFlags, AccessKind, Asid, PhysAddr, Privilege, VirtAddr, Vmid};
 use emmu_oracle::two_stage::{Stage, Visit};
 
 /// What is put to one stage of translation.
@@ -32,6 +32,23 @@ impl Asked {
                 visit: Visit::WalkRead,
             },
         }
+    }
+
+    /// The same of each kind of access, of user, supervisor and whoever it is.
+    pub(super) fn of_all_kinds(self) -> Vec<Self> {
+        let kinds = AccessKind::ALL.into_iter();
+        let each = kinds.flat_map(|kind| {
+            let own = self.access().privilege;
+            [Privilege::User, Privilege::Supervisor, own].map(|privilege| {
+                let flags = self.access().flags & !AccessFlags::EXECUTABLE;
+                let access = Access { kind, privilege, flags, ..self.access() };
+                match self {
+                    Self::First(_) => Self::First(access),
+                    Self::Second { gpa, visit, .. } => Self::Second { access, gpa, visit },
+                }
+            })
+        });
+        each.collect()
     }
 
     /// The access that it is for.

@@ -91,10 +91,13 @@ impl<A: Manual> Trial<A> {
             let what = format!("{guest}: what the second stage may remember says {said:x?}");
             return Err(self.incoherent(&what));
         }
-        if part.faulted == Some(false) {
-            for Choice { result, route, top } in choices.clone() {
-                let Ok(outcome) = result else { continue };
-                self.ledger.note(Success { asked, route, top, outcome, second: None });
+        for Choice { result, route, top } in choices.clone() {
+            match (result, part.faulted) {
+                (Ok(outcome), Some(false)) => {
+                    self.ledger.note(Success { asked, route, top, outcome, second: None });
+                }
+                (Err(_), Some(true)) => self.ledger.note_refusal(asked, route, &self.memory),
+                _ => {}
             }
         }
         Ok(choices)
@@ -102,11 +105,16 @@ impl<A: Manual> Trial<A> {
 
     /// All that the second stage may have answered.
     fn choices(&self, asked: Asked, part: &Part) -> Vec<Choice<A>> {
+        let recalled = |Recalled { result, route }| Choice { result, route, top: 0 };
         if let Way::Hit = part.way() {
             let answers = self.ledger.answers(&self.now, asked, &self.memory).into_iter();
-            let choice = |Recalled { result, route }| Choice { result, route, top: 0 };
-            return answers.map(choice).chain(self.without_tables(asked)).collect();
+            return answers.map(recalled).chain(self.without_tables(asked)).collect();
         }
+        let refusals = match part.way() {
+            Way::Untranslated => self.ledger.refusals_of(&self.now, asked, &self.memory),
+            _ => Vec::new(),
+        };
+        let refusals = refusals.into_iter().map(recalled);
         let starts = self.starts(asked, part).into_iter();
         let choice = |Start { route: Route { registers, path }, top }| {
             let tape = Tape::new(&path, &part.reads, &self.memory);
@@ -116,7 +124,7 @@ impl<A: Manual> Trial<A> {
             let route = Route { registers, path };
             is_done.then_some(Choice { result: walked.result, route, top })
         };
-        starts.filter_map(choice).collect()
+        starts.filter_map(choice).chain(refusals).collect()
     }
 
     /// What the registers refuse before any table is read: where a TLB holds something that does not allow the access, too.
@@ -154,10 +162,16 @@ impl<A: Manual> Trial<A> {
         choices: &[Vec<Choice<A>>],
         answer: &Answer<A::Fault>,
     ) -> Result<(), Incoherent> {
-        let part = &tale.whole;
+        let (part, asked) = (&tale.whole, Asked::First(access));
+        if let (Way::Untranslated, Err(Some(fault))) = (part.way(), answer) {
+            let refusals = self.ledger.refusals_of(&self.now, asked, &self.memory);
+            if refusals.iter().any(|recalled| recalled.result.as_ref() == Err(fault)) {
+                return Ok(());
+            }
+        }
         let choices = &choices[part.after..];
         let mut walks = Vec::new();
-        for start in self.starts(Asked::First(access), part) {
+        for start in self.starts(asked, part) {
             // An entry that is on the way twice may be updated: the model would update what is remembered of it, too.
             let remembered = start.route.path.iter().map(|entry| entry.host);
             let is_twice = revisits(remembered.chain(part.reads.iter().map(|told| told.host)));
@@ -176,6 +190,13 @@ impl<A: Manual> Trial<A> {
             let said: Vec<_> = said.collect();
             let what = format!("the tables that there are, or may be remembered, say {said:x?}");
             return Err(self.incoherent(&what));
+        }
+        for Possible { start, walked, .. } in &agreeing {
+            if part.faulted == Some(true) && walked.result.is_err() {
+                let path = walked.path_after(start.route.path.len(), &part.updates);
+                let route = Route { registers: start.route.registers.clone(), path };
+                self.ledger.note_refusal(asked, route, &self.memory);
+            }
         }
         for possible in agreeing {
             for success in self.successes(access, tale, choices, possible) {

@@ -10,14 +10,18 @@ use super::{
     tape::{Tape, Walked, unpaged, walk, walk_alone},
 };
 use core::cell::Cell;
-use emmu_core::{PhysAddr, VirtAddr, low_mask};
+use emmu_core::{PhysAddr, VirtAddr, Vmid, low_mask};
 use emmu_oracle::{Outcome, reference::SparseMemory, two_stage::Visit};
+use emmu_paging::format::Format;
 use piece::shifted;
+use std::collections::BTreeSet;
 
 /// What a unit may remember of the walks that it made, of either stage.
 pub(super) struct Ledger<A> {
     fills: Vec<Fill<A>>,
     pointers: Vec<Pointer<A>>,
+    /// Where walks ended at an entry that allows no access, if such may be remembered.
+    refusals: Vec<Pointer<A>>,
 }
 
 /// Entries that were read, the root's first, and under which registers.
@@ -75,7 +79,13 @@ pub(super) struct Success<A> {
 
 impl<A: Manual> Ledger<A> {
     pub(super) fn new() -> Self {
-        Self { fills: Vec::new(), pointers: Vec::new() }
+        Self { fills: Vec::new(), pointers: Vec::new(), refusals: Vec::new() }
+    }
+
+    /// Whose virtual machines' tables may be remembered.
+    pub(super) fn vmids(&self) -> BTreeSet<Vmid> {
+        let tables = self.pointers.iter().chain(&self.refusals);
+        tables.filter_map(|pointer| pointer.space.vmid).collect()
     }
 
     /// Takes note of a walk.
@@ -96,6 +106,38 @@ impl<A: Manual> Ledger<A> {
             second,
         };
         note(&mut self.fills, fill);
+    }
+
+    /// Takes note of a walk that was refused by the last of these entries, if that allows no access at all.
+    pub(super) fn note_refusal(&mut self, asked: Asked, route: Route<A>, memory: &SparseMemory) {
+        if !A::Format::MAY_CACHE_INVALID || route.path.is_empty() {
+            return;
+        }
+        let open = route.registers.unprotected();
+        let (space, addr) = (open.space(asked), asked.addr());
+        let refusal = Pointer { space, addr, level: 0, route };
+        let walk = |asked| refusal.toward(&open, &open, asked, memory);
+        let is_allowed = |asked| walk(asked).is_some_and(|walked| walked.result.is_ok());
+        if !asked.of_all_kinds().into_iter().any(is_allowed) {
+            note(&mut self.refusals, refusal);
+        }
+    }
+
+    /// The refusals of this that may be remembered.
+    pub(super) fn refusals_of(
+        &self,
+        now: &A,
+        asked: Asked,
+        memory: &SparseMemory,
+    ) -> Vec<Recalled<A>> {
+        let space = now.space(asked);
+        let recall = |refusal: &Pointer<A>| {
+            let registers = now.with_root_of(&refusal.route.registers);
+            let fault = refusal.refuses(&registers, now, asked, memory)?;
+            Some(Recalled { result: Err(fault), route: refusal.route.clone() })
+        };
+        let of_space = self.refusals.iter().filter(|refusal| refusal.space == space);
+        of_space.filter_map(recall).collect()
     }
 
     /// The ways to tables of this level that may be found remembered, with the entry that is asked for at `addr` if that
@@ -163,6 +205,21 @@ impl<A: Manual> Pointer<A> {
         let noted = Asked::probing(self.space, self.addr);
         let same_root = registers.which_root(asked) == registers.which_root(noted);
         (same_root && walked.follows(&self.route.path)).then_some(walked)
+    }
+}
+
+impl<A: Manual> Pointer<A> {
+    /// The refusal by the last of its entries, if the walk comes by it.
+    fn refuses(
+        &self,
+        registers: &A,
+        now: &A,
+        asked: Asked,
+        memory: &SparseMemory,
+    ) -> Option<A::Fault> {
+        let walked = self.toward(registers, now, asked, memory)?;
+        let is_last = walked.path.len() == self.route.path.len();
+        walked.result.err().filter(|_| is_last)
     }
 }
 

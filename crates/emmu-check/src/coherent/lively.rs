@@ -11,7 +11,7 @@ pub struct Lively<A>(pub Case<A>);
 
 impl<A: Manual + 'static> Arbitrary for Lively<A> {
     fn arbitrary(entropy: &mut Gen) -> Self {
-        let draws = [1, 8, 16, 16][usize::from(u8::arbitrary(entropy) % 4)];
+        let draws = [1, 16, 24, 24][usize::from(u8::arbitrary(entropy) % 4)];
         let mut best = Case::arbitrary(entropy);
         let mut most = allowed(&best);
         for _ in 1..draws {

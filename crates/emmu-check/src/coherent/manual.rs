@@ -113,15 +113,19 @@ pub trait Manual: Architecture + PartialEq {
         None
     }
 
-    /// Changes a register by these numbers, as software may. `roots` are where the table at [`Manual::root`] is, and a
-    /// copy of it.
-    fn turn(
-        &mut self,
-        choice: u8,
-        value: u8,
-        roots: [PhysAddr; 2],
-        memory: &SparseMemory,
-    ) -> Option<Turn>;
+    /// Changes a register by these numbers, as software may.
+    fn turn(&mut self, choice: u8, value: u8, scene: Scene<'_, Self>) -> Option<Turn>;
+}
+
+/// What a register write can refer to.
+#[derive(Debug)]
+pub struct Scene<'a, A> {
+    /// The registers as they were in the beginning.
+    pub given: &'a A,
+    /// Where the table at [`Manual::root`] is, and a copy of it.
+    pub roots: [PhysAddr; 2],
+    /// Memory as it is now.
+    pub memory: &'a SparseMemory,
 }
 
 /// Which entries of walk caches an invalidation of one page covers.
@@ -168,11 +172,28 @@ pub struct Turn {
     pub value: u64,
     /// What the manual says that the write invalidates.
     pub invalidates: Option<Invalidate>,
+    /// Whether software has to invalidate all translations behind it: until then what is cached may have been made, and may
+    /// be used, as if the register were as before.
+    pub fenced: bool,
 }
 
 impl Turn {
     /// A write that invalidates nothing.
     pub(super) const fn plain(id: RegisterId, value: u64) -> Self {
-        Self { id, value, invalidates: None }
+        Self { id, value, invalidates: None, fenced: false }
+    }
+
+    /// The same, behind which all has to be invalidated.
+    pub(super) const fn fenced(id: RegisterId, value: u64) -> Self {
+        Self { fenced: true, ..Self::plain(id, value) }
+    }
+
+    /// A write that invalidates this.
+    pub(super) const fn invalidating(
+        id: RegisterId,
+        value: u64,
+        invalidates: Option<Invalidate>,
+    ) -> Self {
+        Self { invalidates, ..Self::plain(id, value) }
     }
 }

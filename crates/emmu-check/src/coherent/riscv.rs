@@ -2,14 +2,11 @@
 
 mod hypervisor;
 
-use super::{Asked, EntryRead, Forgets, Manual, Space, Turn};
+use super::{Asked, EntryRead, Forgets, Manual, Scene, Space, Turn};
 use crate::Run;
-use emmu_core::{Asid, PhysAddr, Privilege};
-use emmu_oracle::{
-    reference::SparseMemory,
-    riscv::{Registers, Xlen},
-};
-use emmu_paging::format::riscv::{MENVCFG, MSTATUS, SATP, SSTATUS};
+use emmu_core::{Asid, PhysAddr, Privilege, RegisterId};
+use emmu_oracle::riscv::{Registers, Xlen};
+use emmu_paging::format::riscv::{MENVCFG, MSTATUS, PMPCFG0, SATP, SSTATUS};
 
 const SUM_MXR: u64 = 0b11 << 18;
 const ADUE: u64 = 1 << 61;
@@ -73,14 +70,10 @@ impl Manual for Registers {
         (leaf >> 63 == 1).then_some(Run { bits: 4, page_bits: 12, step: Some(0) })
     }
 
-    /// No write invalidates anything.
-    fn turn(
-        &mut self,
-        choice: u8,
-        value: u8,
-        roots: [PhysAddr; 2],
-        _: &SparseMemory,
-    ) -> Option<Turn> {
+    /// No write invalidates anything. "Changes in satp.MODE from Bare to other modes and vice versa also take effect
+    /// immediately, without the need to execute an SFENCE.VMA instruction"; writes of PMP registers need one.
+    fn turn(&mut self, choice: u8, value: u8, scene: Scene<'_, Self>) -> Option<Turn> {
+        let Scene { given, roots, .. } = scene;
         let number = u64::from(value);
         match choice % 8 {
             0..=3 => {
@@ -89,10 +82,7 @@ impl Manual for Registers {
                     Xlen::Rv32 => (22, 22),
                     Xlen::Rv64 => (44, 44),
                 };
-                let mode = match self.xlen {
-                    Xlen::Rv32 => self.satp >> 31 << 31,
-                    Xlen::Rv64 => self.satp >> 60 << 60,
-                };
+                let mode = mode(self.xlen, [self.satp, given.satp], number >> 3);
                 // Mostly, each root has an address space of its own.
                 let space = if choice & 8 == 0 { number >> 2 & 1 } else { number & 0b11 };
                 self.satp = mode | space << asid | root & ((1 << ppn) - 1);
@@ -107,11 +97,51 @@ impl Manual for Registers {
                 self.mstatus = self.mstatus & SUM_MXR | mpp | (number >> 2 & 1) << 17;
                 Some(Turn::plain(MSTATUS, self.mstatus))
             }
+            _ if choice & 8 != 0 => self.protect(value),
             _ => {
                 self.menvcfg ^= ADUE;
                 Some(Turn::plain(MENVCFG, self.menvcfg))
             }
         }
+    }
+}
+
+/// The mode that satp or vsatp gets, in its place: mostly what it was in the beginning, now and then Bare, or another with
+/// other tables for the same addresses.
+fn mode(xlen: Xlen, [satp, given]: [u64; 2], number: u64) -> u64 {
+    let shift = if xlen == Xlen::Rv32 { 31 } else { 60 };
+    let mode = match (satp >> shift, number) {
+        (_, 0) => 0,
+        (_, 1) => {
+            if xlen == Xlen::Rv32 {
+                1
+            } else {
+                9
+            }
+        }
+        _ => given >> shift,
+    };
+    mode << shift
+}
+
+trait Protects {
+    fn protect(&mut self, value: u8) -> Option<Turn>;
+}
+
+impl Protects for Registers {
+    /// Other rights for a PMP entry that is not locked. "When the PMP settings are modified, M-mode software must synchronize
+    /// the PMP settings with the virtual memory system and any PMP or address-translation caches" ("Physical Memory
+    /// Protection and Paging").
+    fn protect(&mut self, value: u8) -> Option<Turn> {
+        let index = usize::from(value >> 3).checked_rem(self.pmp.len())?;
+        let entry = self.pmp.get_mut(index).filter(|entry| entry.cfg & 0x80 == 0)?;
+        let rights = [0b111, 0b111, 0b111, 0b011, 0b001, 0b101, 0b100, 0];
+        entry.cfg = entry.cfg & 0x18 | rights[usize::from(value & 0b111)];
+        // RV64 has the even registers only.
+        let (bytes, step) = if self.xlen == Xlen::Rv32 { (4, 1) } else { (8, 2) };
+        let (number, entries) = (0..).zip(self.pmp.chunks(bytes)).nth(index / bytes)?;
+        let configs = (0..).zip(entries).map(|(at, entry)| u64::from(entry.cfg) << (8 * at));
+        Some(Turn::fenced(RegisterId(PMPCFG0.0 + number * step), configs.sum()))
     }
 }
 

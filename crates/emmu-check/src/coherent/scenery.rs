@@ -1,6 +1,6 @@
 //! What the steps of a script refer to: the accesses of a case, and the entries and roots that they meet.
 
-use super::{Manual, Turn};
+use super::{Manual, Scene, Turn};
 use emmu_core::{Access, AccessFlags, AccessKind, Asid, Invalidate, PhysAddr, Privilege, Width};
 use emmu_oracle::{Memory, generate::Case, reference::SparseMemory};
 
@@ -124,10 +124,10 @@ impl Scenery {
     /// A register write.
     pub(super) fn turn<A: Manual>(
         &self,
-        now: &mut A,
+        (now, given): (&mut A, &A),
         memory: &SparseMemory,
         (choice, value): (u8, u8),
     ) -> Option<Turn> {
-        now.turn(choice, value, self.roots, memory)
+        now.turn(choice, value, Scene { given, roots: self.roots, memory })
     }
 }

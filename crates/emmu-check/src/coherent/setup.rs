@@ -1,6 +1,10 @@
 //! Units with all sorts of TLBs and walk caches.
 
-use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
+use crate::Architecture;
+use emmu_paging::{
+    Geometry, InvalidationReach, PagingConfig, Policy, Reach, TlbLevel, TlbTable, WalkCacheTable,
+    format::Format,
+};
 
 /// Log2 of the sizes of all pages, blocks and runs up to 16 GiB.
 const ALL: [u8; 10] = [12, 14, 16, 21, 22, 25, 29, 30, 34, 39];
@@ -34,6 +38,36 @@ pub(crate) fn config(number: u16) -> PagingConfig {
         _ => vec![TlbLevel::split(parts, first), bound(second, number)],
     };
     PagingConfig { tlb, walk_cache: walk_caches(number / 7 % 4, policy), ..PagingConfig::default() }
+}
+
+/// The same of a processor of this architecture, of which every eighth forgets more than it is asked to.
+pub(crate) fn config_of<A: Architecture>(number: u16) -> PagingConfig {
+    let config = match A::Format::MAY_CACHE_INVALID {
+        true => config_with_invalid_entries(number),
+        false => config(number),
+    };
+    let reach = if number >> 8 & 7 == 7 { reach(number) } else { InvalidationReach::default() };
+    PagingConfig { reach, ..config }
+}
+
+/// Each scope exact, or as wide as it can be, or something between.
+fn reach(number: u16) -> InvalidationReach {
+    let wider = |shift: u32, possible: &[Reach]| {
+        let which = usize::from(number.rotate_right(shift));
+        possible[which % possible.len()]
+    };
+    InvalidationReach {
+        non_global: wider(0, &[Reach::Exact, Reach::All]),
+        asid: wider(1, &[Reach::Exact, Reach::NonGlobal, Reach::All]),
+        page: wider(2, &[Reach::Exact, Reach::All]),
+        page_in_asid: wider(
+            3,
+            &[Reach::Exact, Reach::Page, Reach::Asid, Reach::NonGlobal, Reach::All],
+        ),
+        range: wider(4, &[Reach::Exact, Reach::All]),
+        guest: wider(5, &[Reach::Exact, Reach::Guest, Reach::All]),
+        second_stage: wider(6, &[Reach::Exact, Reach::Guest, Reach::All]),
+    }
 }
 
 /// The same of a processor that may remember invalid entries too: every other one does.

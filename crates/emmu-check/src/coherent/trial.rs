@@ -9,13 +9,18 @@ use super::{
 use crate::Unit;
 use crate::agree::EVERYTHING;
 use emmu_core::{
-    Access, Asid, Event, Fault, PhysAddr, Ticket, Translation, TranslationUnit, Width,
+    Access, Asid, Event, Fault, Invalidate, PhysAddr, Ticket, Translation, TranslationUnit, Width,
 };
 use emmu_oracle::{Outcome, generate::Case, reference::SparseMemory};
+use emmu_paging::InvalidationReach;
 
 pub(super) struct Trial<A: Manual> {
     pub(super) now: A,
+    /// The registers in the beginning.
+    given: A,
     unit: Unit<A>,
+    /// Whether an invalidation forgets what it is for, and nothing else.
+    is_exact: bool,
     pub(super) memory: SparseMemory,
     scenery: Scenery,
     pub(super) ledger: Ledger<A>,
@@ -35,7 +40,9 @@ impl<A: Manual> Trial<A> {
     /// A unit with the registers of the case; none if there cannot be one.
     pub(super) fn switch_on(case: Case<A>, number: u16) -> Option<Self> {
         let (now, scenery) = Scenery::of(case)?;
-        let [first, second] = [number, number.rotate_left(7)].map(setup::config);
+        let [first, second] = [number, number.rotate_left(7)].map(setup::config_of::<A>);
+        let is_exact =
+            [&first, &second].map(|config| config.reach) == [InvalidationReach::default(); 2];
         let mut unit = now.out_of_reset(&first, &second).ok()?;
         let mut memory = scenery.initial().clone();
         now.switch_on(&mut unit, &mut memory).ok()?;
@@ -44,7 +51,20 @@ impl<A: Manual> Trial<A> {
         let (ledger, tickets) = (Ledger::new(), Vec::new());
         let (gpas, witnesses) = (Vec::new(), Vec::new());
         let (story, tally) = (Vec::new(), Tally::default());
-        Some(Self { now, unit, memory, scenery, ledger, tickets, gpas, witnesses, story, tally })
+        Some(Self {
+            given: now.clone(),
+            now,
+            unit,
+            is_exact,
+            memory,
+            scenery,
+            ledger,
+            tickets,
+            gpas,
+            witnesses,
+            story,
+            tally,
+        })
     }
 
     pub(super) fn play(&mut self, steps: Vec<Step>) -> Result<Tally, Incoherent> {
@@ -55,7 +75,9 @@ impl<A: Manual> Trial<A> {
     fn step(&mut self, action: Action) -> Result<(), Incoherent> {
         match action {
             Action::Access { which, how, beyond } => {
-                self.access(self.scenery.varied(which, how, beyond))
+                let access = self.scenery.varied(which, how, beyond);
+                // With paging off, or another kind of it, there may be fewer addresses.
+                if self.now.leaves_address_space(access) { Ok(()) } else { self.access(access) }
             }
             Action::Repeat { which } => self.repeat(which),
             Action::Poke { which, level, change } => {
@@ -100,14 +122,26 @@ impl<A: Manual> Trial<A> {
     }
 
     fn turn(&mut self, how: (u8, u8)) -> Result<(), Incoherent> {
-        let Some(turn) = self.scenery.turn(&mut self.now, &self.memory, how) else {
+        let Some(turn) = self.scenery.turn((&mut self.now, &self.given), &self.memory, how) else {
             return Ok(());
         };
-        let Turn { id, value, invalidates } = turn;
+        let Turn { id, value, invalidates, fenced } = turn;
         self.story.push(format!("register {id} := {value:#x}"));
         let written = self.unit.write_register(id, value, &mut self.memory, &mut ());
         if let Some(scope) = invalidates {
             self.ledger.forget(scope, &self.now, &self.memory);
+        }
+        if fenced {
+            // What holds guest-physical addresses outlives HFENCE.GVMA.
+            let guests = self.ledger.vmids().into_iter().map(|vmid| Invalidate::Guest {
+                vmid,
+                asid: None,
+                addr: None,
+                keeps_global: false,
+            });
+            let scopes = EVERYTHING.into_iter().chain(guests);
+            scopes.for_each(|scope| invalidate::<A>(&mut self.unit, scope));
+            self.ledger = Ledger::new();
         }
         written.map_err(|error| self.incoherent(&error.to_string()))
     }
@@ -192,7 +226,7 @@ impl<A: Manual> Trial<A> {
     }
 }
 
-fn invalidate<A: Manual>(unit: &mut Unit<A>, scope: emmu_core::Invalidate) {
+fn invalidate<A: Manual>(unit: &mut Unit<A>, scope: Invalidate) {
     TranslationUnit::<SparseMemory, ()>::invalidate(unit, scope);
 }
 

@@ -23,7 +23,8 @@ pub fn twins_agree<A: Manual<Second = ()>>(
     let Some((registers, scenery)) = Scenery::of(case) else { return Ok(()) };
     let machine = |accelerated| machine(&registers, &scenery, script.setup, accelerated);
     let (Some(fast), Some(slow)) = (machine(true), machine(false)) else { return Ok(()) };
-    let mut twins = Twins { now: registers.clone(), scenery: &scenery, fast, slow, story: vec![] };
+    let (now, given) = (registers.clone(), registers.clone());
+    let mut twins = Twins { now, given, scenery: &scenery, fast, slow, story: vec![] };
     script.steps.into_iter().try_for_each(|step| twins.step(step.action()))
 }
 
@@ -34,7 +35,8 @@ fn machine<A: Manual<Second = ()>>(
     accelerated: bool,
 ) -> Option<Machine<A>> {
     let mut bus = Memory::with(scenery.initial(), &[])?;
-    let mut unit = registers.out_of_reset(&setup::config(number), &PagingConfig::default()).ok()?;
+    let mut unit =
+        registers.out_of_reset(&setup::config_of::<A>(number), &PagingConfig::default()).ok()?;
     registers.switch_on(&mut unit, &mut bus).ok()?;
     let mut cpu = Cpu::with_probe(unit, bus, Vec::new());
     cpu.set_accelerator(accelerated);
@@ -44,6 +46,7 @@ fn machine<A: Manual<Second = ()>>(
 
 struct Twins<'a, A: Manual<Second = ()>> {
     now: A,
+    given: A,
     scenery: &'a Scenery,
     fast: Machine<A>,
     slow: Machine<A>,
@@ -77,7 +80,9 @@ impl<A: Manual<Second = ()>> Twins<'_, A> {
             }
             Action::Turn { choice, value } => {
                 let tables = self.tables();
-                let Some(turn) = self.scenery.turn(&mut self.now, &tables, (choice, value)) else {
+                let Some(turn) =
+                    self.scenery.turn((&mut self.now, &self.given), &tables, (choice, value))
+                else {
                     return Ok(());
                 };
                 let write = |cpu: &mut Machine<A>| cpu.write_register(turn.id, turn.value);

@@ -2,7 +2,7 @@
 
 mod ept;
 
-use super::{Asked, EntryRead, Forgets, Forgotten, Manual, Space, Turn};
+use super::{Asked, EntryRead, Forgets, Forgotten, Manual, Scene, Space, Turn};
 use emmu_core::{Asid, Invalidate, PhysAddr, Privilege};
 use emmu_oracle::{
     reference::SparseMemory,
@@ -11,6 +11,7 @@ use emmu_oracle::{
 use emmu_paging::format::x86::{CR0, CR3, CR3_NO_FLUSH, CR4, PKRU, RFLAGS};
 
 const WP: u64 = 1 << 16;
+const PG: u64 = 1 << 31;
 const PGE: u64 = 1 << 7;
 const PCIDE: u64 = 1 << 17;
 const SMEP: u64 = 1 << 20;
@@ -77,13 +78,8 @@ impl Manual for Registers {
         Forgotten { linear: matches!(fault, Fault::PageFault { .. }), gpa: None }
     }
 
-    fn turn(
-        &mut self,
-        choice: u8,
-        value: u8,
-        roots: [PhysAddr; 2],
-        memory: &SparseMemory,
-    ) -> Option<Turn> {
+    fn turn(&mut self, choice: u8, value: u8, scene: Scene<'_, Self>) -> Option<Turn> {
+        let Scene { roots, memory, .. } = scene;
         match choice % 8 {
             0..=3 => self.switch(value, roots[usize::from(value >> 2 & 1)], memory),
             4 => {
@@ -91,16 +87,15 @@ impl Manual for Registers {
                 Some(Turn::plain(RFLAGS, if self.ac { AC } else { 0 }))
             }
             5 => {
-                self.pkru = u32::from(value) * 0x0101_0101;
+                self.pkru = if value < 0x80 { u32::from(value) * 0x0202_0202 } else { 0 };
                 Some(Turn::plain(PKRU, self.pkru.into()))
             }
-            // These writes load the PDPTEs under PAE paging, and the model holds those of the last load of CR3.
-            _ if self.mode() == Mode::Pae => None,
+            6 if self.mode() == Mode::Off || value.is_multiple_of(8) => self.paging(memory),
             6 => {
                 self.cr0 ^= WP;
                 Some(Turn::plain(CR0, self.cr0))
             }
-            _ => Some(self.control(value)),
+            _ => self.control(value, memory),
         }
     }
 }
@@ -108,7 +103,9 @@ impl Manual for Registers {
 trait Switches {
     fn pcid(&self) -> Asid;
     fn switch(&mut self, value: u8, root: PhysAddr, memory: &SparseMemory) -> Option<Turn>;
-    fn control(&mut self, value: u8) -> Turn;
+    fn paging(&mut self, memory: &SparseMemory) -> Option<Turn>;
+    fn control(&mut self, value: u8, memory: &SparseMemory) -> Option<Turn>;
+    fn takes_root(&self, root: u64) -> bool;
 }
 
 impl Switches for Registers {
@@ -120,6 +117,9 @@ impl Switches for Registers {
     /// MOV to CR3: without PCIDs, everything of PCID 0 but global translations; with them, the same of the new
     /// PCID, or nothing if bit 63 of the operand is set.
     fn switch(&mut self, value: u8, root: PhysAddr, memory: &SparseMemory) -> Option<Turn> {
+        if !self.takes_root(root.raw()) {
+            return None;
+        }
         let mut then = *self;
         let pcids = self.cr4 & PCIDE != 0;
         let pcid = if pcids { u64::from(value & 0b11) } else { 0 };
@@ -129,18 +129,46 @@ impl Switches for Registers {
         *self = then;
         let asid = self.pcid();
         let invalidates = if bit_63 == 0 { Some(Invalidate::Asid(asid)) } else { None };
-        Some(Turn { id: CR3, value: self.cr3 | bit_63, invalidates })
+        Some(Turn::invalidating(CR3, self.cr3 | bit_63, invalidates))
     }
 
-    /// MOV to CR4: everything if PGE changes; everything of the current PCID if SMEP is set.
-    fn control(&mut self, value: u8) -> Turn {
-        let flip = [PGE, PGE, SMEP, SMAP, PKE][usize::from(value % 5)];
-        self.cr4 ^= flip;
-        let invalidates = match flip {
-            PGE => Some(Invalidate::All),
-            SMEP if self.cr4 & SMEP != 0 => Some(Invalidate::Asid(self.pcid())),
+    /// MOV to CR0: everything if PG is cleared, which PCIDs forbid; nothing if it is set.
+    fn paging(&mut self, memory: &SparseMemory) -> Option<Turn> {
+        let mut then = Self { cr0: self.cr0 ^ PG, ..*self };
+        let (turns_on, pcids) = (then.cr0 & PG != 0, self.cr4 & PCIDE != 0);
+        if !turns_on && pcids || !then.takes_root(self.cr3) {
+            return None;
+        }
+        then.pdptes = then.load_pdptes(memory).ok()?;
+        *self = then;
+        let invalidates = (!turns_on).then_some(Invalidate::All);
+        Some(Turn::invalidating(CR0, self.cr0, invalidates))
+    }
+
+    /// Outside of IA-32e mode CR3 has 32 bits.
+    fn takes_root(&self, root: u64) -> bool {
+        root >> 32 == 0 || !matches!(self.mode(), Mode::Bits32 | Mode::Pae)
+    }
+
+    /// MOV to CR4: everything if PGE changes or PCIDE is cleared; everything of the current PCID if SMEP is set. PCIDE can
+    /// be set in IA-32e mode and with PCID 0 only. With PAE paging, changes of PGE and SMEP load the PDPTEs (5.4.1).
+    fn control(&mut self, value: u8, memory: &SparseMemory) -> Option<Turn> {
+        let flip = [PGE, PGE, SMEP, SMAP, PKE, PCIDE][usize::from(value % 6)];
+        let mut then = Self { cr4: self.cr4 ^ flip, ..*self };
+        let is_set = then.cr4 & flip != 0;
+        let pcids = matches!(self.mode(), Mode::Level4 | Mode::Level5) && self.cr3 & 0xfff == 0;
+        if flip == PCIDE && is_set && !pcids {
+            return None;
+        }
+        if flip & (PGE | SMEP) != 0 {
+            then.pdptes = then.load_pdptes(memory).ok()?;
+        }
+        *self = then;
+        let invalidates = match (flip, is_set) {
+            (PGE, _) | (PCIDE, false) => Some(Invalidate::All),
+            (SMEP, true) => Some(Invalidate::Asid(self.pcid())),
             _ => None,
         };
-        Turn { id: CR4, value: self.cr4, invalidates }
+        Some(Turn::invalidating(CR4, self.cr4, invalidates))
     }
 }

@@ -4,12 +4,11 @@ use super::asid;
 use crate::Run;
 use crate::aarch64::contiguous;
 use crate::agree::Fenced;
-use crate::coherent::{Asked, EntryRead, Forgets, Manual, Named, Space, Turn};
+use crate::coherent::{Asked, EntryRead, Forgets, Manual, Named, Scene, Space, Turn};
 use emmu_core::{Access, Invalidate, PhysAddr, Privilege, VirtAddr, Vmid};
 use emmu_oracle::{
     Memory, TwoStage,
     aarch64::stage2::{Fault, Registers},
-    reference::SparseMemory,
     two_stage::{Beyond, Nested, Visit},
 };
 use emmu_paging::format::aarch64::VTTBR_EL2;
@@ -133,21 +132,17 @@ impl Manual for Registers {
     }
 
     /// No write invalidates anything.
-    fn turn(
-        &mut self,
-        choice: u8,
-        value: u8,
-        roots: [PhysAddr; 2],
-        memory: &SparseMemory,
-    ) -> Option<Turn> {
-        if choice % 16 < 8 {
+    fn turn(&mut self, choice: u8, value: u8, scene: Scene<'_, Self>) -> Option<Turn> {
+        let Scene { given, roots, memory } = scene;
+        if choice % 16 <= 8 {
+            let choice = if choice % 16 == 8 { 15 } else { choice % 8 };
             let own = [PhysAddr::new(self.el1.ttbr0_el1 & BADDR); 2];
-            return self.el1.turn(choice, value, own, memory);
+            return self.el1.turn(choice, value, Scene { given: &given.el1, roots: own, memory });
         }
         // Mostly, each stage 2 has a virtual machine of its own.
         let odd = if value & 0b11 == 0 { value >> 3 } else { value >> 2 } & 1 == 1;
         let (id, value) = *self.enter(odd, roots[usize::from(value >> 2 & 1)]).first()?;
-        Some(Turn { id, value, invalidates: None }).filter(|turn| turn.id == VTTBR_EL2)
+        Some(Turn::plain(id, value)).filter(|turn| turn.id == VTTBR_EL2)
     }
 }
 

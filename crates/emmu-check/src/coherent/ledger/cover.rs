@@ -29,6 +29,12 @@ impl<A: Manual> Ledger<A> {
         memory: &SparseMemory,
     ) {
         self.pointers.retain(|pointer| !pointer.is_concerned(scope, now, memory));
+        // What ends a walk is a leaf to an invalidation.
+        let as_leaf = |cover| Cover { walk_caches: Forgets::OnTheWay, ..cover };
+        self.refusals.retain(|refusal| {
+            let cover = refusal.cover_of(scope, now).map(as_leaf);
+            cover.is_none_or(|cover| !refusal.is_covered(cover, now, memory))
+        });
         self.fills.retain_mut(|fill| {
             let Some(cover) = fill.cover_of(scope, now) else { return true };
             match scope {
@@ -140,12 +146,17 @@ fn at_most_on_the_way(forgets: Forgets) -> Forgets {
 }
 
 impl<A: Manual> Pointer<A> {
-    fn is_concerned(&self, scope: Invalidate, now: &A, memory: &SparseMemory) -> bool {
+    /// What an invalidation names of it.
+    fn cover_of(&self, scope: Invalidate, now: &A) -> Option<Cover> {
         let outlives = A::FIRST_OUTLIVES_SECOND && self.space.stage == Stage::First;
-        let cover = match scope {
+        match scope {
             Invalidate::SecondStage { .. } if outlives => None,
             _ => cover(scope, now, self.space),
-        };
+        }
+    }
+
+    fn is_concerned(&self, scope: Invalidate, now: &A, memory: &SparseMemory) -> bool {
+        let cover = self.cover_of(scope, now);
         cover.is_some_and(|cover| self.is_covered(cover, now, memory))
     }
 

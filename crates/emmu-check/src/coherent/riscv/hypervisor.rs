@@ -1,13 +1,12 @@
 //! RISC-V guests: Privileged Architecture, chapter "H" Extension, "Hypervisor Memory-Management Fence Instructions".
 
-use super::{ADUE, BITS, SUM_MXR, asid};
+use super::{ADUE, BITS, SUM_MXR, asid, mode};
 use crate::Run;
 use crate::agree::Fenced;
-use crate::coherent::{Asked, EntryRead, Forgets, Manual, Named, Space, Turn};
+use crate::coherent::{Asked, EntryRead, Forgets, Manual, Named, Scene, Space, Turn};
 use emmu_core::{Access, Invalidate, PhysAddr, Privilege, Vmid};
 use emmu_oracle::{
     Memory, TwoStage,
-    reference::SparseMemory,
     riscv::{Xlen, hypervisor::Registers},
     two_stage::{Beyond, Nested, Visit},
 };
@@ -103,26 +102,23 @@ impl Manual for Registers {
     }
 
     /// No write invalidates anything: "writing satp", and so vsatp and hgatp, "does not imply any ordering constraints".
-    fn turn(
-        &mut self,
-        choice: u8,
-        value: u8,
-        roots: [PhysAddr; 2],
-        memory: &SparseMemory,
-    ) -> Option<Turn> {
+    fn turn(&mut self, choice: u8, value: u8, scene: Scene<'_, Self>) -> Option<Turn> {
+        let Scene { given, roots, memory } = scene;
+        let hs = |roots| Scene { given: &given.hs, roots, memory };
         let number = u64::from(value);
         match choice % 16 {
             0..=3 => {
-                let (shift, bits) = if self.hs.xlen == Xlen::Rv32 { (22, 9) } else { (44, 16) };
-                let cleared = self.vsatp & !(((1 << bits) - 1) << shift);
-                self.vsatp = cleared | (number & 0b11) << shift;
+                let shift = if self.hs.xlen == Xlen::Rv32 { 22 } else { 44 };
+                let root = self.vsatp & ((1 << shift) - 1);
+                let mode = mode(self.hs.xlen, [self.vsatp, given.vsatp], number >> 3);
+                self.vsatp = mode | (number & 0b11) << shift | root;
                 Some(Turn::plain(VSATP, self.vsatp))
             }
             4..=8 => {
                 // Mostly, each second stage has a virtual machine of its own.
                 let odd = if number & 0b11 == 0 { number >> 3 } else { number >> 2 } & 1 == 1;
                 let (id, value) = *self.enter(odd, roots[usize::from(value >> 2 & 1)]).first()?;
-                Some(Turn { id, value, invalidates: None }).filter(|turn| turn.id == HGATP)
+                Some(Turn::plain(id, value)).filter(|turn| turn.id == HGATP)
             }
             9..=10 => {
                 self.vsstatus = (number & 0b11) << 18;
@@ -130,7 +126,7 @@ impl Manual for Registers {
             }
             11 => {
                 self.hs.mstatus = self.hs.mstatus & !SUM_MXR & !MPV | (number & 0b11) << 18;
-                self.hs.turn(6, value >> 2, roots, memory)?;
+                self.hs.turn(6, value >> 2, hs(roots))?;
                 self.hs.mstatus |= MPV * (number >> 5 & 1);
                 Some(Turn::plain(MSTATUS, self.hs.mstatus))
             }
@@ -138,8 +134,11 @@ impl Manual for Registers {
                 self.henvcfg ^= ADUE;
                 Some(Turn::plain(HENVCFG, self.henvcfg))
             }
-            13 => self.hs.turn(7, value, roots, memory),
-            _ => self.hs.turn(0, value, [self.hs.root().0; 2], memory),
+            13 => self.hs.turn(7 + 8 * (value & 1), value >> 1, hs(roots)),
+            _ => {
+                let own = [self.hs.root().0; 2];
+                self.hs.turn(0, value, hs(own))
+            }
         }
     }
 }

@@ -24,8 +24,11 @@ impl<A: Manual> Trial<A> {
     /// the ledger by which it can have known. `before` is the unit as it was.
     ///
     /// The stages are compared up to the first that fills something: from then on, what there is may have been evicted.
+    /// Of units that forget more, nothing is said.
     pub(super) fn keeps(&mut self, before: &Unit<A>, scope: Invalidate) -> Result<(), Incoherent> {
-        for access in self.witnesses.clone() {
+        let mut witnesses = if self.is_exact { self.witnesses.clone() } else { Vec::new() };
+        witnesses.retain(|access| !self.now.leaves_address_space(*access));
+        for access in witnesses {
             let tales = [before, &self.unit].map(|unit| self.retold(unit, access));
             let [Some(was), Some(is)] = tales else { continue };
             for ((asked, was), (_, is)) in parts(access, &was).zip(parts(access, &is)) {

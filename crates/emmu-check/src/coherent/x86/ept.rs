@@ -1,19 +1,18 @@
 //! x86 guests: Intel SDM Vol. 3C, "Caching Translation Information" of chapter "VMX Support for Address Translation".
 
-use super::Switches;
+use super::{PG, PGE, SMEP, Switches};
 use crate::agree::Fenced;
-use crate::coherent::{Asked, EntryRead, Forgets, Forgotten, Manual, Named, Space, Turn};
+use crate::coherent::{Asked, EntryRead, Forgets, Forgotten, Manual, Named, Scene, Space, Turn};
 use emmu_core::{Access, Invalidate, PhysAddr, Privilege, Vmid};
 use emmu_oracle::{
     Memory, TwoStage,
-    reference::SparseMemory,
     two_stage::{Beyond, Nested, Visit},
     x86::{
-        Mode,
+        self, Mode,
         ept::{Fault, Registers},
     },
 };
-use emmu_paging::format::x86::{EPTP, VPID};
+use emmu_paging::format::x86::{CR3, EPTP, VPID};
 
 /// Bit 8 of the exit qualification: the guest-physical address is the translation of the linear one.
 const TRANSLATED: u64 = 1 << 8;
@@ -137,24 +136,25 @@ impl Manual for Registers {
     }
 
     /// What a guest writes, and VM entries with another EPTP or another VPID, which invalidate nothing where VPIDs are
-    /// enabled. The VPID is 1 or 2: VM entry refuses 0. A guest with PAE paging keeps its CR3: what it loads then stands
-    /// in guest-physical memory.
-    fn turn(
-        &mut self,
-        choice: u8,
-        value: u8,
-        roots: [PhysAddr; 2],
-        memory: &SparseMemory,
-    ) -> Option<Turn> {
+    /// enabled. The VPID is 1 or 2: VM entry refuses 0. A guest with PAE paging does not load its PDPTEs: these stand in
+    /// guest-physical memory.
+    fn turn(&mut self, choice: u8, value: u8, scene: Scene<'_, Self>) -> Option<Turn> {
+        let Scene { given, roots, memory } = scene;
         match choice % 16 {
-            0..=3 if self.guest.mode() == Mode::Pae => None,
             choice @ 0..=7 => {
-                let own = [self.guest.root().0; 2];
-                self.guest.turn(choice, value, own, memory)
+                let (mut guest, own) = (self.guest, [self.guest.root().0; 2]);
+                let turn =
+                    guest.turn(choice, value, Scene { given: &given.guest, roots: own, memory })?;
+                // What PAE paging loads stands in guest-physical memory.
+                if guest.mode() == Mode::Pae && !is_light(&self.guest, &guest, turn) {
+                    return None;
+                }
+                self.guest = guest;
+                Some(turn)
             }
             8..=13 => {
                 let (id, value) = *self.enter(false, roots[usize::from(value & 1)]).first()?;
-                Some(Turn { id, value, invalidates: None }).filter(|turn| turn.id == EPTP)
+                Some(Turn::plain(id, value)).filter(|turn| turn.id == EPTP)
             }
             _ => {
                 self.vpid = 1 + u16::from(value & 1);
@@ -162,4 +162,10 @@ impl Manual for Registers {
             }
         }
     }
+}
+
+/// Whether a write loads no PDPTEs with PAE paging (5.4.1): all do but those of CR3, and those that change CR0.PG, CR4.PGE or CR4.SMEP.
+fn is_light(before: &x86::Registers, after: &x86::Registers, turn: Turn) -> bool {
+    let loads = [(before.cr0 ^ after.cr0) & PG, (before.cr4 ^ after.cr4) & (PGE | SMEP)];
+    turn.id != CR3 && loads == [0; 2]
 }
