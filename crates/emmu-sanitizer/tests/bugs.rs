@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod kernel;
+mod remembering;
 
 use emmu_core::{VirtAddr, Width};
+use emmu_paging::format::riscv::Status;
 use emmu_sanitizer::{Kind, Report, Severity, ShadowError};
 use insta::assert_snapshot;
 use kernel::{Bug, Kernel};
@@ -192,20 +194,42 @@ fn the_parents_tlb_not_invalidated_at_a_fork() {
 #[test]
 fn rights_remembered_across_a_change_of_sum() {
     let report = report(Bug::RightsRemembered, |kernel| {
-        kernel.set_sum(true);
+        kernel.set_status(Status::SUM);
         let addr = VirtAddr::new(PAGE);
         kernel.cpu.load(addr, Width::B8).unwrap();
-        kernel.set_sum(false);
+        kernel.set_status(Status::empty());
         let _ = kernel.cpu.load(addr, Width::B8);
     });
     assert_snapshot!(report, @r"
     error: a stale translation was used: the tables refuse the access by now
-      --> supervisor load of 8 bytes at 0x5000, access 20, in set_sum
+      --> supervisor load of 8 bytes at 0x5000, access 20, in set_status
        | the TLB leads to 0x80f9f000
        | the tables say: permission denied (level 0 entry at 0x80f9d028 holds 0x203e7c57)
     note: this register write changed the outcome
-      --> after access 19, in set_sum
+      --> after access 19, in set_status
        | sstatus was 0x40000 and became 0x0
+    help: sstatus counts at once: the unit must not remember it
+    ");
+}
+
+#[test]
+fn rights_remembered_across_a_change_of_mxr() {
+    let report = report(Bug::RightsRemembered, |kernel| {
+        kernel.execute_only(1, PAGE);
+        kernel.set_status(Status::SUM | Status::MXR);
+        let addr = VirtAddr::new(PAGE);
+        kernel.cpu.load(addr, Width::B8).unwrap();
+        kernel.set_status(Status::SUM);
+        let _ = kernel.cpu.load(addr, Width::B8);
+    });
+    assert_snapshot!(report, @r"
+    error: a stale translation was used: the tables refuse the access by now
+      --> supervisor load of 8 bytes at 0x5000, access 24, in set_status
+       | the TLB leads to 0x80f9f000
+       | the tables say: permission denied (level 0 entry at 0x80f9d028 holds 0x203e7c59)
+    note: this register write changed the outcome
+      --> after access 23, in set_status
+       | sstatus was 0xc0000 and became 0x40000
     help: sstatus counts at once: the unit must not remember it
     ");
 }

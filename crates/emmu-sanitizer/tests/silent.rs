@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod kernel;
+mod remembering;
 
 use emmu_core::{Event, PhysAddr, TranslationUnit, VirtAddr};
 use emmu_cpu::Cpu;
@@ -11,7 +12,8 @@ use emmu_os::{
     Script, TableFormat, X86Tables,
 };
 use emmu_paging::{
-    AArch64, Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, WalkCacheTable, X86,
+    AArch64, Geometry, Paging, PagingConfig, Policy, RiscV, TlbLevel, TlbTable, WalkCacheTable,
+    X86, format::riscv::Status,
 };
 use emmu_property::quickcheck;
 use emmu_sanitizer::{Report, Sanitizer, ShadowError};
@@ -42,7 +44,10 @@ fn play(kernel: &mut Kernel, ops: &[u32]) -> Result<(), ShadowError> {
             6 | 7 => kernel.swap_out(process, addr),
             8 => kernel.free_table(process, addr),
             9 => {
-                kernel.set_sum(more % 2 == 0);
+                if more & 4 != 0 {
+                    kernel.execute_only(process, addr);
+                }
+                kernel.set_status(Status::from_bits_truncate(u64::from(more % 4) << 18));
                 let _ = kernel.cpu.load(VirtAddr::new(addr), emmu_core::Width::B8);
             }
             10..=13 => {

@@ -1,6 +1,8 @@
 //! Bugs of kernels for x86, with process-context identifiers.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod remembering;
+
 use emmu_core::{Asid, Invalidate, PhysAddr, VirtAddr, Width};
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
@@ -10,8 +12,9 @@ use emmu_paging::{
 };
 use emmu_sanitizer::{Kind, Report, Sanitized, Sanitizer, Watched};
 use insta::assert_snapshot;
+use remembering::Remembering;
 
-type Machine = Cpu<Sanitized<Paging<X86>>, Watched<Memory>>;
+type Machine = Cpu<Sanitized<Remembering<Paging<X86>>>, Watched<Memory>>;
 
 /// Page-map level-4 tables of two processes.
 const ROOTS: [u64; 2] = [0x1_0000, 0x2_0000];
@@ -24,8 +27,9 @@ fn put(cpu: &mut Machine, addr: u64, value: u64) {
     cpu.store(VirtAddr::new(addr), Width::B8, value).unwrap();
 }
 
-/// 4-level paging with PCIDs; each space has the first 2 MiB, where the tables are, and one page.
-fn boot(sanitizer: &Sanitizer) -> Machine {
+/// 4-level paging with PCIDs; each space has the first 2 MiB, where the tables are, and one page. The unit remembers rights,
+/// or not.
+fn boot(sanitizer: &Sanitizer, remembers: bool) -> Machine {
     let geometry = Geometry::fully_associative(16, Policy::Lru).unwrap();
     let tlb = TlbLevel::unified(vec![TlbTable { geometry, page_bits: vec![12, 21] }]);
     let walk_cache = vec![WalkCacheTable { geometry, levels: vec![0, 1, 2] }];
@@ -34,6 +38,7 @@ fn boot(sanitizer: &Sanitizer) -> Machine {
         &PagingConfig { tlb: vec![tlb], walk_cache, ..PagingConfig::default() },
     )
     .unwrap();
+    let unit = Remembering::new(unit, remembers);
     let mut cpu = Cpu::new(sanitizer.unit(unit), sanitizer.bus(Memory::ram(1 << 32)));
     cpu.install_handler(VirtAddr::new(0)).unwrap();
     for (number, root) in (0..).zip(ROOTS) {
@@ -55,8 +60,13 @@ fn boot(sanitizer: &Sanitizer) -> Machine {
 
 /// The reports of a scenario on a machine just booted.
 fn reports(scenario: impl Fn(&mut Machine, &Sanitizer)) -> Vec<Report> {
+    reports_of(false, scenario)
+}
+
+/// The same, on one that remembers rights if it is wrong.
+fn reports_of(is_wrong: bool, scenario: impl Fn(&mut Machine, &Sanitizer)) -> Vec<Report> {
     let sanitizer = Sanitizer::new();
-    let mut cpu = boot(&sanitizer);
+    let mut cpu = boot(&sanitizer, is_wrong);
     scenario(&mut cpu, &sanitizer);
     sanitizer.reports()
 }
@@ -123,6 +133,32 @@ fn write_protection_without_invlpg() {
        | the level 0 entry at 0x13000 was 0x800063 and became 0x800061
     note: `invlpg [0x401000]` came after it, and was not enough
     help: after that, `invlpg [0x400000]` is enough
+    ");
+}
+
+#[test]
+fn rights_remembered_across_a_change_of_cr0_wp() {
+    let protect = |is_wrong| {
+        reports_of(is_wrong, |cpu, sanitizer| {
+            put(cpu, ROOTS[0] + 0x3000, 0x80_0000 | BITS & !2);
+            cpu.write_register(CR0, (Cr0::PE | Cr0::PG).bits()).unwrap();
+            cpu.store(VirtAddr::new(PAGE), Width::B8, 1).unwrap();
+            sanitizer.mark("protect");
+            cpu.write_register(CR0, (Cr0::PE | Cr0::WP | Cr0::PG).bits()).unwrap();
+            let _ = cpu.store(VirtAddr::new(PAGE), Width::B8, 2);
+        })
+    };
+    assert_eq!(protect(false), []);
+    let [report] = &protect(true)[..] else { panic!("one report") };
+    assert_snapshot!(report, @r"
+    error: a stale translation was used: the tables refuse the access by now
+      --> supervisor store of 8 bytes at 0x400000, access 13, in protect
+       | the TLB leads to 0x800000
+       | the tables say: the mapping is read-only (level 0 entry at 0x13000 holds 0x800061)
+    note: this register write changed the outcome
+      --> after access 12, in protect
+       | cr0 was 0x80000001 and became 0x80010001
+    help: cr0 counts at once: the unit must not remember it
     ");
 }
 

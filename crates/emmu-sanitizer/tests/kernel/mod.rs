@@ -1,5 +1,6 @@
 //! A kernel for RISC-V Sv39 in a few dozen lines, and bugs that real kernels had.
 
+use crate::remembering::Remembering;
 use emmu_core::{
     Access, Asid, Bus, Fault, Invalidate, PhysAddr, Privilege, RegisterError, RegisterId,
     RegisterInfo, Registers, Ticket, Translation, TranslationUnit, VirtAddr, Width,
@@ -48,9 +49,8 @@ const SWAPPED: u64 = 1 << 8;
 
 /// A unit that can be wrong.
 pub(crate) struct Unit {
-    paging: Paging<RiscV>,
+    paging: Remembering<Paging<RiscV>>,
     bug: Option<Bug>,
-    allowed: BTreeMap<(u64, u8, u8), Translation>,
 }
 
 pub(crate) type Machine = Cpu<Sanitized<Unit>, Watched<Memory>>;
@@ -315,11 +315,21 @@ impl Kernel {
         fault.is_some_and(|fault| self.resolve(self.running, fault))
     }
 
-    /// Lets the supervisor at user pages, or not.
-    pub(crate) fn set_sum(&mut self, on: bool) {
-        self.supervisor("set_sum");
-        let sum = if on { Status::SUM.bits() } else { 0 };
-        self.cpu.write_register(SSTATUS, sum).unwrap();
+    /// Lets the supervisor at user pages (SUM), and loads at executable ones (MXR), or not.
+    pub(crate) fn set_status(&mut self, status: Status) {
+        self.supervisor("set_status");
+        self.cpu.write_register(SSTATUS, status.bits()).unwrap();
+    }
+
+    /// Makes a page execute-only.
+    pub(crate) fn execute_only(&mut self, process: u32, addr: u64) {
+        self.supervisor("execute_only");
+        let Some(entry) = self.entry(process, addr, 0) else { return };
+        let pte = self.get(entry);
+        if pte & 1 == 1 {
+            self.put(entry, pte & !(Pte::R | Pte::W).bits() | Pte::X.bits());
+            self.fence_page(process, addr);
+        }
     }
 
     pub(crate) fn supervisor(&mut self, place: &str) {
@@ -423,7 +433,7 @@ impl Unit {
         let format = RiscV::rv64().with_menvcfg(EnvConfig::ADUE);
         let config = PagingConfig { tlb: vec![tlb], walk_cache, ..PagingConfig::default() };
         let paging = Paging::new(format, &config).unwrap();
-        Self { paging, bug, allowed: BTreeMap::new() }
+        Self { paging: Remembering::new(paging, bug == Some(Bug::RightsRemembered)), bug }
     }
 }
 
@@ -443,23 +453,11 @@ impl<B: Bus> TranslationUnit<B, ()> for Unit {
         bus: &mut B,
         probe: &mut (),
     ) -> Result<Translation, Fault> {
-        let key = (access.addr.block(12), access.kind as u8, access.privilege as u8);
         match self.bug {
             Some(Bug::StoreAsLoad) if access.privilege == Privilege::User => {
                 let load = Access { kind: emmu_core::AccessKind::Load, ..access };
                 self.paging.translate(load, bus, probe)
             }
-            Some(Bug::RightsRemembered) => match self.allowed.get(&key) {
-                Some(found) => {
-                    let addr = found.addr.align_down(12).wrapping_add(access.addr.offset(12));
-                    Ok(Translation { addr, ticket: None, ..*found })
-                }
-                None => {
-                    let found = self.paging.translate(access, bus, probe)?;
-                    self.allowed.insert(key, found);
-                    Ok(found)
-                }
-            },
             _ => self.paging.translate(access, bus, probe),
         }
     }
@@ -476,7 +474,6 @@ impl<B: Bus> TranslationUnit<B, ()> for Unit {
         self.paging.write_register(id, value, bus, probe)
     }
     fn invalidate(&mut self, scope: Invalidate) {
-        self.allowed.clear();
         TranslationUnit::<B, ()>::invalidate(&mut self.paging, scope);
     }
     fn repeat(&mut self, ticket: Ticket, access: Access, probe: &mut ()) -> bool {
