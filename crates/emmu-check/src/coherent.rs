@@ -53,6 +53,13 @@
 //! been. A run goes as a whole if one of its pages is invalidated; and where HFENCE.GVMA names an address, all that both
 //! stages made with the tables that it names, since no entry of a TLB knows by which guest-physical page it came.
 //!
+//! # What changes, and what there is
+//!
+//! Scripts write the registers that software turns while there are translations: roots, address spaces, permissions, paging
+//! on and off, `satp.MODE`, CR4.PCIDE. Behind those whose writes the manuals want a fence (PMP, `TCR_EL1`), all is
+//! invalidated, and what is checked is that nothing of before is left. Some units forget more than they are asked to, and
+//! some RISC-V units remember invalid entries, which stay on the ledger like leaves.
+//!
 //! # What goes on the ledger
 //!
 //! A faulting walk puts nothing on it: a unit that remembers entries that are not present, or not permitted
@@ -64,6 +71,7 @@
 
 mod aarch64;
 mod asked;
+mod hashed;
 mod judge;
 mod ledger;
 mod lively;

@@ -2,7 +2,7 @@
 
 use emmu_check::coherent::{Incoherent, Lively, Manual, Script, coherent, twins_agree};
 use emmu_core::{Access, Privilege, VirtAddr};
-use emmu_oracle::{aarch64, generate::Case, riscv, x86};
+use emmu_oracle::{aarch64, generate::Case, hashed, riscv, x86};
 use emmu_property::check;
 
 fn remembers<A: Manual + 'static>() {
@@ -28,6 +28,11 @@ fn x86_units_remember_what_the_manual_lets_them() {
 #[test]
 fn aarch64_units_remember_what_the_manual_lets_them() {
     remembers::<aarch64::Registers>();
+}
+
+#[test]
+fn units_of_hashed_tables_remember_what_the_guide_lets_them() {
+    remembers::<hashed::Registers>();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the property of coherence is about is common in its cases.
 
 use emmu_check::coherent::{Lively, Manual, Script, Tally, tallied};
-use emmu_oracle::{aarch64, riscv, two_stage::Stage, x86};
+use emmu_oracle::{aarch64, hashed, riscv, two_stage::Stage, x86};
 use emmu_property::{Arbitrary, Gen};
 
 /// What some hundred cases come to. `--nocapture` shows it.
@@ -47,6 +47,15 @@ fn x86_units_hit_and_find_tables_remembered() {
 #[test]
 fn aarch64_units_hit_and_find_tables_remembered() {
     is_dense_in_the_first_stage(&tally::<aarch64::Registers>());
+}
+
+#[test]
+fn units_of_hashed_tables_hit_and_find_probes_remembered() {
+    let tally = tally::<hashed::Registers>();
+    at_least(33, tally.allowed, tally.accesses);
+    at_least(7, tally.hits_of(Stage::First), tally.accesses);
+    // Most pages are found where they are looked for first.
+    assert!(tally.shortened[0] > 0);
 }
 
 #[test]

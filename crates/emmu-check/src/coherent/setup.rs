@@ -104,7 +104,7 @@ fn walk_caches(kind: u16, policy: Policy) -> Vec<WalkCacheTable> {
     };
     let caches = match kind {
         0 => vec![],
-        1 => vec![cache(4, &[0, 1, 2, 3])],
+        1 => vec![cache(4, &[0, 1, 2, 3, 4, 5, 6])],
         2 => vec![cache(2, &[0]), cache(2, &[1, 2])],
         _ => vec![cache(4, &[1, 2, 3])],
     };

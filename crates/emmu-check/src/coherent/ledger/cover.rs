@@ -167,8 +167,13 @@ impl<A: Manual> Pointer<A> {
         }
         let Some((first, last)) = pages else { return true };
         // A range is less than the smallest table maps, so that each table on the way to some of it is on the
-        // way to one of its ends.
-        let by_page = || self.is_on_way(first, now, memory) || self.is_on_way(last, now, memory);
+        // way to one of its ends; but those of a hashed table are on the way to one page.
+        let range = now.place(first)..=now.place(last);
+        let by_page = || {
+            range.contains(&now.place(self.addr))
+                || self.is_on_way(first, now, memory)
+                || self.is_on_way(last, now, memory)
+        };
         match walk_caches {
             Forgets::Nothing => false,
             Forgets::OnTheWay => by_page(),

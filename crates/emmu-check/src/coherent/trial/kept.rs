@@ -53,7 +53,8 @@ impl<A: Manual> Trial<A> {
             return Ok(());
         }
         self.tally.kept += 1;
-        if knows(&is) >= knows(&was) {
+        // An invalid entry that is remembered too refuses the access where a TLB knows nothing of it any more.
+        if knows(&is) >= knows(&was) || matches!(is, Way::Untranslated) {
             return Ok(());
         }
         let told =
