@@ -42,8 +42,8 @@ impl fmt::Display for Vmid {
 /// Where there are two stages, the scopes down to `Range` are those of the context that the CPU is in: of the
 /// present virtual machine on x86 and AArch64, and of the hypervisor's own address spaces on RISC-V.
 ///
-/// What an invalidation of a page does to walk caches, an architecture says for each of these scopes: SFENCE.VMA leaves
-/// them alone, INVLPG empties them, the others forget the tables on the way to the page.
+/// What an invalidation of a page does to walk caches, an architecture says for each of these scopes: SFENCE.VMA and
+/// HFENCE.VVMA leave them alone, INVLPG empties them, the others forget the tables on the way to the page.
 ///
 /// Svinval's `sinval.vma`, `hinval.vvma` and `hinval.gvma` are what `sfence.vma`, `hfence.vvma` and `hfence.gvma` are. Its
 /// `sfence.w.inval` and `sfence.inval.ir` order them, and forget nothing: here all is done in order.

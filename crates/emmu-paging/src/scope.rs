@@ -153,6 +153,7 @@ impl Scopes {
     /// which every hit needs.
     #[inline]
     pub(crate) const fn tables(&self) -> Scope {
+        debug_assert!(self.last_key != NO_KEY, "no access has asked since a scope ended");
         self.last_tables
     }
 

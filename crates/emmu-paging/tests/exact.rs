@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
-    Access, Asid, Bus, Event, Invalidate, PhysAddr, RegisterId, TranslationUnit, VirtAddr, Width,
+    Access, AccessFlags, Asid, Bus, Event, Invalidate, PhysAddr, RegisterId, TranslationUnit,
+    VirtAddr, Width,
 };
 use emmu_memory::Memory;
 use emmu_paging::{
@@ -11,7 +12,7 @@ use emmu_paging::{
     format::{
         Format,
         aarch64::{SCTLR_EL1, TCR_EL1, TTBR0_EL1},
-        riscv::SATP,
+        riscv::{HGATP, RiscVH, SATP},
         x86::{CR0, CR3, CR3_NO_FLUSH, CR4, EFER},
     },
 };
@@ -235,4 +236,37 @@ fn an_address_space_forgotten_for_a_page_takes_the_global_page_along() {
     let config = PagingConfig { reach, ..tlb() };
     let forgotten = x86(&config).forgotten(page(2, GLOBAL, true));
     assert_eq!(forgotten, [(2, NEAR), (2, FAR), (1, GLOBAL)]);
+}
+
+/// Where a guest without tables of its own finds an address, after an entry above the last level of Sv39x4 has changed and
+/// HFENCE.GVMA has named the first page below it.
+fn after_hfence_gvma(addr: u64) -> u64 {
+    let mut unit = RiscVH::rv64().hart(&PagingConfig::default(), &walk_cache()).unwrap();
+    let mut memory = Memory::ram(1 << 20);
+    let table = |at: u64| at >> 2 | 1;
+    let leaf = |at: u64| at >> 2 | 0xdf;
+    for (at, entry) in [
+        (0x1_0000, table(0x2_0000)),
+        (0x2_0000, table(0x3_0000)),
+        (0x3_0000, leaf(0x4_0000)),
+        (0x3_0008, leaf(0x4_1000)),
+        (0x5_0000, leaf(0x6_0000)),
+        (0x5_0008, leaf(0x6_1000)),
+    ] {
+        memory.write(PhysAddr::new(at), Width::B8, entry).unwrap();
+    }
+    unit.write_register(HGATP, 8 << 60 | 5 << 44 | 0x10, &mut memory, &mut ()).unwrap();
+    let load = Access::load(VirtAddr::new(addr), 8).with_flags(AccessFlags::GUEST);
+    unit.translate(load, &mut memory, &mut ()).unwrap();
+    memory.write(PhysAddr::new(0x2_0000), Width::B8, table(0x5_0000)).unwrap();
+    let (tables, addr) = (Some(5), Some(PhysAddr::new(0)));
+    let fence = Invalidate::SecondStage { tables, addr, combined: true };
+    TranslationUnit::<Memory, ()>::invalidate(&mut unit, fence);
+    unit.translate(load, &mut memory, &mut ()).unwrap().addr.raw()
+}
+
+#[test]
+fn hfence_gvma_with_an_address_is_for_all_entries_on_its_way() {
+    assert_eq!(after_hfence_gvma(0x10), 0x6_0010);
+    assert_eq!(after_hfence_gvma(0x1010), 0x6_1010);
 }

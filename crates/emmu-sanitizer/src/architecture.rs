@@ -252,15 +252,22 @@ pub struct Fence {
     pub architecture: Architecture,
     /// The invalidation.
     pub scope: Invalidate,
+    /// Another one that must follow it, where it is not enough.
+    pub then: Option<Invalidate>,
 }
 
 impl fmt::Display for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.architecture, self.scope) {
-            (Architecture::RiscV, scope) => riscv(f, scope),
-            (Architecture::X86, scope) => x86(f, scope),
-            (Architecture::AArch64, scope) => aarch64(f, scope),
-            (Architecture::Other, scope) => write!(f, "{scope:?}"),
+        let Self { architecture, scope, then } = *self;
+        match architecture {
+            Architecture::RiscV => riscv(f, scope)?,
+            Architecture::X86 => x86(f, scope)?,
+            Architecture::AArch64 => aarch64(f, scope)?,
+            Architecture::Other => write!(f, "{scope:?}")?,
+        }
+        match then {
+            Some(scope) => write!(f, ", then {}", Self { architecture, scope, then: None }),
+            None => Ok(()),
         }
     }
 }

@@ -127,7 +127,7 @@ impl Fill {
         let register = || self.changed_register(unit, state, values);
         let firsts = self.entries.iter().filter(|entry| entry.stage == Stage::First);
         let is_global = architecture.is_global(firsts.map(|entry| entry.raw));
-        let (cause, tick, scope) = match changes.first() {
+        let (cause, tick, scope, at) = match changes.first() {
             Some((tick, write, entry)) => {
                 let of_page = (stale.access.addr, self.asid);
                 let scope = self.regime.narrowest(architecture, entry, of_page, is_global);
@@ -137,25 +137,47 @@ impl Fill {
                     changes.iter().all(|(_, _, other)| is_second(other) == is_second(entry));
                 let (level, stage) = (entry.level, entry.stage);
                 let cause = Cause::Entry { write: write.clone(), level, stage };
-                (cause, *tick, scope.filter(|_| is_plain))
+                let at = self.entries.iter().position(|other| other.addr == entry.addr);
+                (cause, *tick, scope.filter(|_| is_plain), at)
             }
             None => match register() {
                 Some((tick, write)) if architecture.root_of(write.name).is_some() => {
                     let scope = self.of_roots(architecture, unit.registers(), values, is_global);
-                    (Cause::Root(write), tick, scope)
+                    (Cause::Root(write), tick, scope, None)
                 }
-                Some((tick, write)) => (Cause::Rights(write), tick, None),
-                None => (Cause::Unknown, self.tick, None),
+                Some((tick, write)) => (Cause::Rights(write), tick, None, None),
+                None => (Cause::Unknown, self.tick, None, None),
             },
         };
-        let fence = |scope| Fence { architecture, scope };
+        let fence = |scope| Fence { architecture, scope, then: None };
+        let due = |scope| {
+            let below = &self.entries[at.map_or(0, |at| at + 1)..];
+            Fence { then: self.then_due(architecture, scope, below, is_global), ..fence(scope) }
+        };
         let mut later = state.invalidations.iter().rev();
         let insufficient = later.find(|(at, of, _)| *at > tick && *of == unit.number());
         Found {
             cause,
-            invalidation: scope.map(fence),
+            invalidation: scope.map(due),
             insufficient: insufficient.map(|(_, _, scope)| fence(*scope)),
         }
+    }
+
+    /// What must follow an invalidation of the second stage, if these entries are those that the change concerns:
+    /// HFENCE.GVMA "need not flush" a cache "that maps guest virtual addresses to guest physical addresses" ("Hypervisor
+    /// Memory-Management Fence Instructions"), and so leaves what was read of the guest's tables.
+    fn then_due(
+        &self,
+        architecture: Architecture,
+        scope: Invalidate,
+        below: &[Entry],
+        is_global: bool,
+    ) -> Option<Invalidate> {
+        let leaves_tables = architecture == Architecture::RiscV
+            && matches!(scope, Invalidate::SecondStage { .. })
+            && below.iter().any(|entry| entry.stage == Stage::First && !entry.is_leaf);
+        let of_space = || architecture.of_space(self.asid, is_global);
+        leaves_tables.then(of_space).and_then(|scope| self.regime.first(architecture, scope))
     }
 
     /// The last writes that made entries other ones, in the order of the walk: if one has changed, those of its stage

@@ -143,9 +143,7 @@ impl Regime {
             }
             Stage::Second(page) => {
                 let takes_page = match architecture {
-                    // As with SFENCE.VMA, an address names leaf entries only.
-                    Architecture::RiscV => entry.is_leaf,
-                    Architecture::AArch64 => true,
+                    Architecture::RiscV | Architecture::AArch64 => true,
                     // INVEPT has no address.
                     Architecture::X86 | Architecture::Other => false,
                 };

@@ -7,7 +7,8 @@ use emmu_core::{
 };
 use emmu_memory::Memory;
 use emmu_paging::{
-    AArch64, Geometry, Paging, PagingConfig, Policy, SecondStageFormat, TlbLevel, TlbTable, X86,
+    AArch64, Geometry, Paging, PagingConfig, Policy, SecondStageFormat, TlbLevel, TlbTable,
+    WalkCacheTable, X86,
     format::{
         Format,
         aarch64::{HCR_EL2, SCTLR_EL1, Stage2, TCR_EL1, TTBR0_EL1, VTCR_EL2, VTTBR_EL2},
@@ -83,7 +84,9 @@ struct Machine<F: Format, H: SecondStageFormat> {
 fn config() -> PagingConfig {
     let geometry = Geometry::fully_associative(32, Policy::Lru).unwrap();
     let table = TlbTable { geometry, page_bits: vec![12] };
-    PagingConfig { tlb: vec![TlbLevel::unified(vec![table])], ..PagingConfig::default() }
+    let walk_cache = vec![WalkCacheTable { geometry, levels: vec![0, 1] }];
+    let tlb = vec![TlbLevel::unified(vec![table])];
+    PagingConfig { tlb, walk_cache, ..PagingConfig::default() }
 }
 
 impl<F: Format, H: SecondStageFormat> Machine<F, H> {
@@ -130,10 +133,10 @@ impl<F: Format, H: SecondStageFormat> Machine<F, H> {
     }
 
     /// Loads, changes, invalidates and loads again.
-    fn play(&mut self, change: impl Fn(&mut Self), scope: Option<Invalidate>) -> Vec<Report> {
+    fn play(&mut self, change: impl Fn(&mut Self), scopes: &[Invalidate]) -> Vec<Report> {
         self.load().unwrap();
         change(self);
-        scope.into_iter().for_each(|scope| self.invalidate(scope));
+        scopes.iter().for_each(|&scope| self.invalidate(scope));
         let _ = self.load();
         self.sanitizer.reports()
     }
@@ -145,13 +148,14 @@ fn report<F: Format, H: SecondStageFormat>(
     change: fn(&mut Machine<F, H>),
     others: &[Invalidate],
 ) -> Report {
-    let [report] = <[Report; 1]>::try_from(boot().play(change, None)).unwrap();
-    let advised = report.invalidation.unwrap().scope;
+    let [report] = <[Report; 1]>::try_from(boot().play(change, &[])).unwrap();
+    let advised = report.invalidation.unwrap();
+    let advised: Vec<_> = [advised.scope].into_iter().chain(advised.then).collect();
     let mut machine = boot();
-    assert_eq!(machine.play(change, Some(advised)), [], "{advised:?}");
+    assert_eq!(machine.play(change, &advised), [], "{advised:?}");
     assert_eq!(machine.load(), machine.fresh());
     for &other in others {
-        let found = boot().play(change, Some(other));
+        let found = boot().play(change, &[other]);
         assert_eq!(found.len(), 1, "{other:?}");
         assert_eq!(found[0].invalidation, report.invalidation);
         assert_eq!(found[0].insufficient.unwrap().scope, other);
@@ -247,14 +251,32 @@ fn on_risc_v_a_guest_s_own_tables_are_hfence_vvma_s() {
 #[test]
 fn on_risc_v_a_new_root_of_a_stage_needs_the_fence_of_that_stage() {
     let host = |machine: &mut Machine<_, _>| machine.write(HGATP, hgatp(HOSTS[1]));
-    let all = second_stage(VMID, Some(GPAS[1]), true);
-    assert_eq!(advice(&report(riscv, host, &[all])), "hfence.gvma x0, 5");
+    let others = [second_stage(VMID, Some(GPAS[1]), true), hfence_vvma(5, None, None)];
+    assert_eq!(
+        advice(&report(riscv, host, &others)),
+        "hfence.gvma x0, 5, then hfence.vvma x0, 3 (vmid 5)"
+    );
     let guest = |machine: &mut Machine<_, _>| {
         machine.write(SATP, 8 << 60);
         machine.write(VSATP, vsatp(GUESTS[1]));
     };
     let other = hfence_vvma(5, Some(9), None);
     assert_eq!(advice(&report(riscv, guest, &[other])), "hfence.vvma x0, 3 (vmid 5)");
+}
+
+// What was read there leads on to guest-physical addresses, which HFENCE.GVMA leaves in walk caches.
+#[test]
+fn on_risc_v_a_page_that_a_guest_s_table_stands_in_needs_the_fences_of_both_stages() {
+    const NEW: u64 = 0x5000_0000;
+    const OLD: u64 = GUESTS[0] + 0x5000;
+    let change = |machine: &mut Machine<_, _>| {
+        machine.set(NEW + (VA >> 21 & 0x1ff) * 8, (RISCV.table)(table(GUESTS[1], RISCV, 0)));
+        machine.set(leaf(HOSTS[0], RISCV, OLD), (RISCV.leaf)(NEW));
+    };
+    assert_eq!(table(GUESTS[0], RISCV, 1), OLD);
+    let others = [second_stage(VMID, Some(OLD), true), hfence_vvma(5, None, None)];
+    let advised = advice(&report(riscv, change, &others));
+    assert_eq!(advised, "hfence.gvma 0x105000 >> 2, 5, then hfence.vvma x0, 3 (vmid 5)");
 }
 
 #[test]
@@ -276,7 +298,7 @@ fn no_instruction_is_named_where_both_stages_have_changed() {
             move_riscv_guest_page(machine);
             move_riscv_host_page(machine);
         },
-        None,
+        &[],
     );
     assert_eq!(found[0].invalidation, None);
     assert!(found[0].to_string().ends_with("of one of the stages or of both"));

@@ -461,9 +461,9 @@ impl Format for RiscV {
         Asid(if self.rv32 { asid & 0x1ff } else { asid })
     }
 
-    /// With an address in rs1, a fence is for "leaf page table entries corresponding to the virtual address" only
-    /// ("Supervisor Memory-Management Fence Instruction"), of either stage ("Hypervisor Memory-Management Fence
-    /// Instructions").
+    /// With an address in rs1, SFENCE.VMA is for "leaf page table entries corresponding to the virtual address" only
+    /// ("Supervisor Memory-Management Fence Instruction"), and HFENCE.VVMA is "much the same" for a guest's. Of HFENCE.GVMA
+    /// that is not said.
     fn walk_cache_reach(_: Invalidate) -> WalkCacheReach {
         WalkCacheReach::None
     }

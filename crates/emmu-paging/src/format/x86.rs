@@ -472,13 +472,14 @@ impl Format for X86 {
     }
 
     /// "INVLPG also invalidates all entries in all paging-structure caches associated with the current PCID, regardless of
-    /// the linear addresses to which they correspond", and so does what reaches further than it. INVPCID of type 0 is for
-    /// mappings "that would be used to translate the linear address" (SDM 5.10.4.1), and so is INVVPID of type 0 (30.4.3.1).
+    /// the linear addresses to which they correspond", and so does what reaches further than it or is several of it. INVPCID
+    /// of type 0 is for mappings "that would be used to translate the linear address" (SDM 5.10.4.1), and so is INVVPID of
+    /// type 0 (30.4.3.1).
     fn walk_cache_reach(scope: Invalidate) -> WalkCacheReach {
         match scope {
-            Invalidate::Page(_) | Invalidate::PageInAsid { global: true, .. } => {
-                WalkCacheReach::All
-            }
+            Invalidate::Page(_)
+            | Invalidate::PageInAsid { global: true, .. }
+            | Invalidate::Range { .. } => WalkCacheReach::All,
             _ => WalkCacheReach::OnTheWay,
         }
     }

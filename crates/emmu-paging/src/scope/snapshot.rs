@@ -57,6 +57,10 @@ impl Read {
             }
             scopes.place_again(Space { context: Context(context), asid }, scope)?;
         }
+        let has_owner = |context: &Context| scopes.contexts.contains_key(&context.owner());
+        if !scopes.contexts.keys().all(has_owner) {
+            return Err("scopes: walk caches of a virtual machine that there is not");
+        }
         if scopes.floors.len() != floors.len() {
             return Err("scopes: not a floor for each context");
         }

@@ -120,8 +120,7 @@ fn cover<A: Manual>(scope: Invalidate, now: &A, space: Space) -> Option<Cover> {
         Invalidate::Range { len: 0, .. } => return None,
         Invalidate::Range { addr, len, asid } => {
             let last = VirtAddr::new(addr.raw().saturating_add(len - 1));
-            let walk_caches = at_most_on_the_way(first);
-            Cover { asid, pages: Some((addr, last)), walk_caches, ..all }
+            Cover { asid, pages: Some((addr, last)), ..all }
         }
         Invalidate::Guest { vmid, asid, addr, keeps_global } => {
             let (pages, walk_caches) = (addr.map(|addr| (addr, addr)), at_most_on_the_way(first));

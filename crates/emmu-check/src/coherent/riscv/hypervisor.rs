@@ -15,8 +15,9 @@ use emmu_paging::format::riscv::{HENVCFG, HGATP, MSTATUS, VSATP, VSSTATUS};
 const MPV: u64 = 1 << 39;
 
 impl Manual for Registers {
-    /// HFENCE.VVMA and HFENCE.GVMA with an address are as SFENCE.VMA: for leaf entries only.
-    const PAGE_FORGETS: [Forgets; 2] = [Forgets::Nothing; 2];
+    /// HFENCE.VVMA with an address is as SFENCE.VMA, for leaf entries only; HFENCE.GVMA is for all "implicit reads … done for
+    /// G-stage address translation" of it.
+    const PAGE_FORGETS: [Forgets; 2] = [Forgets::Nothing, Forgets::OnTheWay];
 
     /// "Conceptually, an implementation might contain two address-translation caches: one that maps guest virtual
     /// addresses to guest physical addresses, and another that maps guest physical addresses to supervisor physical

@@ -9,7 +9,7 @@
 
 use super::{Derived, Mode, Permissions, RiscV, hypervisor::is_shared};
 use crate::{
-    SecondStageFormat, WalkCacheReach,
+    SecondStageFormat,
     format::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape},
 };
 use emmu_core::{
@@ -184,10 +184,6 @@ impl Format for GStage {
     ) -> Result<u64, Cause> {
         self.permits(mapping.permissions, access)?;
         self.hart.admit(raw, mapping, access.with_privilege(Privilege::User))
-    }
-
-    fn walk_cache_reach(scope: Invalidate) -> WalkCacheReach {
-        RiscV::walk_cache_reach(scope)
     }
 
     #[inline]
