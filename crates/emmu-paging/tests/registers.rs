@@ -155,6 +155,32 @@ fn a_change_of_cr4_pge_forgets_global_pages_too() {
 
 // spec: x86-invalidate
 #[test]
+fn clearing_pcide_forgets_all_and_setting_it_nothing() {
+    let mut machine = long_mode();
+    machine.write(CR4, PAE | PCIDE | 1 << 7).unwrap();
+    assert!(machine.hits(0x1000) && machine.hits(0x2000));
+    machine.write(CR4, PAE | 1 << 7).unwrap();
+    assert!(!machine.hits(0x1000) && !machine.hits(0x2000));
+}
+
+// spec: x86-invalidate
+#[test]
+fn setting_smep_forgets_what_is_of_the_current_pcid_and_clearing_it_nothing() {
+    let smep = 1 << 20;
+    let mut machine = long_mode();
+    machine.write(CR4, PAE | PCIDE | 1 << 7).unwrap();
+    machine.write(CR3, 0x10_0005).unwrap();
+    assert!(!machine.hits(0x2000));
+    machine.write(CR4, PAE | PCIDE | smep | 1 << 7).unwrap();
+    assert!(!machine.hits(0x2000));
+    machine.write(CR4, PAE | PCIDE | 1 << 7).unwrap();
+    assert!(machine.hits(0x2000));
+    machine.write(CR3, 0x10_0000 | CR3_NO_FLUSH).unwrap();
+    assert!(machine.hits(0x2000), "PCID 0 has lost nothing");
+}
+
+// spec: x86-invalidate
+#[test]
 fn with_pcids_a_load_of_cr3_forgets_its_own_unless_bit_63_says_no() {
     let mut machine = long_mode();
     machine.write(CR4, PAE | PCIDE | 1 << 7).unwrap();

@@ -158,13 +158,12 @@ impl X86 {
         }
     }
 
-    fn switch(&mut self, cr0: Cr0, cr4: Cr4, efer: Efer, pdptes: [u64; 4]) -> Option<Invalidate> {
+    fn switch(&mut self, cr0: Cr0, cr4: Cr4, efer: Efer, pdptes: [u64; 4]) {
         (self.cr0, self.cr4, self.efer, self.pdptes) = (cr0, cr4, efer, pdptes);
         self.derive();
-        Some(Invalidate::All)
     }
 
-    /// MOV to CR0 (SDM Vol. 2, "MOV—Move to/from Control Registers"; Vol. 3A, 5.10.4.1).
+    /// MOV to CR0 (SDM Vol. 2, "MOV—Move to/from Control Registers"). All goes where PG changes (Vol. 3A, 12.9).
     fn write_cr0(
         &mut self,
         value: u64,
@@ -199,8 +198,8 @@ impl X86 {
             false => self.pdptes,
         };
         let paging_changed = turned_on || turned_off;
-        let scope = self.switch(cr0, self.cr4, efer, pdptes);
-        Ok(scope.filter(|_| paging_changed))
+        self.switch(cr0, self.cr4, efer, pdptes);
+        Ok(paging_changed.then_some(Invalidate::All))
     }
 
     /// The invalidation that INVLPG means now: of the page in the present PCID, and where it is global.
@@ -276,9 +275,20 @@ impl X86 {
             true => self.load_pdptes("cr4", value, mode, self.cr3, read)?,
             false => self.pdptes,
         };
-        let scope = self.switch(self.cr0, cr4, self.efer, pdptes);
-        let invalidating = Cr4::PSE | Cr4::PAE | Cr4::PGE | Cr4::PCIDE | Cr4::SMEP;
-        Ok(scope.filter(|_| changed.intersects(invalidating)))
+        self.switch(self.cr0, cr4, self.efer, pdptes);
+        Ok(self.forgotten_with_cr4(changed))
+    }
+
+    /// What goes when these bits of CR4 have changed: all where PSE, PGE or PAE has (SDM Vol. 3A, 12.9) or PCIDE was cleared,
+    /// what is of the current PCID where SMEP was set (5.10.4.1).
+    fn forgotten_with_cr4(&self, changed: Cr4) -> Option<Invalidate> {
+        // spec: x86-invalidate
+        let (set, cleared) = (changed & self.cr4, changed - self.cr4);
+        let invalidating = Cr4::PSE | Cr4::PAE | Cr4::PGE;
+        if changed.intersects(invalidating) || cleared.contains(Cr4::PCIDE) {
+            return Some(Invalidate::All);
+        }
+        set.contains(Cr4::SMEP).then_some(Invalidate::Asid(self.derived.pcid))
     }
 
     /// WRMSR to IA32_EFER. LMA is not writable; LME cannot change while paging is on.
