@@ -58,7 +58,6 @@ use core::fmt::Debug;
 use emmu_core::Access;
 use emmu_oracle::generate::Case;
 use thiserror::Error;
-pub(crate) use trial::EVERYTHING;
 use trial::Trial;
 
 /// An access on which unit and model do not agree.

@@ -2,7 +2,7 @@
 
 use crate::noted;
 use core::fmt::Debug;
-use emmu_core::{Access, Bus, Fault, RegisterError};
+use emmu_core::{Access, Bus, Fault, Invalidate, RegisterError};
 use emmu_oracle::{
     Memory, Reference,
     generate::Generate,
@@ -74,6 +74,12 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
 
     /// The exception that a fault of the unit raises, or `None` if the model has no word for it.
     fn exception(format: &Self::Format, fault: &Fault) -> Option<Self::Fault>;
+
+    /// What forgets all that a unit remembers, of the present virtual machine and of the one with the number next to it if
+    /// there are such.
+    fn everything(&self) -> Vec<Invalidate> {
+        vec![Invalidate::All, Invalidate::SecondStage { tables: None, addr: None, combined: true }]
+    }
 
     /// Whether the access has bytes past the end of the address space. The manuals let it wrap, or leave it open;
     /// the CPU port refuses it.

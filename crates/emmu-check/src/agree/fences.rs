@@ -3,7 +3,7 @@
 use super::{
     Disagreement, Mismatch, Setting, implemented,
     tale::{Tale, Told},
-    trial::{EVERYTHING, Trial},
+    trial::Trial,
 };
 use crate::{Architecture, Unit};
 use emmu_core::{Access, Event, Invalidate, PhysAddr, RegisterId, TranslationUnit, VirtAddr};
@@ -43,6 +43,12 @@ pub trait Fenced: Architecture {
     /// What forgets second-stage translations of the present virtual machine or of all, and what was made of them: for
     /// the page of a guest-physical address or for all.
     fn fence_second(&self, all: bool, addr: Option<PhysAddr>) -> Vec<Invalidate>;
+
+    /// What must follow that where the second stage led to the guest's own tables: nothing if what was read there is
+    /// forgotten by then.
+    fn fence_tables(&self) -> Vec<Invalidate> {
+        Vec::new()
+    }
 }
 
 /// A change, and numbers that say which: switching, an access, or a change of an entry that some access meets.
@@ -92,6 +98,8 @@ struct Meeting {
     space: bool,
     /// The page that was translated: virtual, or guest-physical at the second stage.
     page: u64,
+    /// Whether that is where a table of the guest stands.
+    table: bool,
     /// Whether the walk ended there.
     last: bool,
     /// Whether the outcome may hold in all address spaces.
@@ -128,7 +136,7 @@ impl<'a, A: Fenced> Scene<'a, A> {
         let (machine, space) = (false, false);
         let mut scene = Self { case, trial, guide, roots, machine, space, met, story };
         // Loads of registers may have met entries too.
-        scene.trial.invalidate(&EVERYTHING);
+        scene.trial.invalidate(&case.registers.everything());
         let first = [[6, 0, 0, 0], [7, 0, 0, 0]].into_iter().try_for_each(|step| scene.step(step));
         (first.is_ok() && !case.accesses.is_empty()).then_some(scene)
     }
@@ -178,12 +186,13 @@ impl<'a, A: Fenced> Scene<'a, A> {
             tale.reads.iter().any(|told| told.entry.raw.is_some_and(|raw| raw >> 5 & 1 == 1));
         let mut met: Vec<Met> = Vec::new();
         for Told { stage, entry, guest } in tale.reads.iter().copied() {
-            let page = guest.map_or(access.addr.raw(), PhysAddr::raw) >> 12;
+            let page = guest.map_or(access.addr.raw(), |guest| guest.addr.raw()) >> 12;
+            let table = guest.is_some_and(|guest| guest.walk);
             let (machine, space) = (self.machine, self.space);
             for Met { meeting: before, .. } in &mut met {
                 before.last &= (before.stage, before.page) != (stage, page);
             }
-            let meeting = Meeting { stage, machine, space, page, last: true, global };
+            let meeting = Meeting { stage, machine, space, page, table, last: true, global };
             met.push(Met { addr: entry.addr, raw: entry.raw.unwrap_or(0), meeting });
         }
         met
@@ -213,7 +222,7 @@ impl<'a, A: Fenced> Scene<'a, A> {
         let foreign = |meeting: &Meeting| meeting.machine != self.machine;
         let of = |stage| met.iter().filter(move |meeting| meeting.stage == stage);
         if of(Stage::First).any(foreign) || choice & 0b11 == 0b11 {
-            return EVERYTHING.into_iter().chain(registers.fence_second(true, None)).collect();
+            return [registers.everything(), registers.fence_second(true, None)].concat();
         }
         let mut fences = Vec::new();
         if of(Stage::First).next().is_some() {
@@ -226,6 +235,9 @@ impl<'a, A: Fenced> Scene<'a, A> {
             let page = single(of(Stage::Second)).filter(|_| choice & 1 == 0);
             let all = of(Stage::Second).any(foreign);
             fences.extend(registers.fence_second(all, page.map(|page| PhysAddr::new(page << 12))));
+            if of(Stage::Second).any(|meeting| meeting.table) {
+                fences.extend(registers.fence_tables());
+            }
         }
         fences
     }

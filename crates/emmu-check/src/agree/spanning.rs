@@ -1,7 +1,7 @@
 //! Accesses that may leave their page, through a CPU, beside the model piece by piece and the bytes one by one.
 
 use super::{
-    Disagreement, EVERYTHING, Mismatch, Setting,
+    Disagreement, Mismatch, Setting,
     board::{Board, adopt},
     implemented, operation,
     roles::{Roles, is_ambiguous},
@@ -175,7 +175,8 @@ impl<'a, A: Architecture, B: Board> Machine<'a, A, B> {
         same("memory", &None, &self.cpu.bus().difference(&before, &self.memory))?;
         if expected.stale {
             self.cpu.set_privilege(Privilege::Machine);
-            EVERYTHING.into_iter().for_each(|scope| _ = self.cpu.invalidate(scope));
+            let scopes = self.registers.everything();
+            scopes.into_iter().for_each(|scope| _ = self.cpu.invalidate(scope));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ pub(super) struct Told {
     pub(super) stage: Stage,
     pub(super) entry: FaultEntry,
     /// What the second stage translates, if it is its entry.
-    pub(super) guest: Option<PhysAddr>,
+    pub(super) guest: Option<GuestAccess>,
 }
 
 /// The entries that a unit says it has read and changed.
@@ -24,7 +24,7 @@ pub(super) struct Tale {
     pub(super) nested: bool,
     /// How many walks are under way, of each stage.
     walks: [u32; 2],
-    second: Option<PhysAddr>,
+    second: Option<GuestAccess>,
 }
 
 impl Tale {
@@ -44,8 +44,8 @@ impl Tale {
     fn hear(&mut self, event: &Event) -> bool {
         let (stage, second) = (self.stage(), self.second);
         match *event {
-            Event::SecondStage(GuestAccess { addr, .. }) => {
-                (self.second, self.nested) = (Some(addr), true);
+            Event::SecondStage(guest) => {
+                (self.second, self.nested) = (Some(guest), true);
                 // In the midst of something that it is needed for.
                 second.is_none() && self.walks[0] > 0
             }

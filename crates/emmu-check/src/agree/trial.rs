@@ -33,10 +33,6 @@ pub(super) struct Trial<A: Architecture> {
     roles: Roles,
 }
 
-/// What forgets all that a unit remembers of the present virtual machine, if there is one, and of any.
-pub(crate) const EVERYTHING: [Invalidate; 2] =
-    [Invalidate::All, Invalidate::SecondStage { tables: None, addr: None, combined: true }];
-
 /// What one access came to.
 struct Observed {
     peeked: Result<Translation, Fault>,
@@ -159,7 +155,7 @@ impl<A: Architecture> Trial<A> {
 
     fn observe(&mut self, access: Access) -> Observed {
         if self.setting.flushes() {
-            self.invalidate(&EVERYTHING);
+            self.invalidate(&self.registers.everything());
         }
         let mut events = Vec::new();
         let peeked = TranslationUnit::<_, ()>::peek(&self.unit, access, &self.memory);

@@ -7,7 +7,6 @@ use super::{
     setup, tale::Tale, tally::Tally,
 };
 use crate::Unit;
-use crate::agree::EVERYTHING;
 use emmu_core::{
     Access, Asid, Event, Fault, Invalidate, PhysAddr, Ticket, Translation, TranslationUnit, Width,
 };
@@ -47,7 +46,7 @@ impl<A: Manual> Trial<A> {
         let mut memory = scenery.initial().clone();
         now.switch_on(&mut unit, &mut memory).ok()?;
         // Loads of registers may have met entries too.
-        EVERYTHING.into_iter().for_each(|scope| invalidate::<A>(&mut unit, scope));
+        now.everything().into_iter().for_each(|scope| invalidate::<A>(&mut unit, scope));
         let (ledger, tickets) = (Ledger::new(), Vec::new());
         let (gpas, witnesses) = (Vec::new(), Vec::new());
         let (story, tally) = (Vec::new(), Tally::default());
@@ -139,7 +138,7 @@ impl<A: Manual> Trial<A> {
                 addr: None,
                 keeps_global: false,
             });
-            let scopes = EVERYTHING.into_iter().chain(guests);
+            let scopes = self.now.everything().into_iter().chain(guests);
             scopes.for_each(|scope| invalidate::<A>(&mut self.unit, scope));
             self.ledger = Ledger::new();
         }

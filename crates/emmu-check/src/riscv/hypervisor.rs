@@ -24,6 +24,12 @@ impl Architecture for Registers {
     type Format = RiscVH;
     type Second = Paging<GStage>;
 
+    /// HFENCE.GVMA leaves what holds guest-physical addresses, and HFENCE.VVMA is for one virtual machine.
+    fn everything(&self) -> Vec<Invalidate> {
+        let second = Invalidate::SecondStage { tables: None, addr: None, combined: true };
+        [vec![Invalidate::All, second], self.fence_tables()].concat()
+    }
+
     fn out_of_reset(
         &self,
         config: &PagingConfig,
@@ -117,6 +123,13 @@ impl Fenced for Registers {
     fn fence_second(&self, all: bool, addr: Option<PhysAddr>) -> Vec<Invalidate> {
         let tables = (!all).then(|| vmid(self).into());
         vec![Invalidate::SecondStage { tables, addr, combined: true }]
+    }
+
+    /// HFENCE.VVMA, in both virtual machines.
+    fn fence_tables(&self) -> Vec<Invalidate> {
+        let vmids = [vmid(self), vmid(self) ^ 1].map(Vmid);
+        let fence = |vmid| Invalidate::Guest { vmid, asid: None, addr: None, keeps_global: false };
+        vmids.map(fence).to_vec()
     }
 }
 
