@@ -1,6 +1,9 @@
 //! `emmu check`: vectors put to the translation units.
 
-use crate::args::Check;
+mod args;
+
+pub(crate) use args::Check;
+
 use anyhow::{Result, anyhow};
 use emmu_check::Units;
 use emmu_oracle::vectors::{

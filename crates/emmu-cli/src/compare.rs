@@ -1,12 +1,15 @@
 //! `emmu compare`: one program under every memory system, from one process at a time to paging.
 
+mod args;
 mod attack;
 mod cost;
 mod program;
 mod report;
 mod system;
 
-use crate::{args::Compare, machines};
+pub(crate) use args::Compare;
+
+use crate::machines;
 use anyhow::{Result, ensure};
 use emmu_os::FRAME;
 use program::Shape;

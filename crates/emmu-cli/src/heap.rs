@@ -1,12 +1,14 @@
 //! `emmu heap`: a memory manager at work, step by step, or all of them side by side.
 
+mod args;
 mod ops;
 mod report;
 mod run;
 mod setup;
 mod text;
 
-use crate::args::Heap;
+pub(crate) use args::Heap;
+
 use anyhow::Result;
 use report::{Comparison, Report};
 use setup::Setup;

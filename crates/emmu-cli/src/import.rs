@@ -1,6 +1,10 @@
 //! `emmu import`: any trace, in emmu's compact format.
 
-use crate::{args::Import, progress, trace};
+mod args;
+
+pub(crate) use args::Import;
+
+use crate::{progress, trace};
 use anyhow::{Context, Result, ensure};
 use emmu_trace::{
     Record, RecordSource, Trace,

@@ -1,6 +1,9 @@
 //! `emmu machines`, and finding the machine that is meant.
 
-use crate::args::Machines;
+mod args;
+
+pub(crate) use args::Machines;
+
 use anyhow::{Context, Result};
 use emmu_timing::Machine;
 use std::{fs, io::Write, path::Path};

@@ -27,7 +27,7 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    let command = Arguments::parse().command.unwrap_or_else(|| Command::Sim(args::Sim::default()));
+    let command = Arguments::parse().command.unwrap_or_else(|| Command::Sim(sim::Sim::default()));
     let mut out = BufWriter::new(io::stdout().lock());
     let done = run(&command, &mut out).and_then(|code| {
         out.flush()?;

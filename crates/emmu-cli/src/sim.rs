@@ -1,7 +1,10 @@
 //! `emmu sim`: a trace through a machine.
 
+mod args;
+
+pub(crate) use args::Sim;
+
 use crate::{
-    args::{Format, Sim},
     machines, progress,
     replay::Replay,
     report::{Host, MachineId, Report, TraceId},
@@ -9,6 +12,7 @@ use crate::{
     trace,
 };
 use anyhow::{Context, Result, bail, ensure};
+use args::Format;
 use emmu_os::Exit;
 use emmu_timing::Machine;
 use emmu_trace::RecordSource;

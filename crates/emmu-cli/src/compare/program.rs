@@ -1,6 +1,6 @@
 //! The program that is compared, as bytes for every system.
 
-use crate::args::Compare;
+use super::args::Compare;
 use anyhow::{Result, ensure};
 use emmu_core::{VirtAddr, Width};
 use emmu_os::toy::{Assembly, INSTRUCTION, Instruction};

@@ -1,10 +1,10 @@
 //! What a comparison came to, as data and as tables.
 
+use super::args::Compare;
 use super::attack::{Attacks, Outcome};
 use super::cost::Cost;
 use super::program::Shape;
 use super::system::{Kind, OS, Setting};
-use crate::args::Compare;
 use crate::report::MachineId;
 use crate::report::text::{count, left, print, right, table};
 use anyhow::Result;

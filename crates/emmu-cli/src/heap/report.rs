@@ -1,7 +1,7 @@
 //! What came of it, as data. All numbers are units, but for counts and ratios.
 
 use super::UNIT;
-use crate::args::Heap as Arguments;
+use super::args::Heap as Arguments;
 use serde::Serialize;
 
 /// Everything that `emmu heap` tells of one manager.

@@ -1,7 +1,7 @@
 //! Which manager, out of the command line.
 
 use super::UNIT;
-use crate::args::{Heap as Arguments, HeapEnd, HeapOrder, HeapPolicy, Manager};
+use super::args::{Heap as Arguments, HeapEnd, HeapOrder, HeapPolicy, Manager};
 use anyhow::Result;
 use emmu_core::PhysAddr;
 use emmu_heap::{

@@ -1,0 +1,22 @@
+//! The arguments of `emmu import`.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// `emmu import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The trace to convert: any that `emmu sim` reads; `-` is standard input.
+    pub(crate) input: PathBuf,
+    /// Where to write it. Nothing is left there if the input turns out malformed.
+    pub(crate) output: PathBuf,
+    /// Skip this many records first.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) skip: u64,
+    /// Stop after this many records of the trace.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Where the trace comes from, in words, such as the command that was recorded.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) provenance: Option<String>,
+}
