@@ -7,7 +7,10 @@ from unicorn import (
     UC_CTL_TLB_FLUSH,
     UC_HOOK_CODE,
     UC_HOOK_INTR,
+    UC_HOOK_MEM_FETCH_PROT,
     UC_HOOK_MEM_UNMAPPED,
+    UC_PROT_READ,
+    UC_PROT_WRITE,
     Uc,
     UcError,
 )
@@ -19,7 +22,8 @@ TABLE_FRAMES = 48
 
 class Guest:
     """Physical memory is mapped only where page tables are (and the code), so an access that gets through the
-    tables runs into nothing, and the emulator reports the physical address that it came to."""
+    tables runs into nothing, and the emulator reports the physical address that it came to. Nothing can be fetched
+    from the frames of page tables, whose words are no instructions: the emulator reports a fetch from them, too."""
 
     def __init__(self, arch, mode, model, code):
         self.uc = Uc(arch, mode)
@@ -29,7 +33,7 @@ class Guest:
         self.uc.mem_write(CODE, code)
         self.uc.hook_add(UC_HOOK_CODE, self._on_instruction)
         self.uc.hook_add(UC_HOOK_INTR, self._on_exception)
-        self.uc.hook_add(UC_HOOK_MEM_UNMAPPED, self._on_unmapped)
+        self.uc.hook_add(UC_HOOK_MEM_UNMAPPED | UC_HOOK_MEM_FETCH_PROT, self._on_refused)
         self.before = None
         self.outcome = None
 
@@ -38,7 +42,7 @@ class Guest:
         numbers = {draw.randrange(1, 1 << (phys_bits - frame_bits)) for _ in range(TABLE_FRAMES)}
         frames = sorted(number << frame_bits for number in numbers - {CODE >> frame_bits})
         for frame in frames:
-            self.uc.mem_map(frame, 1 << frame_bits)
+            self.uc.mem_map(frame, 1 << frame_bits, UC_PROT_READ | UC_PROT_WRITE)
         return frames
 
     def write(self, words, size):
@@ -74,7 +78,7 @@ class Guest:
             self.outcome = ("exception", number, bytes(uc.context_save()))
         uc.emu_stop()
 
-    def _on_unmapped(self, uc, kind, addr, size, value, data):
+    def _on_refused(self, uc, kind, addr, size, value, data):
         if self.outcome is None:
             self.outcome = ("pa", addr)
         return False

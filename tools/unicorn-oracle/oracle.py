@@ -22,7 +22,7 @@ ARCHITECTURES = {"x86-64": x86, "aarch64": aarch64}
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", choices=ARCHITECTURES, required=True)
-    parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="default: a fresh one")
+    parser.add_argument("--seed", type=integer, default=secrets.randbits(32), help="default: a fresh one")
     parser.add_argument("--cases", type=int, default=3000, help="over all formats of the architecture")
     parser.add_argument("--format", help="only this one, such as x86-pae or aarch64-16k")
     parser.add_argument("--out", default="/dev/stdout", help="a file; default: stdout")
@@ -41,6 +41,11 @@ def main():
                 vector = run_case(oracle, draw, f"{name}-{args.seed}-{number}", counts)
                 out.write(json.dumps(vector, separators=(",", ":")) + "\n")
     print(", ".join(f"{count} {what}" for what, count in counts.items()), file=sys.stderr)
+
+
+def integer(text):
+    """An integer, in hexadecimal after 0x."""
+    return int(text, 0)
 
 
 def run_case(oracle, draw, id, counts):

@@ -118,10 +118,7 @@ class Oracle:
                 return {"pa": hex(addr)}
             case ("exception", 14, state):
                 (code,) = struct.unpack_from("<I", state, self.code_at)
-                addr = hex(self.uc.reg_read(x86.UC_X86_REG_CR2))
-                if op["access"] == "fetch" and addr != op["va"]:
-                    return None  # it came to memory that is mapped, and ran on to the next page
-                return {"fault": "page-fault", "code": hex(code), "addr": addr}
+                return {"fault": "page-fault", "code": hex(code), "addr": hex(self.uc.reg_read(x86.UC_X86_REG_CR2))}
             case ("exception", 13, _):
                 return {"fault": "general-protection", "code": "0x0"}
         return None
