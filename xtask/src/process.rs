@@ -3,20 +3,20 @@
 use crate::Error;
 use std::process::{Command, Stdio};
 
-/// Runs it with its output going where ours goes; whether it succeeded.
+/// Runs the command and shows its output. Returns true if the command succeeded.
 pub(crate) fn succeeds(command: &mut Command) -> Result<bool, Error> {
     println!("$ {}", spell(command));
     let status = command.stdin(Stdio::null()).status();
     status.map(|status| status.success()).map_err(|error| start(command, error))
 }
 
-/// The same without any output.
+/// Runs the command and hides its output. Returns true if the command succeeded.
 pub(crate) fn succeeds_quietly(command: &mut Command) -> Result<bool, Error> {
     command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
     command.status().map(|status| status.success()).map_err(|error| start(command, error))
 }
 
-/// What it prints, or `None` if it is not there or fails.
+/// Returns the output of the command, or `None` if the program is not installed or fails.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
