@@ -1,9 +1,9 @@
-//! What a CPU asks of its memory interface.
+//! Accesses: the requests that a CPU makes of its memory interface.
 
 use crate::VirtAddr;
 use core::fmt;
 
-/// What an access does with the bytes.
+/// The kinds of access, by what they do with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
@@ -14,22 +14,22 @@ pub enum AccessKind {
     Load,
     /// Writes data. RISC-V's `sc` is a store.
     Store,
-    /// Reads and writes the same bytes as one indivisible access; needs both permissions.
+    /// Reads and writes the same bytes as one indivisible access. It needs both permissions.
     Amo,
 }
 
 impl AccessKind {
-    /// All four, in order.
+    /// All four kinds, in order.
     pub const ALL: [Self; 4] = [Self::Fetch, Self::Load, Self::Store, Self::Amo];
 
-    /// Whether the access may change memory.
+    /// Returns true if the access may change memory.
     #[must_use]
     #[inline]
     pub const fn writes(self) -> bool {
         matches!(self, Self::Store | Self::Amo)
     }
 
-    /// Whether the access delivers data to the program; a fetch does not count as one.
+    /// Returns true if the access delivers data to the program. A fetch does not: it delivers an instruction.
     #[must_use]
     #[inline]
     pub const fn reads(self) -> bool {
@@ -48,7 +48,7 @@ impl fmt::Display for AccessKind {
     }
 }
 
-/// The privilege with which an access is made or a register is touched, least first.
+/// The privilege of an access, or the privilege that a register demands; the least privileged comes first.
 ///
 /// | emmu | RISC-V | x86 | AArch64 |
 /// |---|---|---|---|
@@ -59,12 +59,12 @@ impl fmt::Display for AccessKind {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Privilege {
-    /// Programs.
+    /// The privilege of programs.
     User,
-    /// The operating system.
+    /// The privilege of the operating system.
     #[default]
     Supervisor,
-    /// Firmware below the operating system.
+    /// The privilege of firmware, below the operating system.
     Machine,
 }
 
@@ -79,32 +79,32 @@ impl fmt::Display for Privilege {
 }
 
 bitflags::bitflags! {
-    /// What else the CPU knows of an access, for the machines that look at it.
+    /// Further facts about an access. Only some machines look at them.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct AccessFlags: u8 {
-        /// The address was formed from the stack pointer: selects the stack segment where selection is
-        /// implicit; on x86 a non-canonical address raises #SS instead of #GP.
+        /// The program formed the address from its stack pointer. Where segments are selected implicitly, the
+        /// flag selects the stack segment; on x86 a non-canonical address then raises #SS instead of #GP.
         const STACK = 1 << 0;
-        /// Made by the CPU itself, not by an instruction's operand (x86: a descriptor-table or TSS access,
-        /// "implicit supervisor-mode access", Intel SDM Vol. 3, 5.6.1).
+        /// The CPU makes the access for itself, not for an operand of an instruction (x86: an access to a
+        /// descriptor table or TSS, "implicit supervisor-mode access", Intel SDM Vol. 3, 5.6.1).
         const IMPLICIT = 1 << 1;
-        /// Made in a virtual machine (RISC-V: V = 1), on machines where the hypervisor's own accesses take
-        /// another way: both stages translate it.
+        /// A virtual machine makes the access (RISC-V: V = 1), so that both stages translate it. Only machines
+        /// where the hypervisor's own accesses are translated otherwise look at this flag.
         const GUEST = 1 << 2;
-        /// A load that needs the right to execute instead of the right to read (RISC-V HLVX).
+        /// The access is a load that needs the right to execute instead of the right to read (RISC-V HLVX).
         const EXECUTABLE = 1 << 3;
-        /// Made through the code segment though it is data (x86: the CS prefix).
+        /// The access goes through the code segment although it is data (x86: the CS prefix).
         const CS = 1 << 4;
-        /// Made through the extra segment (x86: the ES prefix, string destinations).
+        /// The access goes through the extra segment (x86: the ES prefix, string destinations).
         const ES = 1 << 5;
-        /// Made through segment FS (x86: the FS prefix).
+        /// The access goes through segment FS (x86: the FS prefix).
         const FS = 1 << 6;
-        /// Made through segment GS (x86: the GS prefix).
+        /// The access goes through segment GS (x86: the GS prefix).
         const GS = 1 << 7;
     }
 }
 
-/// As its bits, all of which mean something.
+/// Writes the flags as a number. Each of its eight bits is a flag.
 #[cfg(feature = "serde")]
 impl serde::Serialize for AccessFlags {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -119,7 +119,7 @@ impl<'de> serde::Deserialize<'de> for AccessFlags {
     }
 }
 
-/// One access of the CPU: where, how many bytes, what for and with which privilege.
+/// One access of the CPU: its address, its size in bytes, its kind and its privilege.
 ///
 /// ```
 /// use emmu_core::{Access, AccessKind, Privilege, VirtAddr};
@@ -130,69 +130,70 @@ impl<'de> serde::Deserialize<'de> for AccessFlags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Access {
-    /// First byte.
+    /// The address of the first byte.
     pub addr: VirtAddr,
-    /// Bytes, at least 1. An access may be longer than a register: a slice is one access.
+    /// The number of bytes, at least 1. An access may be longer than a register: a slice is one access.
     pub size: u32,
-    /// What is done with the bytes.
+    /// The kind: what the access does with the bytes.
     pub kind: AccessKind,
-    /// With which privilege.
+    /// The privilege with which the access is made.
     pub privilege: Privilege,
-    /// What else is known.
+    /// Further facts about the access.
     pub flags: AccessFlags,
 }
 
 impl Access {
-    /// A supervisor access without flags.
+    /// Makes a supervisor access without flags.
     #[must_use]
     #[inline]
     pub const fn new(kind: AccessKind, addr: VirtAddr, size: u32) -> Self {
         Self { addr, size, kind, privilege: Privilege::Supervisor, flags: AccessFlags::empty() }
     }
 
-    /// A supervisor instruction fetch.
+    /// Makes a supervisor instruction fetch.
     #[must_use]
     #[inline]
     pub const fn fetch(addr: VirtAddr, size: u32) -> Self {
         Self::new(AccessKind::Fetch, addr, size)
     }
 
-    /// A supervisor load.
+    /// Makes a supervisor load.
     #[must_use]
     #[inline]
     pub const fn load(addr: VirtAddr, size: u32) -> Self {
         Self::new(AccessKind::Load, addr, size)
     }
 
-    /// A supervisor store.
+    /// Makes a supervisor store.
     #[must_use]
     #[inline]
     pub const fn store(addr: VirtAddr, size: u32) -> Self {
         Self::new(AccessKind::Store, addr, size)
     }
 
-    /// A supervisor atomic read-modify-write.
+    /// Makes a supervisor atomic read-modify-write.
     #[must_use]
     #[inline]
     pub const fn amo(addr: VirtAddr, size: u32) -> Self {
         Self::new(AccessKind::Amo, addr, size)
     }
 
-    /// The same access with another privilege.
+    /// Returns this access with another privilege.
     #[must_use]
     #[inline]
     pub const fn with_privilege(self, privilege: Privilege) -> Self {
         Self { privilege, ..self }
     }
 
-    /// The same access with these flags instead of its own.
+    /// Returns this access with these flags instead of its own.
     #[must_use]
     #[inline]
     pub const fn with_flags(self, flags: AccessFlags) -> Self {
         Self { flags, ..self }
     }
 
-    /// The same access made to another place: one piece of it, or its repetition.
+    /// Returns this access with another address and size. A caller makes so the pieces of an access, or its
+    /// repetition.
     #[must_use]
     #[inline]
     pub const fn at(self, addr: VirtAddr, size: u32) -> Self {

@@ -1,4 +1,4 @@
-//! Addresses: plain 64-bit numbers that know which space they belong to.
+//! Addresses: 64-bit numbers whose type says to which address space they belong.
 
 use core::fmt;
 
@@ -14,21 +14,22 @@ macro_rules! address {
             /// Address 0.
             pub const ZERO: Self = Self(0);
 
-            /// The address with this number.
+            /// Makes the address with this number.
             #[must_use]
             #[inline]
             pub const fn new(raw: u64) -> Self {
                 Self(raw)
             }
 
-            /// The number of this address.
+            /// Returns the number of this address.
             #[must_use]
             #[inline]
             pub const fn raw(self) -> u64 {
                 self.0
             }
 
-            /// `bytes` further up, or `None` past the last address of the 64-bit space.
+            /// Returns the address `bytes` above this one, or `None` if it would pass the last address of the
+            /// 64-bit space.
             #[must_use]
             #[inline]
             pub const fn checked_add(self, bytes: u64) -> Option<Self> {
@@ -38,7 +39,7 @@ macro_rules! address {
                 }
             }
 
-            /// `bytes` further down, or `None` below address 0.
+            /// Returns the address `bytes` below this one, or `None` if it would be below address 0.
             #[must_use]
             #[inline]
             pub const fn checked_sub(self, bytes: u64) -> Option<Self> {
@@ -48,35 +49,37 @@ macro_rules! address {
                 }
             }
 
-            /// `bytes` further up, modulo 2^64: for arithmetic whose manual says that it wraps.
+            /// Returns the address `bytes` above this one, modulo 2^64. Use it only where a manual says that
+            /// addresses wrap.
             #[must_use]
             #[inline]
             pub const fn wrapping_add(self, bytes: u64) -> Self {
                 Self(self.0.wrapping_add(bytes))
             }
 
-            /// The first address of the 2^`bits`-byte block that holds this one.
+            /// Returns the first address of the 2^`bits`-byte block that holds this address.
             #[must_use]
             #[inline]
             pub const fn align_down(self, bits: u32) -> Self {
                 Self(self.0 & !low_mask(bits))
             }
 
-            /// Distance in bytes from the start of the 2^`bits`-byte block that holds this address.
+            /// Returns the distance in bytes from the start of the 2^`bits`-byte block that holds this address.
             #[must_use]
             #[inline]
             pub const fn offset(self, bits: u32) -> u64 {
                 self.0 & low_mask(bits)
             }
 
-            /// Number of the 2^`bits`-byte block that holds this address.
+            /// Returns the number of the 2^`bits`-byte block that holds this address.
             #[must_use]
             #[inline]
             pub const fn block(self, bits: u32) -> u64 {
                 if bits < 64 { self.0 >> bits } else { 0 }
             }
 
-            /// The `count` bits from bit `low` up, as a number: an index into a table.
+            /// Returns `count` bits of the address, from bit `low` up, as a number. Page walks index tables
+            /// with it.
             #[must_use]
             #[inline]
             pub const fn bits(self, low: u32, count: u32) -> u64 {
@@ -122,23 +125,23 @@ address! {
     PhysAddr
 }
 
-/// A number whose low `bits` bits are ones: 64 and more give all ones.
+/// Returns a number whose low `bits` bits are ones. From 64 bits on, all bits are ones.
 #[must_use]
 #[inline]
 pub const fn low_mask(bits: u32) -> u64 {
     if bits < 64 { (1 << bits) - 1 } else { u64::MAX }
 }
 
-/// The bits from `low` up to `high`, both included, set: `bit_range(62, 61)` is the mask of bits 62:61,
-/// in the order in which manuals write them.
+/// Returns the mask of the bits from `low` to `high`, both included. The arguments stand in the order in which
+/// manuals write them: `bit_range(62, 61)` is the mask of bits 62:61.
 #[must_use]
 #[inline]
 pub const fn bit_range(high: u32, low: u32) -> u64 {
     low_mask(high + 1) & !low_mask(low)
 }
 
-/// Whether bits 63 down to `bits` − 1 of `addr` are all equal: the address is the sign extension of its
-/// low `bits` bits (RISC-V Privileged, "Sv39"; Intel SDM Vol. 1, 3.3.7.1, "canonical").
+/// Returns true if bits 63 down to `bits` − 1 of `addr` are all equal, so that the address is the sign
+/// extension of its low `bits` bits (RISC-V Privileged, "Sv39"; Intel SDM Vol. 1, 3.3.7.1, "canonical").
 #[must_use]
 #[inline]
 pub const fn is_sign_extended(addr: u64, bits: u32) -> bool {

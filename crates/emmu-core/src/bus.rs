@@ -1,10 +1,10 @@
-//! The physical side as a CPU and a page walker see it.
+//! The bus: physical memory as a CPU and a page walker see it.
 
 use crate::PhysAddr;
 use core::fmt;
 use thiserror::Error;
 
-/// How many bytes one bus transfer moves.
+/// The number of bytes that one bus transfer moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
@@ -20,17 +20,17 @@ pub enum Width {
 }
 
 impl Width {
-    /// All four, narrowest first.
+    /// All four widths, the narrowest first.
     pub const ALL: [Self; 4] = [Self::B1, Self::B2, Self::B4, Self::B8];
 
-    /// The width in bytes.
+    /// Returns the width in bytes.
     #[must_use]
     #[inline]
     pub const fn bytes(self) -> u64 {
         self as u64
     }
 
-    /// The width of that many bytes, if a single transfer has it.
+    /// Returns the width of this many bytes, or `None` if no single transfer moves so many.
     #[must_use]
     pub const fn from_bytes(bytes: u64) -> Option<Self> {
         match bytes {
@@ -42,7 +42,7 @@ impl Width {
         }
     }
 
-    /// The widest transfer of at most `bytes` bytes; `B1` for 0.
+    /// Returns the widest transfer of at most `bytes` bytes; for 0 it is `B1`.
     #[must_use]
     pub const fn widest_within(bytes: u64) -> Self {
         match bytes {
@@ -53,7 +53,7 @@ impl Width {
         }
     }
 
-    /// A number with the bits of this width set: 0xff, 0xffff, …
+    /// Returns a number with the bits of this width set: 0xff, 0xffff, …
     #[must_use]
     #[inline]
     pub const fn mask(self) -> u64 {
@@ -61,7 +61,7 @@ impl Width {
     }
 }
 
-/// Which way the bytes of a transfer go.
+/// The direction of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transfer {
     /// From the bus.
@@ -79,32 +79,32 @@ impl fmt::Display for Transfer {
     }
 }
 
-/// Why the bus refused a transfer. The address is the first byte that it refused.
+/// The reason why the bus refused a transfer. The address is that of the first byte that it refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum BusError {
-    /// Nothing answers at this address.
+    /// No memory or device answers at this address.
     #[error("no memory or device answers at physical address {addr}")]
     Unmapped {
-        /// First byte that nothing answers for.
+        /// The first byte at which nothing answers.
         addr: PhysAddr,
     },
     /// The address can be read, but not written.
     #[error("physical address {addr} is read-only")]
     ReadOnly {
-        /// First byte that cannot be written.
+        /// The first byte that cannot be written.
         addr: PhysAddr,
     },
-    /// A device is there, but it takes no transfer of this width, alignment or direction.
+    /// A device is there, but it does not accept a transfer of this width, alignment or direction.
     #[error("the device at physical address {addr} refuses this transfer")]
     Refused {
-        /// First byte of the transfer.
+        /// The first byte of the transfer.
         addr: PhysAddr,
     },
 }
 
 impl BusError {
-    /// The first physical byte that was refused.
+    /// Returns the first physical byte that was refused.
     #[must_use]
     pub const fn addr(&self) -> PhysAddr {
         match *self {
@@ -116,13 +116,13 @@ impl BusError {
 /// Log2 of the RAM page size in bytes: see [`Bus::ram_page`].
 pub const RAM_PAGE_BITS: u32 = 12;
 
-/// Everything that answers physical addresses. All transfers are little-endian by definition; an embedder
-/// of a big-endian machine swaps at the CPU.
+/// The bus: everything that answers physical addresses. All transfers are little-endian by definition; an
+/// embedder of a big-endian machine swaps bytes in the CPU.
 ///
-/// Addresses need not be aligned. A transfer touches the bytes `addr ..= addr + width − 1`; one that would
-/// pass the last physical address is refused like any other hole.
+/// Addresses need not be aligned. A transfer touches the bytes `addr ..= addr + width − 1`. A transfer that
+/// would pass the last physical address is refused like one to a hole.
 pub trait Bus {
-    /// Reads `width` bytes; a device may change its state.
+    /// Reads `width` bytes. A device may change its state.
     ///
     /// # Errors
     /// [`BusError`] when any of the bytes cannot be read.
@@ -134,21 +134,21 @@ pub trait Bus {
     /// [`BusError`] when any of the bytes cannot be written.
     fn write(&mut self, addr: PhysAddr, width: Width, value: u64) -> Result<(), BusError>;
 
-    /// Reads without any effect, as a debugger does. A device that cannot be read so refuses.
+    /// Reads without any effect, as a debugger does. A device that cannot be read without an effect refuses.
     ///
     /// # Errors
     /// [`BusError`] when any of the bytes cannot be read.
     fn peek(&self, addr: PhysAddr, width: Width) -> Result<u64, BusError>;
 
-    /// Whether `len` bytes from `addr` on would all take this transfer, without doing it. This is how an
-    /// access of several pieces is known to succeed before its first byte moves.
+    /// Checks whether all of the `len` bytes from `addr` on would accept this transfer, and moves no byte. An
+    /// access of several pieces checks all of them before its first byte moves.
     ///
     /// # Errors
     /// The [`BusError`] that the transfer would meet first.
     fn check(&self, addr: PhysAddr, len: u64, transfer: Transfer) -> Result<(), BusError>;
 
-    /// Writes `new` if the bytes hold `current`, as one step, and returns what they held before: the
-    /// update is done exactly when that equals `current`. Page walkers set accessed and dirty bits so.
+    /// Writes `new` if the bytes hold `current`, as one step, and returns what they held before. The write took
+    /// place exactly if the result equals `current`. Page walkers set accessed and dirty bits in this way.
     ///
     /// # Errors
     /// [`BusError`] when any of the bytes cannot be read and written; nothing is changed then.
@@ -167,7 +167,7 @@ pub trait Bus {
         Ok(held)
     }
 
-    /// Fills `bytes` from `addr` on.
+    /// Reads bytes from `addr` on until `bytes` is full.
     ///
     /// # Errors
     /// [`BusError`] when any of the bytes cannot be read; `bytes` is then unspecified.
@@ -195,28 +195,29 @@ pub trait Bus {
         })
     }
 
-    /// Where the RAM page (2^[`RAM_PAGE_BITS`] bytes, naturally aligned) that holds `addr` starts in
-    /// [`Bus::ram`], if plain RAM is there that can be read and written without further ado.
+    /// Returns the offset in [`Bus::ram`] at which the RAM page of `addr` starts (2^[`RAM_PAGE_BITS`] bytes,
+    /// naturally aligned). Returns `None` unless plain RAM is there that can be read and written without side
+    /// effects.
     ///
-    /// The offset stays good for as long as the bus lives, so callers may keep it. The default says that
-    /// there is none; then every transfer takes the ordinary way.
+    /// The offset stays valid for as long as the bus lives, so that callers may keep it. The default returns
+    /// `None`; then every transfer goes through `read` and `write`.
     fn ram_page(&mut self, addr: PhysAddr) -> Option<usize> {
         let _ = addr;
         None
     }
 
-    /// All the RAM that [`Bus::ram_page`] speaks of.
+    /// Returns all the RAM to which the offsets of [`Bus::ram_page`] lead.
     fn ram(&self) -> &[u8] {
         &[]
     }
 
-    /// The same, to write.
+    /// Returns that RAM, to be written.
     fn ram_mut(&mut self) -> &mut [u8] {
         &mut []
     }
 }
 
-/// Cuts `len` bytes from `addr` on into the widest transfers, in order.
+/// Cuts `len` bytes from `addr` on into the widest possible transfers, in order.
 fn each_transfer(
     addr: PhysAddr,
     len: usize,
@@ -287,7 +288,7 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    /// Sixteen bytes at address 0, by the required methods alone.
+    /// Sixteen bytes at address 0, with the required methods alone.
     struct Tiny([u8; 16]);
 
     impl Tiny {

@@ -1,4 +1,4 @@
-//! One unit in front of another, as one unit.
+//! `Chain`: one unit in front of another, as one unit.
 
 #[cfg(feature = "serde")]
 mod snapshot;
@@ -10,11 +10,11 @@ use crate::{
 use alloc::vec::Vec;
 use thiserror::Error;
 
-/// Two units in a row: what the first one makes of an address, the second one takes for the address to
-/// translate, as x86 puts segmentation in front of paging (Intel SDM Vol. 3A, 3.1).
+/// Two units in a row: the second unit translates the address that the first unit returns. x86 puts
+/// segmentation in front of paging in this way (Intel SDM Vol. 3A, 3.1).
 ///
 /// The address between the two is the *linear* address. A fault of the second unit names it as the faulting
-/// byte, as CR2 does. Registers of both are registers of the chain.
+/// byte, as CR2 does. The registers of both units are registers of the chain.
 #[derive(Clone, Debug)]
 pub struct Chain<A, B> {
     first: A,
@@ -22,26 +22,26 @@ pub struct Chain<A, B> {
     registers: Vec<RegisterInfo>,
 }
 
-/// Why two units cannot be chained.
+/// The reason why two units cannot be chained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum ChainError {
-    /// Both have a register of this number, so a write would not say which it means.
+    /// Both units have a register with this number, so that a write would not say which one it means.
     #[error("both units have a register with the number {id}: {first} and {second}")]
     SameRegister {
-        /// The number.
+        /// The number of the registers.
         id: RegisterId,
-        /// Its name in the first unit.
+        /// The name of the register in the first unit.
         first: &'static str,
-        /// Its name in the second unit.
+        /// The name of the register in the second unit.
         second: &'static str,
     },
 }
 
 impl<A: Registers, B: Registers> Chain<A, B> {
-    /// `first` in front of `second`.
+    /// Puts `first` in front of `second`.
     ///
     /// # Errors
-    /// [`ChainError::SameRegister`] when a register number is taken twice.
+    /// [`ChainError::SameRegister`] if both units have a register with the same number.
     pub fn new(first: A, second: B) -> Result<Self, ChainError> {
         let mut registers = first.registers().to_vec();
         for info in second.registers() {
@@ -54,13 +54,13 @@ impl<A: Registers, B: Registers> Chain<A, B> {
         Ok(Self { first, second, registers })
     }
 
-    /// The unit that the CPU's addresses go to.
+    /// Returns the unit that translates the addresses of the CPU.
     #[must_use]
     pub fn first(&self) -> &A {
         &self.first
     }
 
-    /// The unit that gives physical addresses.
+    /// Returns the unit that translates linear to physical addresses.
     #[must_use]
     pub fn second(&self) -> &B {
         &self.second
@@ -71,13 +71,13 @@ impl<A: Registers, B: Registers> Chain<A, B> {
     }
 }
 
-/// What the second unit is asked, given what the first one answered.
+/// Returns the access that the second unit must translate, given the answer of the first.
 fn onward(access: Access, linear: Translation) -> Access {
     let in_span = u32::try_from(linear.span).unwrap_or(u32::MAX);
     access.at(VirtAddr::new(linear.addr.raw()), access.size.min(in_span))
 }
 
-/// The answer of both: it holds as far as both hold.
+/// Joins the answers of both units. The joint answer holds as far as both hold.
 fn joined(linear: Translation, found: Translation) -> Translation {
     Translation { span: found.span.min(linear.span), ticket: None, ..found }
 }
@@ -138,8 +138,9 @@ where
         }
     }
 
-    /// A chain of three is a unit in front of a chain, and not a chain in front of a unit: there, a write that
-    /// reads memory would have to be translated by two units that are not one.
+    /// Refuses to write a register of the first unit: to chain three units, put a unit in front of a chain, and
+    /// not a chain in front of a unit. In the second case two units that are not one would have to translate a
+    /// write that reads memory.
     fn write_register_before(
         &mut self,
         id: RegisterId,
@@ -155,7 +156,8 @@ where
         self.second.write_register_before(id, value, behind, bus, probe)
     }
 
-    /// Both forget: a scope names addresses and address spaces, and the chain cannot tell whose.
+    /// Invalidates in both units. A scope names addresses and address spaces, and the chain cannot tell to
+    /// which unit they belong.
     fn invalidate(&mut self, scope: Invalidate) {
         self.first.invalidate(scope);
         self.second.invalidate(scope);

@@ -1,48 +1,50 @@
-//! Why a translation was refused, before any architecture puts it into its own words.
+//! Faults: the reasons why a translation was refused, before an architecture gives them its own numbers.
 
 use crate::{Access, AccessKind, BusError, PhysAddr, VirtAddr};
 use core::fmt;
 use thiserror::Error;
 
-/// A refused access: what was asked, which byte failed, why, and which table entry decided it.
+/// A refused access: the access, the byte that failed, the cause, and the table entry that decided it.
 ///
-/// It is a value, not yet an exception: one table per architecture turns it into `scause`/`stval`, a #PF
+/// A fault is a value, not yet an exception: one table per architecture turns it into `scause`/`stval`, a #PF
 /// error code and CR2, or ESR and FAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Fault {
     /// The access as the CPU made it.
     pub access: Access,
-    /// The first byte of it that could not be translated or reached.
+    /// The first byte of the access that could not be translated or reached.
     pub addr: VirtAddr,
-    /// Why.
+    /// The cause of the refusal.
     pub cause: Cause,
-    /// The table entry that decided it, for units that have tables.
+    /// The table entry that decided the fault. Units without tables have none.
     pub entry: Option<FaultEntry>,
-    /// What the second stage refused, if it was that stage; `entry` is one of its own then.
+    /// The access that the second stage refused, if that stage raised the fault. Then `entry` is an entry of
+    /// the second stage.
     pub guest: Option<GuestAccess>,
 }
 
 impl Fault {
-    /// A fault at the first byte of `access` that no table entry decided.
+    /// Makes a fault at the first byte of `access` that no table entry decided.
     #[must_use]
     pub const fn new(access: Access, cause: Cause) -> Self {
         Self { access, addr: access.addr, cause, entry: None, guest: None }
     }
 
-    /// The same fault, decided by this entry.
+    /// Returns this fault with the entry that decided it.
     #[must_use]
     pub const fn with_entry(self, entry: FaultEntry) -> Self {
         Self { entry: Some(entry), ..self }
     }
 
-    /// The same fault, met by the second stage on the way to this guest-physical address.
+    /// Returns this fault as one that the second stage raised for this guest-physical address.
     #[must_use]
     pub const fn with_guest(self, guest: GuestAccess) -> Self {
         Self { guest: Some(guest), ..self }
     }
 
-    /// The same fault as part of a larger access: the faulting byte stays.
+    /// Returns this fault for the larger access that contains the faulting piece. The faulting byte stays the
+    /// same.
     #[must_use]
     pub const fn within(self, access: Access) -> Self {
         Self { access, ..self }
@@ -64,18 +66,18 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An access to guest-physical memory, as the first of two stages makes it and the second translates it.
+/// An access to guest-physical memory: the first of two stages makes it, and the second translates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GuestAccess {
     /// The guest-physical address (Arm: intermediate physical address).
     pub addr: PhysAddr,
-    /// What is done there: for the walker, a load of an entry or a store of its flags.
+    /// The kind of access. The walker of the first stage loads an entry, or stores the flags of one.
     pub kind: AccessKind,
-    /// Whether the walk of the first stage makes it, to its tables, and not the access itself.
+    /// True if the walk of the first stage accesses its own tables; false if it is the access itself.
     pub walk: bool,
-    /// The rights that the second stage's entries grant there as far as they were read: bit 0 read, bit 1
-    /// write, bit 2 execute. None where an entry was absent.
+    /// The rights that the entries of the second stage grant, as far as the walk read them: bit 0 read, bit 1
+    /// write, bit 2 execute. It is 0 if an entry was absent.
     pub rights: u8,
 }
 
@@ -90,11 +92,12 @@ impl fmt::Display for GuestAccess {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FaultEntry {
-    /// Its level; 0 is the level of the smallest pages.
+    /// The level of the entry; 0 is the level of the smallest pages.
     pub level: u8,
-    /// Where it stands in physical memory; in guest-physical memory where it is the first of two stages'.
+    /// The physical address of the entry. If the entry belongs to the first of two stages, the address is
+    /// guest-physical.
     pub addr: PhysAddr,
-    /// Its bits, or `None` when reading it was what failed.
+    /// The bits of the entry, or `None` if the bus refused to read it.
     pub raw: Option<u64>,
 }
 
@@ -108,7 +111,8 @@ impl fmt::Display for FaultEntry {
     }
 }
 
-/// Why an access was refused. Manuals group these differently; the tables per architecture do that.
+/// The causes of a fault. Each manual groups them in its own way; the exception table of each architecture does
+/// so too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Cause {
@@ -118,7 +122,7 @@ pub enum Cause {
     /// Walks of this half of the address space are switched off (AArch64 EPDn).
     #[error("translation table walks are disabled for this address")]
     WalkDisabled,
-    /// At or past the bound of the space or segment.
+    /// The address is at or above the bound of the space or segment.
     #[error("the address is out of bounds")]
     Bounds,
     /// No segment has this selector.
@@ -127,16 +131,16 @@ pub enum Cause {
     /// The entry or segment is not valid, or not present.
     #[error("nothing is mapped there")]
     Absent,
-    /// The entry is valid, but its bits mean nothing: reserved bits or combinations.
+    /// The entry is valid, but has reserved bits set or a reserved combination of bits.
     #[error("the entry has reserved bits or a reserved combination set")]
     Reserved,
-    /// A superpage's or table's address is not aligned to its size.
+    /// The address of a superpage or table is not aligned to its size.
     #[error("the superpage is misaligned")]
     Misaligned,
     /// The mapping does not allow this kind of access, or not with this privilege.
     #[error("permission denied")]
     Permission,
-    /// The mapping allows a read of the same bytes, but not this write.
+    /// The mapping allows reading these bytes, but not writing them.
     #[error("the mapping is read-only")]
     ReadOnly,
     /// The page's protection key forbids the access.
@@ -154,7 +158,7 @@ pub enum Cause {
     /// Physical memory protection forbids it.
     #[error("physical memory protection forbids it")]
     Protection,
-    /// The bus refused: the data, or a table read if the fault names an entry.
+    /// The bus refused the access, or a read of a table if the fault names an entry.
     #[error("{0}")]
     Bus(#[from] BusError),
 }

@@ -1,4 +1,4 @@
-//! How much of what a unit has cached is to be forgotten.
+//! Invalidation scopes: they name the cached translations that a unit must drop.
 
 use crate::{PhysAddr, VirtAddr};
 use core::fmt;
@@ -25,7 +25,8 @@ impl fmt::Display for Vmid {
     }
 }
 
-/// The scope of an invalidation: at least what it names is forgotten, in every TLB and walk cache.
+/// The scope of an invalidation. A unit drops at least the translations that the scope names, from every TLB
+/// and walk cache. It may drop more.
 ///
 /// | scope | RISC-V | x86 | AArch64 |
 /// |---|---|---|---|
@@ -39,21 +40,23 @@ impl fmt::Display for Vmid {
 /// | `Guest` | `hfence.vvma`; `sfence.vma` with V = 1 | `invvpid` | – |
 /// | `SecondStage` | `hfence.gvma` | `invept` | `tlbi ipas2e1`, `tlbi vmalls12e1`, `tlbi alle1` |
 ///
-/// Where there are two stages, the scopes down to `Range` are those of the context that the CPU is in: of the
-/// present virtual machine on x86 and AArch64, and of the hypervisor's own address spaces on RISC-V.
+/// On a machine of two stages, the scopes from `All` to `Range` mean the context that the CPU is in: on x86 and
+/// AArch64 the present virtual machine, on RISC-V the hypervisor's own address spaces.
 ///
-/// What an invalidation of a page does to walk caches, an architecture says for each of these scopes: SFENCE.VMA and
-/// HFENCE.VVMA leave them alone, INVLPG empties them, the others forget the tables on the way to the page.
+/// For each of these scopes the architecture says how the invalidation of a page treats walk caches. SFENCE.VMA
+/// and HFENCE.VVMA leave them alone, INVLPG empties them, and the others drop the tables on the way to the
+/// page.
 ///
-/// Svinval's `sinval.vma`, `hinval.vvma` and `hinval.gvma` are what `sfence.vma`, `hfence.vvma` and `hfence.gvma` are. Its
-/// `sfence.w.inval` and `sfence.inval.ir` order them, and forget nothing: here all is done in order.
+/// Svinval's `sinval.vma`, `hinval.vvma` and `hinval.gvma` do what `sfence.vma`, `hfence.vvma` and
+/// `hfence.gvma` do. Svinval's `sfence.w.inval` and `sfence.inval.ir` order them and drop nothing: emmu
+/// performs everything in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Invalidate {
-    /// Everything, global entries too.
+    /// Every entry, global ones too.
     All,
-    /// Everything but global entries, in every address space.
+    /// Every entry that is not global, in every address space.
     NonGlobal,
-    /// One address space's entries that are not global.
+    /// The entries of one address space that are not global.
     Asid(Asid),
     /// The page that holds this address, in every address space, global or not.
     Page(VirtAddr),
@@ -63,39 +66,39 @@ pub enum Invalidate {
         addr: VirtAddr,
         /// The address space.
         asid: Asid,
-        /// Whether the page is forgotten, too, if it is global.
+        /// Drops the page also if it is global.
         global: bool,
     },
-    /// Every page that holds one of `len` bytes from `addr` on, global ones too.
+    /// Every page that holds one of the `len` bytes from `addr` on, global pages too.
     Range {
-        /// First byte.
+        /// The address of the first byte.
         addr: VirtAddr,
-        /// Bytes. The range ends at the last address at the latest.
+        /// The number of bytes. The range ends at the last address at the latest.
         len: u64,
-        /// Whose pages that are not global; `None` for those of every address space.
+        /// The address space whose non-global pages are dropped; `None` means every address space.
         asid: Option<Asid>,
     },
-    /// First-stage translations of one virtual machine: those of one address space or of all, of the page
-    /// that holds an address or of all pages.
+    /// First-stage translations of one virtual machine: of one address space or of all, and of the page that
+    /// holds an address or of all pages.
     Guest {
         /// The virtual machine.
         vmid: Vmid,
-        /// The address space, whose global entries stay; `None` for all.
+        /// The address space, whose global entries stay; `None` means all address spaces.
         asid: Option<Asid>,
-        /// Any address in the page; `None` for all.
+        /// Any address in the page; `None` means all pages.
         addr: Option<VirtAddr>,
-        /// Whether global entries stay where no address space is named (`invvpid` type 3).
+        /// Keeps global entries if no address space is named (`invvpid` type 3).
         keeps_global: bool,
     },
-    /// Second-stage translations of one virtual machine or of all, of the page that holds a guest-physical
+    /// Second-stage translations of one virtual machine or of all, and of the page that holds a guest-physical
     /// address or of all pages.
     SecondStage {
-        /// Whose tables: a VMID, or on x86 an EPTP; `None` for all.
+        /// The second-stage tables, named by a VMID, or on x86 by an EPTP; `None` means all.
         tables: Option<u64>,
-        /// Any guest-physical address in the page; `None` for all.
+        /// Any guest-physical address in the page; `None` means all pages.
         addr: Option<PhysAddr>,
-        /// Whether entries that hold the outcome of both stages are forgotten too. `tlbi ipas2e1` leaves
-        /// them, and `tlbi vmalle1` must follow.
+        /// Drops also the entries that hold the outcome of both stages. `tlbi ipas2e1` leaves these, and `tlbi
+        /// vmalle1` must follow it.
         combined: bool,
     },
 }

@@ -1,4 +1,5 @@
-//! The vocabulary and the seams of emmu: what every translation unit, bus, CPU and probe agrees on.
+//! The vocabulary of emmu and its seams: the types and traits that translation units, buses, CPUs and probes
+//! share.
 //!
 //! Models: addresses, accesses, faults, registers, invalidation scopes, physical buses, events. An
 //! [`Access`] goes down; a [`Translation`] or a typed [`Fault`] comes back as a value.
@@ -9,7 +10,7 @@
 //! Which type you want: to write a translation unit, implement [`TranslationUnit`]; to put your own memory
 //! behind one, implement [`Bus`]; to listen to what happens, implement [`Probe`].
 //!
-//! A unit of one's own in a dozen lines, which shifts every address up by a constant:
+//! A translation unit of your own takes a few lines. This one adds a constant to every address:
 //!
 //! ```
 //! use emmu_core::*;

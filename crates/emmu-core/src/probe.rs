@@ -1,114 +1,118 @@
-//! What happens inside, told to whoever listens. Units tell what happened and never what it costs.
+//! Events and probes. Units tell a probe what happens, and never what it costs.
 
 use crate::{Access, Cause, GuestAccess, Invalidate, PhysAddr, RegisterId, VirtAddr};
 use alloc::boxed::Box;
 
-/// Which stream of accesses a TLB serves.
+/// The stream of accesses that a TLB serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// Fetches.
     Instruction,
     /// Loads, stores and atomics.
     Data,
-    /// Both.
+    /// Both streams.
     Unified,
-    /// The walks of the first stage and guest-physical addresses of data: a TLB of the second stage alone.
+    /// Guest-physical addresses: those of first-stage walks and those of data. Such a TLB belongs to the second
+    /// stage alone.
     SecondStage,
 }
 
-/// One level of TLB on one side: what counts as *a* TLB in statistics, of however many tables it consists.
+/// One level of TLB on one side. Statistics count it as one TLB, even if it consists of several tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TlbId {
-    /// 1 is the one nearest to the CPU.
+    /// The level; 1 is nearest to the CPU.
     pub level: u8,
-    /// Whom it serves.
+    /// The stream of accesses that the TLB serves.
     pub side: Side,
 }
 
-/// One thing that happened, in the order in which it happened.
+/// Something that happened. A unit and a CPU tell events in the order in which they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The CPU starts an access. All that follows, up to the next `Access`, is on its account.
+    /// The CPU starts an access. All events up to the next `Access` or `Restart` belong to it.
     Access(Access),
-    /// The CPU repeats an access that a handler has repaired; otherwise like `Access`.
+    /// The CPU repeats an access after a handler has repaired the cause of its fault. Otherwise the event is
+    /// like `Access`.
     Restart(Access),
     /// A TLB held the translation of a piece of the access.
     TlbHit {
-        /// Which one.
+        /// The TLB.
         tlb: TlbId,
-        /// The piece looked up.
+        /// The piece of the access that was looked up.
         access: Access,
     },
-    /// A TLB did not hold it.
+    /// A TLB did not hold the translation of a piece of the access.
     TlbMiss {
-        /// Which one.
+        /// The TLB.
         tlb: TlbId,
-        /// The piece looked up.
+        /// The piece of the access that was looked up.
         access: Access,
     },
     /// A translation entered a TLB.
     TlbFill {
-        /// Which one.
+        /// The TLB.
         tlb: TlbId,
-        /// First byte of the page.
+        /// The first byte of the page.
         page: VirtAddr,
-        /// Log2 of the page size in bytes, as the TLB holds it.
+        /// Log2 of the page size in bytes. The size is that of the TLB's entry.
         bits: u8,
     },
     /// A page walk begins.
     WalkBegin(Access),
-    /// A walk cache had the table of this level: the walk reads its first entry there.
+    /// A walk cache held the address of a table, so that the walk reads its first entry there.
     WalkCacheHit {
-        /// Level of the table that it pointed to.
+        /// The level of that table.
         level: u8,
     },
-    /// No walk cache helped: the walk starts at the root. Told only where there are walk caches.
+    /// No walk cache held a table, so that the walk starts at the root. Only units with walk caches tell this
+    /// event.
     WalkCacheMiss,
     /// The walk read a table entry.
     EntryRead {
-        /// Its level; 0 is that of the smallest pages.
+        /// The level of the entry; 0 is the level of the smallest pages.
         level: u8,
-        /// Where it stands.
+        /// The physical address of the entry.
         addr: PhysAddr,
-        /// Its bits.
+        /// The bits of the entry.
         raw: u64,
     },
     /// The walk set accessed or dirty bits in an entry, by compare-exchange.
     EntryUpdate {
-        /// Its level.
+        /// The level of the entry.
         level: u8,
-        /// Where it stands.
+        /// The physical address of the entry.
         addr: PhysAddr,
-        /// Its bits from now on.
+        /// The new bits of the entry.
         raw: u64,
     },
     /// The page walk is over.
     WalkEnd {
-        /// Whether it ended in a fault.
+        /// True if the walk ended in a fault.
         faulted: bool,
     },
-    /// The second of two stages begins to translate a guest-physical address. Up to [`Event::SecondStageEnd`]
-    /// all events of walk caches and walks are the second stage's; its TLBs are on [`Side::SecondStage`].
+    /// The second of two stages begins to translate a guest-physical address. Up to [`Event::SecondStageEnd`],
+    /// all events of walk caches and walks belong to the second stage. Its TLBs have the side
+    /// [`Side::SecondStage`].
     SecondStage(GuestAccess),
-    /// The first stage, whose walk may be under way, goes on.
+    /// The second stage has ended, and the first stage continues. A walk of the first stage may be under way.
     SecondStageEnd,
-    /// Bytes of the access moved on the bus.
+    /// The bus moved the bytes of one piece of the access.
     Transfer {
-        /// The piece: its first byte and size.
+        /// The piece, with its first byte and size.
         access: Access,
-        /// Where it went.
+        /// The physical address of its first byte.
         addr: PhysAddr,
     },
     /// An access was refused.
     Fault {
         /// The whole access.
         access: Access,
-        /// Why.
+        /// The cause of the refusal.
         cause: Cause,
     },
-    /// The CPU entered the handler.
+    /// The CPU entered the trap handler.
     TrapEnter,
-    /// The handler returned.
+    /// The trap handler returned.
     TrapReturn,
     /// A register of the translation unit was written.
     RegisterWrite(RegisterId),
@@ -116,12 +120,12 @@ pub enum Event {
     Invalidate(Invalidate),
 }
 
-/// Listens to events. Anything that counts, prices, records or explains is a probe.
+/// A listener to events. Whatever counts, prices, records or explains is a probe.
 ///
-/// `()` hears nothing, and code that is monomorphised with it has no trace of probing. Probes combine:
-/// `(A, B)` tells both, `&mut P`, `Option<P>` and `Box<P>` pass on.
+/// `()` ignores every event, and code that is monomorphised with it contains no probing at all. Probes combine:
+/// `(A, B)` tells both; `&mut P`, `Option<P>` and `Box<P>` pass events on.
 pub trait Probe {
-    /// Takes note of one event.
+    /// Receives one event.
     fn on(&mut self, event: Event);
 }
 
@@ -131,7 +135,7 @@ impl Probe for () {
 }
 
 impl<A: Probe, B: Probe> Probe for (A, B) {
-    // Or else every event goes through memory, and what it is through a jump table.
+    // Without inlining, every event would be written to memory and told apart by a jump table.
     #[inline(always)]
     fn on(&mut self, event: Event) {
         self.0.on(event);
@@ -162,7 +166,7 @@ impl<P: Probe> Probe for Option<P> {
     }
 }
 
-/// Keeps every event, in order: for tests and small experiments.
+/// `Vec` keeps every event, in order, for tests and small experiments.
 impl Probe for alloc::vec::Vec<Event> {
     fn on(&mut self, event: Event) {
         self.push(event);

@@ -1,4 +1,4 @@
-//! Registers of a translation unit, by name and by the number that the architecture gives them.
+//! The registers of a translation unit, by name and by the number that the architecture gives them.
 
 use crate::{BusError, Fault, Privilege};
 use core::fmt;
@@ -16,40 +16,40 @@ impl fmt::Display for RegisterId {
     }
 }
 
-/// What there is to know of a register before touching it.
+/// The description of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RegisterInfo {
-    /// Its number.
+    /// The number of the register.
     pub id: RegisterId,
-    /// Its name in the manual, in lower case.
+    /// The name of the register in the manual, in lower case.
     pub name: &'static str,
     /// The least privilege that may read or write it.
     pub privilege: Privilege,
-    /// What it does, in one line.
+    /// The purpose of the register, in one line.
     pub about: &'static str,
 }
 
-/// Finds a register of that name, as [`crate::Registers::registers`] lists them.
+/// Finds the register of this name in a list, as [`crate::Registers::registers`] returns it.
 #[must_use]
 pub fn find_register(registers: &[RegisterInfo], name: &str) -> Option<RegisterInfo> {
     registers.iter().find(|info| info.name == name).copied()
 }
 
-/// Why a register was not read or written; the register is unchanged.
+/// The reason why a register could not be read or written. The register is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum RegisterError {
-    /// The unit has no register of this number.
+    /// The unit has no register with this number.
     #[error("no register has the number {id}")]
     Unknown {
         /// The number asked for.
         id: RegisterId,
     },
-    /// The value has bits or a combination that the manual reserves, and a write of it faults.
+    /// The value has bits or a combination of bits that the manual reserves. On hardware, such a write faults.
     #[error("{name} refuses {value:#x}: {what}")]
     Reserved {
         /// The register.
         name: &'static str,
-        /// The value that was to be written.
+        /// The value that the write asked for.
         value: u64,
         /// The field or rule that forbids it.
         what: &'static str,
@@ -59,21 +59,21 @@ pub enum RegisterError {
     NotModelled {
         /// The register.
         name: &'static str,
-        /// The value that was to be written.
+        /// The value that the write asked for.
         value: u64,
-        /// What is not modelled.
+        /// The part that is not modelled.
         what: &'static str,
     },
-    /// The write makes the unit read memory (x86 PAE loads four entries), and the bus refused.
+    /// The write makes the unit read memory (x86 PAE loads four entries), and the bus refused the read.
     #[error("{name}: {error}")]
     Bus {
         /// The register.
         name: &'static str,
-        /// What the bus said.
+        /// The refusal of the bus.
         error: BusError,
     },
     /// The write makes the unit read memory at addresses that are translated (x86 reads a descriptor at a
-    /// linear address), and that access of its own was refused.
+    /// linear address), and the translation of that read faulted.
     #[error("{0}")]
     Fault(Fault),
 }

@@ -1,24 +1,24 @@
-//! The seam that makes translation units interchangeable.
+//! `TranslationUnit`: the trait that makes translation units interchangeable.
 
 use crate::{Access, Fault, Invalidate, PhysAddr, RegisterError, RegisterId, RegisterInfo};
 use alloc::boxed::Box;
 
-/// Where the first byte of an access is, and how far that holds.
+/// The answer of a translation unit: the physical address of the first byte, and how far the answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Translation {
-    /// Physical address of the access's first byte.
+    /// The physical address of the first byte of the access.
     pub addr: PhysAddr,
-    /// Bytes from there on, at least 1, that are contiguous in physical memory and allow the same access.
-    /// The CPU port loops on it, and so never learns of pages, segments or bounds.
+    /// The number of bytes from `addr` on, at least 1, that are contiguous in physical memory and allow the
+    /// same access. The CPU port loops over spans, so it needs to know nothing of pages, segments or bounds.
     pub span: u64,
-    /// How the memory is to be treated.
+    /// The memory attributes of the mapping.
     pub attributes: Attributes,
-    /// Lets the CPU port repeat this translation without asking again: see [`Ticket`].
+    /// Lets the CPU port repeat this translation without a new lookup: see [`Ticket`].
     pub ticket: Option<Ticket>,
 }
 
 impl Translation {
-    /// `span` bytes from `addr` on, of ordinary memory, without a ticket.
+    /// Makes a translation to `span` bytes of ordinary memory from `addr` on, without a ticket.
     #[must_use]
     #[inline]
     pub const fn new(addr: PhysAddr, span: u64) -> Self {
@@ -26,64 +26,66 @@ impl Translation {
     }
 }
 
-/// The memory attributes of a mapping, as an index that the architecture defines: RISC-V PBMT (0–3), x86
-/// PAT index (`PAT << 2 | PCD << 1 | PWT`, 0–7), AArch64 `AttrIndx` (0–7). emmu carries it and
-/// does not act on it.
+/// The memory attributes of a mapping, as an index that the architecture defines: RISC-V PBMT (0–3), x86 PAT
+/// index (`PAT << 2 | PCD << 1 | PWT`, 0–7), AArch64 `AttrIndx` (0–7). emmu passes the index on and does not
+/// act on it.
 ///
-/// Of two stages, RISC-V's are combined as "Svpbmt" says. On x86 and AArch64 what both come to depends on the PAT and
-/// MAIR registers, which are not modelled: the index is the first stage's.
+/// With two stages, emmu combines RISC-V's attributes as "Svpbmt" says. On x86 and AArch64 the combination
+/// depends on the PAT and MAIR registers, which emmu does not model: there the index is that of the first
+/// stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attributes(pub u8);
 
-/// Names the cached translation that served an access, so that the same access to the same RAM page
-/// (2^[`crate::RAM_PAGE_BITS`] bytes of virtual address, aligned) can be served again by
-/// [`TranslationUnit::repeat`].
+/// Names the cached translation that served an access. With the ticket, [`TranslationUnit::repeat`] can serve
+/// the same access to the same RAM page again (2^[`crate::RAM_PAGE_BITS`] bytes of virtual address, aligned).
 ///
-/// A unit hands one out only if its whole RAM page translates contiguously, from a RAM-page-aligned
-/// physical address, for this kind of access and privilege.
+/// A unit gives out a ticket only if the whole RAM page translates contiguously, to a RAM-page-aligned physical
+/// address, for this kind of access and privilege.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// The place in the unit's first-level cache.
+    /// The slot of the translation in the first-level cache of the unit.
     pub slot: u32,
-    /// What the place held then: the unit changes it when the content changes.
+    /// The version of the slot's content. The unit changes it when it puts another translation into the slot.
     pub version: u32,
-    /// Under which registers: the unit changes it whenever a register or flush could change the answer.
+    /// The epoch of the unit. The unit changes it whenever a register write or an invalidation could change the
+    /// answer.
     pub epoch: u64,
 }
 
-/// The registers of a unit. Privilege is told here and enforced by the CPU port.
+/// The registers of a unit. The unit says which privilege each register demands; the CPU port enforces it.
 pub trait Registers {
-    /// All registers, in the order in which to show them.
+    /// Returns all registers, in the order in which to show them.
     fn registers(&self) -> &[RegisterInfo];
 
-    /// Reads one.
+    /// Reads a register.
     ///
     /// # Errors
     /// [`RegisterError::Unknown`] if there is no such register.
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError>;
 
-    /// The words of one of its [`RegisterError`]s that say what is wrong with a value, if it has such words: for
-    /// who reads a refusal back that was written down. The default knows none.
+    /// Returns the static text that equals `words`, if it is one of the reasons that the [`RegisterError`]s of
+    /// this unit give. A snapshot reads a stored refusal back with it. The default knows no text.
     fn known_reason(&self, words: &str) -> Option<&'static str> {
         let _ = words;
         None
     }
 }
 
-/// Turns virtual into physical addresses: base and bounds, segmentation, paging, or one's own.
+/// A translation unit: it turns virtual addresses into physical addresses. Base and bounds, segmentation and
+/// paging are units, and you can write your own.
 ///
-/// The bus and the probe are parameters of the trait and not of its methods, so that one unit is
-/// monomorphised in an embedder's hot loop and boxed (`Box<dyn TranslationUnit<B, P>>`) elsewhere.
+/// The bus and the probe are parameters of the trait and not of its methods. So the same unit can be
+/// monomorphised in the hot loop of an emulator, and boxed (`Box<dyn TranslationUnit<B, P>>`) elsewhere.
 pub trait TranslationUnit<B: ?Sized, P: ?Sized>: Registers {
-    /// Translates the first byte of `access` and says how far the answer holds. Caches fill, accessed and
-    /// dirty bits are set, and every step is told to `probe`.
+    /// Translates the first byte of `access` and says how far the answer holds. The unit fills its caches, sets
+    /// accessed and dirty bits, and tells `probe` every step.
     ///
-    /// The answer covers `access.size` bytes only as far as `span` reaches; the caller asks again for the
-    /// rest, as [`Access::at`].
+    /// The answer covers only the bytes within `span`. If `access.size` is larger, the caller asks again for
+    /// the rest, with [`Access::at`].
     ///
     /// # Errors
-    /// The [`Fault`] of the first byte. Nothing was written to memory then.
+    /// The [`Fault`] of the first byte. The unit has then written nothing to memory.
     fn translate(
         &mut self,
         access: Access,
@@ -91,18 +93,18 @@ pub trait TranslationUnit<B: ?Sized, P: ?Sized>: Registers {
         probe: &mut P,
     ) -> Result<Translation, Fault>;
 
-    /// The same answer from the tables as they are, as a debugger wants it: no cache is asked or filled, no
-    /// bit set, nothing told.
+    /// Translates as a debugger wants it, from the tables as they are now: the unit looks up and fills no
+    /// cache, sets no bit and tells no event.
     ///
     /// # Errors
     /// The [`Fault`] of the first byte.
     fn peek(&self, access: Access, bus: &B) -> Result<Translation, Fault>;
 
-    /// Writes a register and does what the architecture ties to it: a load of table entries, or an
-    /// invalidation.
+    /// Writes a register and does what the architecture demands with it: it reads table entries, or invalidates
+    /// cached translations.
     ///
     /// # Errors
-    /// [`RegisterError`]; the register and everything else is unchanged then.
+    /// [`RegisterError`]. The register and everything else are then unchanged.
     fn write_register(
         &mut self,
         id: RegisterId,
@@ -111,8 +113,9 @@ pub trait TranslationUnit<B: ?Sized, P: ?Sized>: Registers {
         probe: &mut P,
     ) -> Result<(), RegisterError>;
 
-    /// Writes a register of a unit in front of another: what the write reads of memory stands at addresses
-    /// that the unit `behind` translates. Only units whose register writes read memory implement it.
+    /// Writes a register of a unit that stands in front of another. If the write reads memory, the unit
+    /// `behind` translates the addresses that it reads. Only units whose register writes read memory implement
+    /// this method.
     ///
     /// # Errors
     /// As [`Self::write_register`].
@@ -128,12 +131,12 @@ pub trait TranslationUnit<B: ?Sized, P: ?Sized>: Registers {
         self.write_register(id, value, bus, probe)
     }
 
-    /// Forgets cached translations.
+    /// Drops the cached translations that `scope` names, or more.
     fn invalidate(&mut self, scope: Invalidate);
 
-    /// Repeats the hit that `ticket` was given out for: `access` has the same kind, privilege and RAM page,
-    /// and stays within it. Does to replacement state, and tells the probe, exactly what [`Self::translate`]
-    /// would; or does nothing and returns false if the answer may differ by now.
+    /// Repeats the hit for which the unit gave out `ticket`. `access` has the same kind, privilege and RAM
+    /// page, and stays within that page. The unit changes its replacement state and tells the probe exactly as
+    /// [`Self::translate`] would. If the answer may have changed since, it does nothing and returns false.
     #[inline]
     fn repeat(&mut self, ticket: Ticket, access: Access, probe: &mut P) -> bool {
         let _ = (ticket, access, probe);

@@ -1,14 +1,15 @@
-//! Probes that look out for what becomes of memory: which pages were written, and who touched a place.
+//! Probes that watch memory: one collects the pages that were written, one reports accesses to given addresses.
 
 use crate::{Access, AccessKind, Event, PhysAddr, Probe, VirtAddr};
 use alloc::{collections::BTreeSet, vec::Vec};
 
-/// Physical pages that were written since they were last taken: a probe, as a migration, a checkpoint or a display asks
-/// for it.
+/// A probe that collects the physical pages that were written since they were last taken. A migration, a
+/// checkpoint or a display needs such a list.
 ///
-/// It hears of stores and atomics as the CPU makes them, and of accessed and dirty flags that the walk sets. Of an entry
-/// the event says where it begins and not how wide it is: one of less than eight bytes at the end of a page marks the
-/// next page too. What devices and debuggers write past the CPU is not told to any probe.
+/// The probe hears of the stores and atomics that the CPU makes, and of the accessed and dirty flags that a
+/// walk sets. The event of a flag says where the entry begins and not how wide it is: an entry of less than
+/// eight bytes at the end of a page marks the next page too. No probe hears of writes that devices and
+/// debuggers make without the CPU.
 ///
 /// ```
 /// use emmu_core::{Access, DirtyPages, Event, PhysAddr, Probe, VirtAddr};
@@ -24,18 +25,18 @@ pub struct DirtyPages {
     pages: BTreeSet<PhysAddr>,
 }
 
-/// The widest entry, in bytes.
+/// The size of the widest entry, in bytes.
 const ENTRY_BYTES: u64 = 8;
 
 impl DirtyPages {
-    /// No page, of 2^`bits` bytes each; the smallest are of 64 bytes.
+    /// Makes a probe for pages of 2^`bits` bytes, none of which is dirty. The smallest page has 64 bytes.
     #[must_use]
     pub fn new(bits: u32) -> Self {
-        // Or else one access would be thousands of pages.
+        // With smaller pages, one access would be thousands of pages.
         Self { bits: bits.max(6), pages: BTreeSet::new() }
     }
 
-    /// Those written since the last time, by their first bytes; from now on it is none.
+    /// Returns the pages that were written since the last call, by their first bytes, and empties the list.
     #[must_use]
     pub fn take(&mut self) -> BTreeSet<PhysAddr> {
         core::mem::take(&mut self.pages)
@@ -52,7 +53,7 @@ impl DirtyPages {
 }
 
 impl Default for DirtyPages {
-    /// Pages of 4 KiB.
+    /// Makes a probe for pages of 4 KiB.
     fn default() -> Self {
         Self::new(12)
     }
@@ -73,14 +74,14 @@ impl Probe for DirtyPages {
 /// A range of addresses, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Watched {
-    /// As programs name them, in whichever address space.
+    /// Virtual addresses, in any address space.
     Virtual(VirtAddr, VirtAddr),
-    /// As the bus has them.
+    /// Physical addresses.
     Physical(PhysAddr, PhysAddr),
 }
 
 impl Watched {
-    /// Whether the bytes of a transfer touch it.
+    /// Returns true if a byte of the transfer lies in the range.
     fn has(self, access: Access, addr: PhysAddr) -> bool {
         let Some(rest) = u64::from(access.size).checked_sub(1) else { return false };
         let (first, last, start) = match self {
@@ -91,31 +92,32 @@ impl Watched {
     }
 }
 
-/// What to look out for.
+/// A range of addresses to watch, and the kinds of access to report.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Watchpoint {
-    /// Where.
+    /// The addresses.
     pub range: Watched,
-    /// Which kinds of access.
+    /// The kinds of access.
     pub kinds: Vec<AccessKind>,
 }
 
 /// A watchpoint that was hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WatchHit {
-    /// Its place in the list of watchpoints.
+    /// The index of the watchpoint in the list of watchpoints.
     pub watchpoint: usize,
-    /// The piece of the access that touched it.
+    /// The piece of the access that touched the range.
     pub access: Access,
-    /// Where that piece went.
+    /// The physical address of the first byte of that piece.
     pub addr: PhysAddr,
 }
 
-/// Watchpoints: a probe that takes down every access to one. The access has been made by then, as with the data
-/// breakpoints of x86 (SDM Vol. 3B, "Data Memory and I/O Breakpoint Exception Conditions"); an access that faults touches nothing. To stop there, ask for
-/// [`Watchpoints::take`] between two accesses.
+/// A probe that records every access to a watchpoint. When it records the access, the access has been made, as
+/// with the data breakpoints of x86 (SDM Vol. 3B, "Data Memory and I/O Breakpoint Exception Conditions"). An
+/// access that faults touches nothing. To stop at a watchpoint, call [`Watchpoints::take`] between two
+/// accesses.
 ///
-/// What walks read and set is not an access of the program, and hits nothing.
+/// The reads and flag updates of walks are no accesses of the program, and hit no watchpoint.
 ///
 /// ```
 /// use emmu_core::{
@@ -139,13 +141,13 @@ pub struct Watchpoints {
 }
 
 impl Watchpoints {
-    /// Looks out for these.
+    /// Makes a probe with these watchpoints.
     #[must_use]
     pub fn new(points: impl IntoIterator<Item = Watchpoint>) -> Self {
         Self { points: points.into_iter().collect(), hits: Vec::new() }
     }
 
-    /// What has been hit since the last time, in order.
+    /// Returns the hits since the last call, in order, and empties the list.
     #[must_use]
     pub fn take(&mut self) -> Vec<WatchHit> {
         core::mem::take(&mut self.hits)

@@ -1,8 +1,8 @@
-//! Every seam can be a trait object: what the command line chooses at run time is boxed.
+//! Every seam can be a trait object. The command line chooses units at run time, and boxes them.
 
 use emmu_core::{Bus, Probe, Registers, TranslationUnit};
 
-/// Compiles only if each of them can be.
+/// This type compiles only if each of the traits is object-safe.
 type Boxed = (
     Box<dyn Bus>,
     Box<dyn Probe>,

@@ -1,4 +1,4 @@
-//! Chains in snapshots: both units.
+//! Snapshots of chains: they hold both units.
 
 use super::Chain;
 use crate::Registers;
