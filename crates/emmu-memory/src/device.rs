@@ -1,21 +1,21 @@
-//! What else than memory can answer on the bus.
+//! Devices: parts other than memory that answer on the bus.
 
 use alloc::boxed::Box;
 use core::any::Any;
 use emmu_core::{Transfer, Width};
 use thiserror::Error;
 
-/// A device takes no transfer of this offset, width or direction.
+/// The answer of a device that does not accept a transfer with this offset, width or direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Error)]
 #[error("the device refuses this transfer")]
 pub struct Refused;
 
-/// A memory-mapped device: registers at byte offsets from where it is mapped.
+/// A memory-mapped device. Its registers have byte offsets from the address at which it is mapped.
 ///
 /// Every transfer that reaches it lies within its region. [`crate::Memory`] turns a [`Refused`] into
 /// [`emmu_core::BusError::Refused`] with the physical address.
 ///
-/// A device must be `Clone`, because a [`crate::Memory`] is; the host gets at its state by
+/// A device must be `Clone`, because a [`crate::Memory`] is. The host reaches the state of a device by
 /// [`crate::Memory::device`].
 ///
 /// ```
@@ -46,42 +46,42 @@ pub struct Refused;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Device: Any + CloneDevice + Send {
-    /// Reads `width` bytes at `offset`; bits above the width are dropped.
+    /// Reads `width` bytes at `offset`. The caller drops bits above the width.
     ///
     /// # Errors
-    /// [`Refused`] if there is nothing to read so.
+    /// [`Refused`] if the device does not accept this read.
     fn read(&mut self, offset: u64, width: Width) -> Result<u64, Refused>;
 
-    /// Writes the low `width` bytes of `value` at `offset`; its other bits are zeros.
+    /// Writes the low `width` bytes of `value` at `offset`. The other bits of `value` are zeros.
     ///
     /// # Errors
-    /// [`Refused`] if this cannot be written; the device is unchanged then.
+    /// [`Refused`] if the device does not accept this write. The device is then unchanged.
     fn write(&mut self, offset: u64, width: Width, value: u64) -> Result<(), Refused>;
 
     /// Reads without any effect, if the device can. The default refuses.
     ///
     /// # Errors
-    /// [`Refused`] if it cannot.
+    /// [`Refused`] if the device cannot be read without an effect.
     fn peek(&self, offset: u64, width: Width) -> Result<u64, Refused> {
         let _ = (offset, width);
         Err(Refused)
     }
 
-    /// Whether `len` bytes at `offset` can be transferred: one transfer if `len` is 1, 2, 4 or 8, a series
-    /// otherwise. The default says yes. A device that refuses a transfer should refuse it here too, because
-    /// this is how a store of several pieces is kept from being done by half.
+    /// Checks whether the device accepts a transfer of `len` bytes at `offset`: one transfer if `len` is 1, 2,
+    /// 4 or 8, and a series of transfers otherwise. The default accepts all. A device that refuses a transfer
+    /// should refuse it here too: so a store of several pieces is refused before its first piece is written.
     ///
     /// # Errors
-    /// [`Refused`] if it would refuse any of them.
+    /// [`Refused`] if the device would refuse any of the transfers.
     fn check(&self, offset: u64, len: u64, transfer: Transfer) -> Result<(), Refused> {
         let _ = (offset, len, transfer);
         Ok(())
     }
 }
 
-/// Clones a boxed device. Every [`Device`] that is `Clone` has it; there is nothing to implement.
+/// Clones a boxed device. Every [`Device`] that is `Clone` implements it automatically.
 pub trait CloneDevice {
-    /// A box with a clone of it.
+    /// Returns a clone of the device in a box.
     fn clone_device(&self) -> Box<dyn Device>;
 }
 

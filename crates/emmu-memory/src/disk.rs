@@ -1,4 +1,4 @@
-//! A disk: blocks that no CPU can address, behind a controller that can.
+//! A disk: no CPU can address its blocks, but the CPU can address its controller.
 
 #[cfg(feature = "serde")]
 mod snapshot;
@@ -8,10 +8,11 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use emmu_core::{Transfer, Width};
 
-/// A disk of blocks, and its controller: a memory-mapped device with a buffer of one block.
+/// A disk of blocks with its controller: a memory-mapped device with a buffer of one block.
 ///
-/// The CPU addresses the controller and never the blocks: it writes a block's number and a command, and
-/// finds the block in the buffer, or has put it there.
+/// The CPU addresses the controller and never the blocks. To read a block, it writes the number of the block
+/// and then the command, and finds the block in the buffer. To write one, it puts the bytes into the buffer
+/// before it writes the command.
 ///
 /// | offset | bytes | register | |
 /// |---|---|---|---|
@@ -20,9 +21,10 @@ use emmu_core::{Transfer, Width};
 /// | [`COMMAND`](Self::COMMAND) | 8 | command | [`READ`](Self::READ): block to buffer; [`WRITE`](Self::WRITE): buffer to block; write-only |
 /// | [`BUFFER`](Self::BUFFER) | 4096 | buffer | bytes |
 ///
-/// Registers take aligned transfers of 8 bytes, the buffer any; all else is refused, and so is a command for
-/// a block that is not there. Blocks that were never written read as zeros, and cost the host nothing. It
-/// takes no time: a probe sees the command go by as a store to [`COMMAND`](Self::COMMAND), and can price it.
+/// Registers accept aligned transfers of 8 bytes, and the buffer accepts any. The controller refuses all other
+/// transfers, and commands for a block that does not exist. A block that was never written reads as zeros, and
+/// takes no memory of the host. A command takes no time: a probe sees it as a store to
+/// [`COMMAND`](Self::COMMAND), and can price it.
 ///
 /// ```
 /// use emmu_core::{Bus, PhysAddr, Width};
@@ -52,51 +54,52 @@ const BLOCK_BITS: u32 = 12;
 type Block = [u8; Disk::BLOCK_LEN];
 
 impl Disk {
-    /// Bytes of a block.
+    /// The number of bytes of a block.
     pub const BLOCK_SIZE: u64 = 1 << BLOCK_BITS;
-    /// The same, for arrays of the host.
+    /// The number of bytes of a block, as a `usize` for arrays of the host.
     pub const BLOCK_LEN: usize = 1 << BLOCK_BITS;
-    /// Offset of the register that says how many blocks there are.
+    /// The offset of the register that holds the number of blocks.
     pub const BLOCKS: u64 = 0x00;
-    /// Offset of the register that selects a block.
+    /// The offset of the register that selects a block.
     pub const BLOCK: u64 = 0x08;
-    /// Offset of the command register.
+    /// The offset of the command register.
     pub const COMMAND: u64 = 0x10;
-    /// Offset of the buffer.
+    /// The offset of the buffer.
     pub const BUFFER: u64 = 0x1000;
-    /// Bytes that the controller takes on the bus.
+    /// The number of bytes of the controller's region on the bus.
     pub const SIZE: u64 = Self::BUFFER + Self::BLOCK_SIZE;
     /// The command that fills the buffer with the selected block.
     pub const READ: u64 = 1;
     /// The command that fills the selected block with the buffer.
     pub const WRITE: u64 = 2;
 
-    /// A disk of so many blocks, all zeros.
+    /// Makes a disk of this many blocks, which all read as zeros.
     #[must_use]
     pub fn new(blocks: u64) -> Self {
         let buffer = Box::new([0; Self::BLOCK_LEN]);
         Self { blocks, selected: 0, buffer, written: BTreeMap::new(), reads: 0, writes: 0 }
     }
 
-    /// How many blocks there are.
+    /// Returns the number of blocks.
     #[must_use]
     pub const fn blocks(&self) -> u64 {
         self.blocks
     }
 
-    /// What a block holds, as the host sees it; `None` if it was never written.
+    /// Returns the bytes of a block, or `None` if the block was never written. It is for the host and counts as
+    /// no read.
     #[must_use]
     pub fn block(&self, number: u64) -> Option<&[u8]> {
         self.written.get(&number).map(|block| &block[..])
     }
 
-    /// Blocks that were read.
+    /// Returns the number of blocks that were read.
     #[must_use]
     pub const fn reads(&self) -> u64 {
         self.reads
     }
 
-    /// Blocks that were written.
+    /// Returns the number of blocks that were written.
     #[must_use]
     pub const fn writes(&self) -> u64 {
         self.writes
@@ -167,7 +170,7 @@ impl Device for Disk {
     }
 }
 
-/// The bytes of the buffer that a transfer means.
+/// Returns the range of the buffer that a transfer accesses, or `None` if the transfer leaves the buffer.
 fn buffer_range(offset: u64, len: u64) -> Option<core::ops::Range<usize>> {
     let start = offset.checked_sub(Disk::BUFFER)?;
     let end = start.checked_add(len).filter(|&end| end <= Disk::BLOCK_SIZE)?;

@@ -1,4 +1,4 @@
-//! The bytes of RAM and ROM: frames that come into being when they are first written.
+//! The bytes of RAM and ROM, in frames. A frame is allocated when it is first written.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -6,31 +6,32 @@ use core::ops::Range;
 use emmu_core::{BusError, PhysAddr, RAM_PAGE_BITS, Width};
 use hashbrown::HashMap;
 
-/// Bytes of a frame.
+/// The number of bytes of a frame.
 pub(crate) const FRAME: usize = 1 << RAM_PAGE_BITS;
 
-/// How many frames are found without a search. At 16 bytes each, only those in use compete for the host's
-/// caches.
+/// The number of frames that are found without a search. An entry has 16 bytes, and only entries in use compete
+/// for the host's caches.
 const RECENT: usize = 4096;
 
-/// Log2 of the frames that one leaf of the index tells of.
+/// Log2 of the number of frames that one leaf of the index describes.
 const LEAF_BITS: u32 = 9;
 
-/// A RAM frame used lately. Frame numbers have 52 bits, so that `u64::MAX` stands for none.
+/// A RAM frame that was used lately. Frame numbers have 52 bits, so that `u64::MAX` means none.
 #[derive(Clone, Copy)]
 struct Recent {
     frame: u64,
     offset: usize,
 }
 
-/// Where the bytes of a frame are: its offset in the arena, which leaves the low bits free for flags.
+/// The place of a frame's bytes: its offset in the arena. The low bits of an offset are zeros, and hold flags
+/// here.
 #[derive(Clone, Copy, Default)]
 struct Backing(usize);
 
 impl Backing {
-    /// The frame has bytes.
+    /// A flag: the frame has bytes.
     const PRESENT: usize = 1;
-    /// The frame is RAM to its last byte, so that nobody needs to ask the map.
+    /// A flag: the whole frame is RAM, so that a transfer needs no lookup in the map.
     const RAM: usize = 2;
 
     fn new(offset: usize, ram: bool) -> Self {
@@ -49,17 +50,17 @@ impl Backing {
 /// The backing of 512 adjacent frames.
 type Leaf = [Backing; 1 << LEAF_BITS];
 
-/// Frames by number, in one growing arena in which none ever moves.
+/// Frames by number, in one growing arena. A frame never moves within the arena.
 ///
-/// Three ways lead to a frame: the direct-mapped `recent`, which serves nearly all transfers; the index, a
-/// hash of the block of 512 frames and then an array, so that neighbours share the host's cache lines; and
-/// for what is no plain RAM, the map.
+/// A frame is found in three ways. The direct-mapped table `recent` serves nearly all transfers. The index is a
+/// hash table of blocks of 512 frames with an array for each block, so that neighbours share cache lines of the
+/// host. For addresses that are not plain RAM, the caller consults the map.
 #[derive(Clone)]
 pub(crate) struct Frames {
     arena: Vec<u8>,
     blocks: HashMap<u64, usize>,
     leaves: Vec<Leaf>,
-    /// Holds only frames that are RAM to the last byte.
+    /// Frames used lately. It holds only frames that are RAM to the last byte.
     recent: Box<[Recent; RECENT]>,
 }
 
@@ -71,12 +72,12 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// How many frames cost host memory.
+    /// Returns the number of frames that take memory of the host.
     pub(crate) fn len(&self) -> u64 {
         (self.arena.len() / FRAME) as u64
     }
 
-    /// Offset of the RAM frame around `addr`, if it was used lately.
+    /// Returns the offset of the RAM frame around `addr` if it was used lately.
     #[inline]
     pub(crate) fn recent(&self, addr: PhysAddr) -> Option<usize> {
         let frame = addr.block(RAM_PAGE_BITS);
@@ -84,7 +85,7 @@ impl Frames {
         (recent.frame == frame).then_some(recent.offset)
     }
 
-    /// Reads a word that lies within one frame used lately.
+    /// Reads a word if it lies within one frame used lately.
     #[inline]
     pub(crate) fn load(&self, addr: PhysAddr, width: Width) -> Option<u64> {
         Some(match width {
@@ -95,7 +96,7 @@ impl Frames {
         })
     }
 
-    /// Writes a word that lies within one frame used lately.
+    /// Writes a word if it lies within one frame used lately.
     #[inline]
     pub(crate) fn store(&mut self, addr: PhysAddr, width: Width, value: u64) -> Option<()> {
         let [b0, b1, b2, b3, b4, b5, b6, b7] = value.to_le_bytes();
@@ -120,7 +121,7 @@ impl Frames {
         self.arena.get_mut(at..)?.first_chunk_mut()
     }
 
-    /// Makes the frame around `addr` one used lately, if it has bytes and is RAM to the last of them.
+    /// Enters the frame around `addr` among those used lately, if it has bytes and all of it is RAM.
     pub(crate) fn warm(&mut self, addr: PhysAddr) -> Option<usize> {
         let frame = addr.block(RAM_PAGE_BITS);
         let backing = self.backing(frame);
@@ -129,11 +130,11 @@ impl Frames {
         Some(offset)
     }
 
-    /// Asks the host for all the memory that a write of `len` bytes needs, so that the write is done in
-    /// whole or not at all.
+    /// Allocates all the memory that a write of `len` bytes needs, so that the write is done completely or not
+    /// at all.
     ///
     /// # Errors
-    /// [`BusError::Refused`] if the host has no more.
+    /// [`BusError::Refused`] if the host has no more memory.
     pub(crate) fn reserve(&mut self, addr: PhysAddr, len: usize) -> Result<(), BusError> {
         let new = pieces(addr, len).filter(|(at, _)| self.find(*at).is_none()).count();
         let blocks = (new >> LEAF_BITS) + 2;
@@ -143,8 +144,8 @@ impl Frames {
         if room { Ok(()) } else { Err(BusError::Refused { addr }) }
     }
 
-    /// Offset of the frame around `addr`, which is given bytes if it has none. `ram` says whether all of
-    /// it is RAM.
+    /// Returns the offset of the frame around `addr`, and allocates the frame if it has no bytes yet. `ram`
+    /// returns true if the whole frame is RAM.
     pub(crate) fn back(&mut self, addr: PhysAddr, ram: impl FnOnce() -> bool) -> usize {
         let frame = addr.block(RAM_PAGE_BITS);
         let offset = self.arena.len();
@@ -160,7 +161,7 @@ impl Frames {
         })
     }
 
-    /// Copies from `addr` on; what no frame holds is zeros.
+    /// Copies bytes from `addr` on. Bytes that no frame holds are zeros.
     pub(crate) fn copy_out(&self, addr: PhysAddr, bytes: &mut [u8]) {
         for (at, range) in pieces(addr, bytes.len()) {
             let piece = &mut bytes[range];
@@ -171,7 +172,7 @@ impl Frames {
         }
     }
 
-    /// Copies to `addr` and on. `ram` says of a frame whether all of it is RAM.
+    /// Copies bytes to `addr` and on. `ram` returns true for a frame that is RAM to the last byte.
     pub(crate) fn copy_in(&mut self, addr: PhysAddr, bytes: &[u8], ram: impl Fn(PhysAddr) -> bool) {
         for (at, range) in pieces(addr, bytes.len()) {
             let to = self.back(at, || ram(at)) + in_frame(at);
@@ -179,19 +180,19 @@ impl Frames {
         }
     }
 
-    /// All frames, in the order in which they were touched.
+    /// Returns the bytes of all frames, in the order in which the frames were first touched.
     #[inline]
     pub(crate) fn arena(&self) -> &[u8] {
         &self.arena
     }
 
-    /// The same, to write.
+    /// Returns the bytes of all frames, to be written.
     #[inline]
     pub(crate) fn arena_mut(&mut self) -> &mut [u8] {
         &mut self.arena
     }
 
-    /// All frames with their addresses, by rising ones.
+    /// Returns all frames with their addresses, sorted by address.
     #[cfg(feature = "serde")]
     pub(crate) fn by_address(&self) -> Vec<(PhysAddr, &[u8])> {
         let of_leaf = |(&block, &leaf): (&u64, &usize)| {
@@ -207,7 +208,7 @@ impl Frames {
         frames
     }
 
-    /// Where in the arena the byte at `addr` is.
+    /// Returns the index in the arena of the byte at `addr`.
     fn find(&self, addr: PhysAddr) -> Option<usize> {
         let offset = self.backing(addr.block(RAM_PAGE_BITS)).offset()?;
         Some(offset + in_frame(addr))
@@ -221,39 +222,39 @@ impl Frames {
     }
 }
 
-/// Its place among the frames used lately.
+/// Returns the index of a frame in the table of frames used lately.
 #[inline]
 fn recent_slot(frame: u64) -> usize {
     low_bits(frame) & (RECENT - 1)
 }
 
-/// Its place in the leaf that tells of it.
+/// Returns the index of a frame in its leaf.
 #[inline]
 fn in_leaf(frame: u64) -> usize {
     low_bits(frame) & ((1 << LEAF_BITS) - 1)
 }
 
-/// Distance from the start of the frame.
+/// Returns the distance of `addr` from the start of its frame.
 #[inline]
 fn in_frame(addr: PhysAddr) -> usize {
     low_bits(addr.raw()) & (FRAME - 1)
 }
 
-/// The same, if `len` bytes from there on stay in the frame.
+/// Returns the distance of `addr` from the start of its frame, if `len` bytes from `addr` on stay in the frame.
 #[inline]
 fn within(addr: PhysAddr, len: usize) -> Option<usize> {
     let at = in_frame(addr);
     (at + len <= FRAME).then_some(at)
 }
 
-/// The number, or its low half where the host's addresses have 32 bits.
+/// Returns the number, or its low half if the host's addresses have 32 bits.
 #[expect(clippy::cast_possible_truncation, reason = "callers look at the low bits only")]
 #[inline]
 fn low_bits(number: u64) -> usize {
     number as usize
 }
 
-/// Cuts `len` bytes from `addr` on at the edges of frames.
+/// Cuts `len` bytes from `addr` on into pieces, at the edges of frames.
 fn pieces(addr: PhysAddr, len: usize) -> impl Iterator<Item = (PhysAddr, Range<usize>)> {
     let mut done = 0;
     core::iter::from_fn(move || {

@@ -1,13 +1,14 @@
 //! Physical memory: sparse RAM, ROM and devices on a bus map with holes.
 //!
-//! Models: the 64-bit physical address space. RAM of any size, of which only the frames that were written
-//! cost host memory; ROM that the host loads and the machine cannot write; memory-mapped devices, one of them
-//! a disk; holes, which refuse every transfer with the first byte that nothing answers for.
+//! Models: the 64-bit physical address space. RAM may have any size, and only frames that were written take
+//! memory of the host. The host loads ROM, and the machine cannot write it. Devices are memory-mapped; one of
+//! them is a disk. Holes refuse every transfer, and name the first byte at which nothing answers.
 //!
-//! Does not model: time, caches, and what untouched RAM holds in a real machine; here it reads as zeros.
+//! Does not model: time, caches, and the content of untouched RAM in a real machine. Here untouched RAM reads
+//! as zeros.
 //!
 //! Which type you want: [`Memory`], which is an [`emmu_core::Bus`]. For a device of your own implement
-//! [`Device`]; [`Disk`] is one.
+//! [`Device`]. [`Disk`] is a device.
 //!
 //! ```
 //! use emmu_core::{Bus, BusError, PhysAddr, Width};

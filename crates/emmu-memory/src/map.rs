@@ -1,11 +1,11 @@
-//! Who answers for which physical addresses.
+//! The map: which physical addresses are RAM, ROM or a device.
 
 use alloc::vec::Vec;
 use core::fmt;
 use emmu_core::{BusError, PhysAddr, RAM_PAGE_BITS, Transfer, low_mask};
 use thiserror::Error;
 
-/// What answers in a region.
+/// The kinds of region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RegionKind {
@@ -27,94 +27,94 @@ impl fmt::Display for RegionKind {
     }
 }
 
-/// A run of physical addresses with one kind of thing behind it.
+/// A run of physical addresses where one kind of memory, or one device, answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Region {
-    /// First byte.
+    /// The first byte.
     pub start: PhysAddr,
-    /// Last byte: a region may end with the address space.
+    /// The last byte. It is included, because a region may end with the address space.
     pub last: PhysAddr,
-    /// What answers.
+    /// The kind of memory or device that answers.
     pub kind: RegionKind,
 }
 
 impl Region {
-    /// `size` bytes from `start` on.
+    /// Makes a region of `size` bytes from `start` on.
     pub(crate) fn new(kind: RegionKind, start: PhysAddr, size: u64) -> Result<Self, MapError> {
         let beyond = size.checked_sub(1).ok_or(MapError::Empty { kind, start })?;
         let last = start.checked_add(beyond).ok_or(MapError::TooLong { kind, start, size })?;
         Ok(Self { start, last, kind })
     }
 
-    /// Whether the byte at `addr` is one of this region.
+    /// Returns true if the byte at `addr` lies in this region.
     #[must_use]
     pub fn contains(&self, addr: PhysAddr) -> bool {
         self.start <= addr && addr <= self.last
     }
 
-    /// Whether all bytes from `first` to `last` are of this region.
+    /// Returns true if all bytes from `first` to `last` lie in this region.
     fn covers(&self, first: PhysAddr, last: PhysAddr) -> bool {
         self.start <= first && last <= self.last
     }
 }
 
-/// `RAM 0x0..=0xfff`.
+/// Writes the region as `RAM 0x0..=0xfff`.
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}..={}", self.kind, self.start, self.last)
     }
 }
 
-/// Why a region cannot be part of a map.
+/// The reason why a region cannot be added to a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum MapError {
-    /// It has no bytes.
+    /// The region has no bytes.
     #[error("the {kind} at {start} has a size of 0 bytes; expected at least 1")]
     Empty {
-        /// What was to be added.
+        /// The kind of the region that was to be added.
         kind: RegionKind,
-        /// Where.
+        /// The first address of the region.
         start: PhysAddr,
     },
-    /// It would pass the last physical address.
+    /// The region would pass the last physical address.
     #[error(
         "the {kind} at {start} has a size of {size:#x} bytes and passes the last physical address"
     )]
     TooLong {
-        /// What was to be added.
+        /// The kind of the region that was to be added.
         kind: RegionKind,
-        /// Where.
+        /// The first address of the region.
         start: PhysAddr,
-        /// Its size in bytes.
+        /// The size of the region in bytes.
         size: u64,
     },
-    /// Another region has some of its addresses.
+    /// The region overlaps another region.
     #[error("{new} overlaps {old}")]
     Overlap {
         /// The region that was to be added.
         new: Region,
-        /// The one that was there.
+        /// The region that was there before.
         old: Region,
     },
 }
 
-/// Whom a transfer goes to, once it is known that all its bytes are answered for.
+/// The destination of a transfer whose bytes are all mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// RAM and ROM, in one or several regions.
+    /// The transfer goes to RAM and ROM, in one or several regions.
     Memory,
-    /// The device of this region, wholly.
+    /// The whole transfer goes to the device of this region.
     Device(Region),
 }
 
-/// All regions, by rising addresses; no two share a byte.
+/// All regions, sorted by address. No two of them overlap.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Map {
     regions: Vec<Region>,
 }
 
 impl Map {
-    /// Adds a region that overlaps none.
+    /// Adds a region. It must overlap no other.
     pub(crate) fn insert(&mut self, new: Region) -> Result<(), MapError> {
         let place = self.regions.partition_point(|region| region.last < new.start);
         match self.regions.get(place) {
@@ -126,19 +126,19 @@ impl Map {
         }
     }
 
-    /// The regions by rising addresses.
+    /// Returns the regions, sorted by address.
     pub(crate) fn regions(&self) -> &[Region] {
         &self.regions
     }
 
-    /// The region that holds `addr`.
+    /// Returns the region that holds `addr`.
     pub(crate) fn find(&self, addr: PhysAddr) -> Option<Region> {
         let place = self.regions.partition_point(|region| region.last < addr);
         self.regions.get(place).filter(|region| region.contains(addr)).copied()
     }
 
-    /// Whether the whole frame around `addr` is of one RAM region. No later `insert` changes the answer for
-    /// a frame of which a byte is mapped.
+    /// Returns true if the whole frame around `addr` lies in one RAM region. Once a byte of the frame is
+    /// mapped, no later `insert` changes the answer.
     pub(crate) fn is_ram_frame(&self, addr: PhysAddr) -> bool {
         let first = addr.align_down(RAM_PAGE_BITS);
         let last = first.wrapping_add(low_mask(RAM_PAGE_BITS));
@@ -146,10 +146,11 @@ impl Map {
             .is_some_and(|region| region.kind == RegionKind::Ram && region.covers(first, last))
     }
 
-    /// Where `len` bytes from `addr` on go, if somebody answers for every one of them.
+    /// Returns the destination of a transfer of `len` bytes from `addr` on, if all of them are mapped.
     ///
-    /// The first byte that is a hole, or read-only on a write, is the error. Devices come last: a transfer
-    /// that touches one must lie within it.
+    /// The error names the first byte that is a hole, or that is read-only if the transfer writes. If there is
+    /// no such byte, but the transfer reaches beyond a device that it touches, the error is
+    /// [`BusError::Refused`].
     pub(crate) fn route(
         &self,
         addr: PhysAddr,
@@ -170,7 +171,8 @@ impl Map {
         }
     }
 
-    /// Goes through the regions from `first` to `last`: every byte must be answered for.
+    /// Goes through the regions from `first` to `last`, checks that every byte is mapped, and returns the first
+    /// device region.
     fn first_device(
         &self,
         first: PhysAddr,

@@ -1,4 +1,4 @@
-//! The bus: a map, the frames behind RAM and ROM, and the devices.
+//! The bus: a map of regions, the frames that hold RAM and ROM, and the devices.
 
 #[cfg(feature = "serde")]
 mod snapshot;
@@ -15,42 +15,43 @@ use emmu_core::{Bus, BusError, PhysAddr, Transfer, Width};
 
 /// Everything that answers physical addresses: RAM, ROM, devices, and holes between them.
 ///
-/// A transfer may span regions if all of them are memory; one that touches a device must lie within it,
-/// or it is [`BusError::Refused`]. Where the address space ends in the middle of a transfer, the last
-/// address stands for the bytes past it: [`BusError::Unmapped`] names it.
+/// A transfer may span several regions if all of them are memory. A transfer that touches a device must lie
+/// within it, or it is [`BusError::Refused`]. If a transfer passes the end of the address space,
+/// [`BusError::Unmapped`] names the last address.
 #[derive(Clone, Default)]
 pub struct Memory {
     map: Map,
     frames: Frames,
-    /// By the start of their regions.
+    /// The devices, by the first address of their regions.
     devices: BTreeMap<PhysAddr, Box<dyn Device>>,
 }
 
 impl Memory {
-    /// A bus on which nothing answers yet.
+    /// Makes a bus on which nothing answers yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// `size` bytes of RAM from address 0 on, and nothing else; none at all for 0.
+    /// Makes a bus with `size` bytes of RAM from address 0 on and nothing else. If `size` is 0, nothing
+    /// answers.
     #[must_use]
     pub fn ram(size: u64) -> Self {
         Self::new().with_ram(PhysAddr::ZERO, size).unwrap_or_default()
     }
 
-    /// Adds `size` bytes of RAM, which cost nothing until they are written.
+    /// Adds `size` bytes of RAM. They take no memory of the host until they are written.
     ///
     /// # Errors
-    /// [`MapError`] if there are no bytes, if they pass the last address, or if some are taken.
+    /// [`MapError`] if the region has no bytes, passes the last address, or overlaps another region.
     pub fn with_ram(self, start: PhysAddr, size: u64) -> Result<Self, MapError> {
         self.with_region(RegionKind::Ram, start, size)
     }
 
-    /// Adds `size` bytes of ROM: zeros until the host puts something there with [`Self::load`].
+    /// Adds `size` bytes of ROM. They are zeros until the host writes them with [`Self::load`].
     ///
     /// # Errors
-    /// [`MapError`] if there are no bytes, if they pass the last address, or if some are taken.
+    /// [`MapError`] if the region has no bytes, passes the last address, or overlaps another region.
     pub fn with_rom(self, start: PhysAddr, size: u64) -> Result<Self, MapError> {
         self.with_region(RegionKind::Rom, start, size)
     }
@@ -58,7 +59,7 @@ impl Memory {
     /// Adds a device that answers for `size` bytes.
     ///
     /// # Errors
-    /// [`MapError`] if there are no bytes, if they pass the last address, or if some are taken.
+    /// [`MapError`] if the region has no bytes, passes the last address, or overlaps another region.
     pub fn with_device(
         self,
         start: PhysAddr,
@@ -80,24 +81,24 @@ impl Memory {
         Ok(self)
     }
 
-    /// What answers where, by rising addresses.
+    /// Returns all regions, sorted by address.
     #[must_use]
     pub fn regions(&self) -> &[Region] {
         self.map.regions()
     }
 
-    /// How many frames of 2^[`emmu_core::RAM_PAGE_BITS`] bytes cost host memory: those that were written,
-    /// or that somebody asked [`Bus::ram_page`] for.
+    /// Returns the number of frames of 2^[`emmu_core::RAM_PAGE_BITS`] bytes that take memory of the host: those
+    /// that were written, and those for which a caller asked [`Bus::ram_page`].
     #[must_use]
     pub fn touched_frames(&self) -> u64 {
         self.frames.len()
     }
 
-    /// Puts a device where one belongs: into the device region that holds `addr`, in place of what answers there.
-    /// Says whether there is such a region.
+    /// Puts a device into the device region that holds `addr`, in place of the device that answers there.
+    /// Returns false if no device region holds `addr`.
     ///
-    /// What was read back from a snapshot has the regions of its devices, which refuse every transfer until the host
-    /// puts the devices there.
+    /// A memory that was read from a snapshot has the regions of its devices, but not the devices. The regions
+    /// refuse every transfer until the host puts the devices there.
     #[must_use]
     pub fn set_device(&mut self, addr: PhysAddr, device: impl Device) -> bool {
         let region = self.map.find(addr).filter(|region| region.kind == RegionKind::Device);
@@ -107,10 +108,10 @@ impl Memory {
         region.is_some()
     }
 
-    /// Puts bytes into RAM or ROM, as the host that sets up the machine.
+    /// Writes bytes into RAM or ROM, as the host does when it sets up the machine.
     ///
     /// # Errors
-    /// [`BusError`] if not all of it is memory; nothing is written then.
+    /// [`BusError`] if a byte is not in RAM or ROM. Nothing is written then.
     pub fn load(&mut self, addr: PhysAddr, bytes: &[u8]) -> Result<(), BusError> {
         match self.map.route(addr, bytes.len() as u64, Transfer::Read)? {
             Route::Memory => self.put(addr, bytes),
@@ -118,20 +119,21 @@ impl Memory {
         }
     }
 
-    /// The device that answers at `addr`, if it is a `T`.
+    /// Returns the device that answers at `addr`, if it is a `T`.
     #[must_use]
     pub fn device<T: Device>(&self, addr: PhysAddr) -> Option<&T> {
         let device: &dyn Any = &**self.devices.get(&self.map.find(addr)?.start)?;
         device.downcast_ref()
     }
 
-    /// The same, to change: a line on which an interrupt arrives, input that was typed.
+    /// Returns the device that answers at `addr`, if it is a `T`, for the host to change: to raise an interrupt
+    /// line, or to deliver typed input.
     pub fn device_mut<T: Device>(&mut self, addr: PhysAddr) -> Option<&mut T> {
         let device: &mut dyn Any = &mut **self.devices.get_mut(&self.map.find(addr)?.start)?;
         device.downcast_mut()
     }
 
-    /// Writes to memory that was found to be there.
+    /// Writes bytes. The caller has checked that all of them are memory.
     fn put(&mut self, addr: PhysAddr, bytes: &[u8]) -> Result<(), BusError> {
         self.frames.reserve(addr, bytes.len())?;
         self.frames.copy_in(addr, bytes, |at| self.map.is_ram_frame(at));
@@ -168,7 +170,7 @@ impl Memory {
         }
     }
 
-    /// Reads memory that was found to be there.
+    /// Reads a word. The caller has checked that all of its bytes are memory.
     fn word(&self, addr: PhysAddr, width: Width) -> u64 {
         let mut bytes = [0; 8];
         self.frames.copy_out(addr, &mut bytes[..width as usize]);
@@ -188,7 +190,7 @@ impl Memory {
         })
     }
 
-    /// Lets the device of `region` do something at its offset for `addr`.
+    /// Calls `transfer` with the device of `region` and the offset of `addr` in the region.
     fn on_device<T>(
         &mut self,
         region: Region,
@@ -201,7 +203,8 @@ impl Memory {
             .ok_or(BusError::Refused { addr })
     }
 
-    /// The same for what does not change it.
+    /// Calls `query` with the device of `region`, which stays unchanged, and the offset of `addr` in the
+    /// region.
     fn of_device<T>(
         &self,
         region: Region,
@@ -316,7 +319,7 @@ impl Bus for Memory {
     }
 }
 
-/// Cuts `len` bytes from `addr` on into the widest transfers, in order.
+/// Cuts `len` bytes from `addr` on into the widest possible transfers, in order.
 fn transfers(addr: PhysAddr, len: usize) -> impl Iterator<Item = (PhysAddr, Width, Range<usize>)> {
     let mut done = 0;
     core::iter::from_fn(move || {

@@ -1,9 +1,9 @@
-//! Devices on the bus: what reaches them, and what does not.
+//! Tests which transfers reach a device on the bus.
 
 use emmu_core::{Bus, BusError, PhysAddr, Transfer, Width};
 use emmu_memory::{Device, Memory, Refused};
 
-/// Notes every write; refuses single bytes; reads as its offset.
+/// A device that records every write, refuses single bytes, and reads as its offset.
 #[derive(Clone, Default)]
 struct Log(Vec<(u64, Width, u64)>);
 
@@ -27,7 +27,7 @@ fn at(offset: u64) -> PhysAddr {
     PhysAddr::new(BASE + offset)
 }
 
-/// RAM, then the device, then RAM, each of 4 KiB.
+/// Makes a memory of RAM, then the device, then RAM, each of 4 KiB.
 fn machine() -> Memory {
     Memory::new()
         .with_ram(PhysAddr::ZERO, BASE)

@@ -1,11 +1,11 @@
-//! Random transfers against a model that looks at one byte at a time.
+//! Compares random transfers with a model that looks at one byte at a time.
 
 use emmu_core::{Bus, BusError, PhysAddr, RAM_PAGE_BITS, Transfer, Width};
 use emmu_memory::Memory;
 use emmu_property::{Arbitrary, Gen, quickcheck};
 use std::collections::BTreeMap;
 
-/// A region of the map: `end` is one past its last byte, which may be 2^64.
+/// A region of the map. `end` is one past its last byte and may be 2^64.
 #[derive(Clone, Debug)]
 struct Area {
     start: u128,
@@ -13,7 +13,7 @@ struct Area {
     writable: bool,
 }
 
-/// Memory as the specification has it: bytes, areas, holes.
+/// A model of memory, written from the specification: bytes, areas, holes.
 #[derive(Default)]
 struct Model {
     areas: Vec<Area>,
@@ -57,7 +57,7 @@ impl Model {
         Ok(())
     }
 
-    /// The first byte of the frame around `addr`, if all of the frame is RAM of one area.
+    /// Returns the first byte of the frame around `addr`, if all of the frame is RAM of one area.
     fn ram_frame(&self, addr: u64) -> Option<u64> {
         let first = addr / 4096 * 4096;
         let area = self.area(u128::from(addr)).filter(|area| area.writable)?;
@@ -117,7 +117,8 @@ impl Arbitrary for Op {
     }
 }
 
-/// A memory and its model with the same regions; those that overlap an earlier one are left out of both.
+/// Makes a memory and its model with the same regions. A region that overlaps an earlier one is left out of
+/// both.
 fn machine(wanted: &[(Addr, u16, bool)]) -> (Memory, Model) {
     let (mut memory, mut model) = (Memory::new(), Model::default());
     for &(Addr(start), size, writable) in wanted {
@@ -141,7 +142,7 @@ fn word(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
-/// Does one operation on both and compares what comes back.
+/// Performs one operation on both and compares the results.
 fn agree(memory: &mut Memory, model: &mut Model, op: Op, addr: u64) -> bool {
     let at = PhysAddr::new(addr);
     match op {
@@ -199,7 +200,7 @@ fn pattern(len: u16, seed: u8) -> Vec<u8> {
     (0..len).map(|i| seed.wrapping_add((i % 251) as u8)).collect()
 }
 
-/// Compares the frame as a slice with the model's, and writes a byte of it.
+/// Compares the frame, as a slice, with the model's, and writes a byte of it.
 fn through_ram_page(memory: &mut Memory, model: &mut Model, addr: u64, value: u8) -> bool {
     let page = memory.ram_page(PhysAddr::new(addr));
     match (page, model.ram_frame(addr)) {
@@ -215,7 +216,8 @@ fn through_ram_page(memory: &mut Memory, model: &mut Model, addr: u64, value: u8
     }
 }
 
-/// Every byte that the model ever wrote is there, and nothing else costs host memory.
+/// Returns true if the memory holds every byte that the model ever wrote, and if no other frame takes memory of
+/// the host.
 fn same_bytes(memory: &Memory, model: &Model) -> bool {
     model
         .bytes

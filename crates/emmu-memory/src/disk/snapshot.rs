@@ -1,10 +1,10 @@
-//! Disks in snapshots: registers, buffer, and the blocks that were written.
+//! Snapshots of disks: they hold the registers, the buffer, and the blocks that were written.
 
 use super::{Block, Disk};
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// More commands than a disk lives to see.
+/// A number of commands that no disk reaches.
 const END_OF_COMMANDS: u64 = 1 << 62;
 
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct Shown<'a> {
     writes: u64,
 }
 
-/// What is read, and may be anything.
+/// The snapshot as it is read. It may hold anything, so its values are checked.
 #[derive(Deserialize)]
 #[serde(rename = "Disk")]
 struct Read {
@@ -77,7 +77,7 @@ mod tests {
     use emmu_core::Width;
     use emmu_property::quickcheck;
 
-    /// Commands and writes to the buffer: what each came to.
+    /// Performs commands and writes to the buffer, and returns the result of each.
     fn run(disk: &mut Disk, steps: &[(u8, u16)]) -> Vec<Option<u64>> {
         let one = |&(what, value): &(u8, u16)| {
             let value = u64::from(value);

@@ -1,7 +1,7 @@
-//! Memory in snapshots: what answers where, and the bytes of RAM and ROM.
+//! Snapshots of memory: they hold the regions, and the bytes of RAM and ROM.
 //!
-//! Two memories of the same regions and bytes are written alike, whoever touched which frame first. Frames of zeros are
-//! not written, and devices are not: they are the host's.
+//! Two memories with equal regions and bytes are written alike, even if their frames were first touched in
+//! another order. Frames of zeros are not written. Devices are not written either: they belong to the host.
 
 use super::Memory;
 use crate::frames::{FRAME, Frames};
@@ -11,7 +11,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use emmu_core::{PhysAddr, RAM_PAGE_BITS};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// What is written: kind, first and last byte of regions; addresses and bytes of frames.
+/// The snapshot as it is written: kind, first and last byte of each region; address and bytes of each frame.
 #[derive(Serialize)]
 #[serde(rename = "Memory")]
 struct Shown<'a> {
@@ -19,7 +19,7 @@ struct Shown<'a> {
     frames: Vec<(PhysAddr, &'a [u8])>,
 }
 
-/// What is read, and may be anything.
+/// The snapshot as it is read. It may hold anything, so its values are checked.
 #[derive(Deserialize)]
 #[serde(rename = "Memory")]
 struct Read {
@@ -58,7 +58,8 @@ fn mapped(regions: &[(RegionKind, PhysAddr, PhysAddr)]) -> Result<Map, &'static 
     Ok(map)
 }
 
-/// Every frame is as long as one, so that what a snapshot makes the host allocate is in proportion to its length.
+/// Checks that every frame has the length of a frame, so that the memory which a snapshot allocates is in
+/// proportion to the length of the snapshot.
 fn filled(read: &[(PhysAddr, Vec<u8>)], map: &Map) -> Result<Frames, &'static str> {
     let mut frames = Frames::default();
     if !read.is_sorted_by(|(one, _), (other, _)| one < other) {
@@ -78,7 +79,7 @@ fn filled(read: &[(PhysAddr, Vec<u8>)], map: &Map) -> Result<Frames, &'static st
     Ok(frames)
 }
 
-/// Whether all bytes but zeros are in RAM or ROM.
+/// Returns true if all bytes that are not zero lie in RAM or ROM.
 fn is_memory(addr: PhysAddr, bytes: &[u8], map: &Map) -> bool {
     let is_device = |region: Region| region.kind == RegionKind::Device;
     let has_place = |at| map.find(at).is_some_and(|region| !is_device(region));
@@ -95,7 +96,7 @@ mod tests {
 
     const DISK: PhysAddr = PhysAddr::new(0x10_0000);
 
-    /// RAM, part of whose last frame is ROM, and a disk.
+    /// Makes a machine with RAM, a ROM that shares the last frame of the RAM, and a disk.
     fn machine() -> Memory {
         Memory::ram(0x4800)
             .with_rom(PhysAddr::new(0x4800), 0x400)
@@ -149,7 +150,7 @@ mod tests {
         assert_eq!(postcard::to_allocvec(&one), postcard::to_allocvec(&other));
     }
 
-    /// What is wrong with such a memory.
+    /// Returns the reason why this snapshot is refused.
     fn wrong(regions: &[(u8, u64, u64)], frames: &[(u64, Vec<u8>)]) -> &'static str {
         let regions = regions.iter().map(|&(kind, start, last)| {
             let kind = [crate::RegionKind::Ram, crate::RegionKind::Device][usize::from(kind)];
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_forged_length_is_an_error_and_no_allocation() {
-        // No regions, and as many frames as there are numbers.
+        // This snapshot has no regions, and claims the largest possible number of frames.
         let forged = [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
         let refused = postcard::from_bytes::<Memory>(&forged).unwrap_err();
         assert!(!refused.to_string().is_empty());
