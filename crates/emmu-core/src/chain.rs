@@ -4,8 +4,8 @@
 mod snapshot;
 
 use crate::{
-    Access, Fault, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers, Translation,
-    TranslationUnit, VirtAddr,
+    Access, Fault, Inspection, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers,
+    Translation, TranslationUnit, UnitAnatomy, VirtAddr,
 };
 use alloc::vec::Vec;
 use thiserror::Error;
@@ -98,6 +98,11 @@ impl<A: Registers, B: Registers> Registers for Chain<A, B> {
     fn known_reason(&self, words: &str) -> Option<&'static str> {
         self.first.known_reason(words).or_else(|| self.second.known_reason(words))
     }
+
+    /// The anatomy of the unit that has page tables: the second one, as a rule.
+    fn anatomy(&self) -> Option<UnitAnatomy> {
+        self.second.anatomy().or_else(|| self.first.anatomy())
+    }
 }
 
 impl<A, B, M, P> TranslationUnit<M, P> for Chain<A, B>
@@ -122,6 +127,12 @@ where
         let linear = self.first.peek(access, bus)?;
         let found = self.second.peek(onward(access, linear), bus);
         Ok(joined(linear, found.map_err(|fault| fault.within(access))?))
+    }
+
+    /// The second unit's tables are asked for the linear address. Entries that the first unit reads are not told.
+    fn inspect(&self, access: Access, bus: &M) -> Option<Inspection> {
+        let linear = self.first.peek(access, bus).ok()?;
+        self.second.inspect(onward(access, linear), bus)
     }
 
     fn write_register(

@@ -1,6 +1,9 @@
 //! `TranslationUnit`: the trait that makes translation units interchangeable.
 
-use crate::{Access, Fault, Invalidate, PhysAddr, RegisterError, RegisterId, RegisterInfo};
+use crate::{
+    Access, Fault, Inspection, Invalidate, PhysAddr, RegisterError, RegisterId, RegisterInfo,
+    UnitAnatomy,
+};
 use alloc::boxed::Box;
 
 /// The answer of a translation unit: the physical address of the first byte, and how far the answer holds.
@@ -70,6 +73,12 @@ pub trait Registers {
         let _ = words;
         None
     }
+
+    /// Returns the anatomy of the unit's tables under the registers as they are, for tools that check or explain
+    /// translations. The default says that nothing is known of them.
+    fn anatomy(&self) -> Option<UnitAnatomy> {
+        None
+    }
 }
 
 /// A translation unit: it turns virtual addresses into physical addresses. Base and bounds, segmentation and
@@ -99,6 +108,13 @@ pub trait TranslationUnit<B: ?Sized, P: ?Sized>: Registers {
     /// # Errors
     /// The [`Fault`] of the first byte.
     fn peek(&self, access: Access, bus: &B) -> Result<Translation, Fault>;
+
+    /// Returns the table entries that [`Self::peek`] goes by, as far as a walk comes. `None`, the default, says that
+    /// the unit cannot tell.
+    fn inspect(&self, access: Access, bus: &B) -> Option<Inspection> {
+        let _ = (access, bus);
+        None
+    }
 
     /// Writes a register and does what the architecture demands with it: it reads table entries, or invalidates
     /// cached translations.
@@ -156,6 +172,9 @@ macro_rules! forward_unit {
             fn known_reason(&self, words: &str) -> Option<&'static str> {
                 (**self).known_reason(words)
             }
+            fn anatomy(&self) -> Option<UnitAnatomy> {
+                (**self).anatomy()
+            }
         }
 
         impl<B: ?Sized, P: ?Sized, T: TranslationUnit<B, P> + ?Sized> TranslationUnit<B, P> for $pointer {
@@ -170,6 +189,9 @@ macro_rules! forward_unit {
             }
             fn peek(&self, access: Access, bus: &B) -> Result<Translation, Fault> {
                 (**self).peek(access, bus)
+            }
+            fn inspect(&self, access: Access, bus: &B) -> Option<Inspection> {
+                (**self).inspect(access, bus)
             }
             fn write_register(
                 &mut self,

@@ -16,8 +16,8 @@ pub use shape::{MAX_LEVELS, Shape, ShapeError};
 use crate::{WalkCacheReach, walk::Table};
 use core::fmt;
 use emmu_core::{
-    Access, AccessKind, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, low_mask,
+    Access, AccessKind, Anatomy, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr,
+    Privilege, RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, low_mask,
 };
 
 /// Which virtual addresses there are: those whose `outside` bits are all clear or, in the upper half, as in
@@ -199,6 +199,13 @@ pub trait Format {
     /// What [`RegisterError::Reserved`] says of values that are refused: all the words that
     /// [`write_register`](Format::write_register) has for it, so that a refusal that was written down can be read back.
     const REASONS: &'static [&'static str] = &[];
+
+    /// Returns the anatomy of the tables: flags, root registers, and the instructions that invalidate. Tools ask for it,
+    /// translations do not. Which entries are leaves or global, and how many levels there are, [`Format::decode`] and
+    /// [`Format::root`] say. The default knows nothing.
+    fn anatomy(&self) -> Anatomy {
+        Anatomy::new()
+    }
 
     /// Reads a register.
     ///

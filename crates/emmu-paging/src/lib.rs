@@ -50,6 +50,7 @@ mod config;
 mod drive;
 mod forget;
 pub mod format;
+mod inspect;
 mod invalid;
 mod nested;
 mod reach;

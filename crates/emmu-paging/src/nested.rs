@@ -11,10 +11,12 @@ use crate::{
     tlb::{Cached, Query},
     walk::{Trail, Walk},
 };
+use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use emmu_core::{
-    Access, AccessFlags, Attributes, Bus, Cause, Event, Fault, FaultEntry, Invalidate, PhysAddr,
-    Probe, RegisterError, RegisterId, RegisterInfo, Side, VirtAddr, Vmid,
+    Access, AccessFlags, Attributes, Bus, Cause, Event, Fault, FaultEntry, InspectedEntry,
+    Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, SecondAnatomy, Side,
+    VirtAddr, Vmid,
 };
 
 impl<H: SecondStageFormat> Sealed for Paging<H> {}
@@ -98,6 +100,28 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
         self.format.attributes(first, second)
     }
 
+    fn anatomy(&self) -> Option<SecondAnatomy> {
+        Some(SecondAnatomy {
+            tables: self.format.anatomy(),
+            registers: H::REGISTERS,
+            names_pages: H::NAMES_PAGES,
+            walk_caches_apart: H::WALK_CACHES_APART,
+        })
+    }
+
+    fn tables(&self, access: Access) -> u64 {
+        self.format.tables(access)
+    }
+
+    fn inspect(
+        &self,
+        guest: Guest,
+        bus: &(impl Bus + ?Sized),
+        entries: &mut Vec<InspectedEntry>,
+    ) -> Option<PhysAddr> {
+        self.inspect_guest(guest, bus, entries)
+    }
+
     fn registers(&self) -> &[RegisterInfo] {
         H::REGISTERS
     }
@@ -147,7 +171,7 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
 
 impl<H: SecondStageFormat> Paging<H> {
     /// The access as the second stage takes it.
-    fn seen(&self, guest: Guest) -> Guest {
+    pub(crate) fn seen(&self, guest: Guest) -> Guest {
         let Access { kind, .. } = guest.access;
         let kind = if guest.walk { self.format.walk_kind(kind) } else { kind };
         Guest { access: Access { kind, ..guest.access }, ..guest }

@@ -6,10 +6,12 @@ use crate::{
     tlb::{Cached, Of},
     walk::EntryAddr,
 };
+use alloc::vec::Vec;
 use core::{fmt, ops::RangeInclusive};
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Asid, Attributes, Bus, Cause, Fault, GuestAccess, Invalidate,
-    PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, VirtAddr, Vmid, Width,
+    Access, AccessFlags, AccessKind, Asid, Attributes, Bus, Cause, Fault, GuestAccess,
+    InspectedEntry, Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo,
+    SecondAnatomy, VirtAddr, Vmid, Width,
 };
 
 /// A format of second-stage tables: guest-physical addresses take the place of virtual ones.
@@ -43,6 +45,15 @@ pub trait SecondStageFormat: Format {
     fn contexts_of(&self, space: Asid) -> RangeInclusive<u32> {
         let context = u32::from(space.0) + 1;
         context..=context
+    }
+
+    /// Whether the architecture has an invalidation of this stage that names a page.
+    const NAMES_PAGES: bool = true;
+
+    /// Returns the number by which an invalidation names the tables in force: a VMID, or on x86 an EPTP. The default is
+    /// for numbers of [`SecondStageFormat::context`] that are the VMID plus one.
+    fn tables(&self, access: Access) -> u64 {
+        self.context(access).saturating_sub(1).into()
     }
 
     /// What the second stage takes an access of the first stage's walk for.
@@ -144,6 +155,20 @@ pub trait SecondStage: private::Sealed {
 
     #[doc(hidden)]
     fn attributes(&self, first: Attributes, second: Attributes) -> Attributes;
+
+    #[doc(hidden)]
+    fn anatomy(&self) -> Option<SecondAnatomy>;
+
+    #[doc(hidden)]
+    fn tables(&self, access: Access) -> u64;
+
+    #[doc(hidden)]
+    fn inspect(
+        &self,
+        guest: Guest,
+        bus: &(impl Bus + ?Sized),
+        entries: &mut Vec<InspectedEntry>,
+    ) -> Option<PhysAddr>;
 
     #[doc(hidden)]
     fn registers(&self) -> &[RegisterInfo];
@@ -256,6 +281,23 @@ impl SecondStage for () {
     #[inline(always)]
     fn attributes(&self, first: Attributes, _: Attributes) -> Attributes {
         first
+    }
+
+    fn anatomy(&self) -> Option<SecondAnatomy> {
+        None
+    }
+
+    fn tables(&self, _: Access) -> u64 {
+        0
+    }
+
+    fn inspect(
+        &self,
+        guest: Guest,
+        _: &(impl Bus + ?Sized),
+        _: &mut Vec<InspectedEntry>,
+    ) -> Option<PhysAddr> {
+        Some(PhysAddr::new(guest.access.addr.raw()))
     }
 
     fn registers(&self) -> &[RegisterInfo] {

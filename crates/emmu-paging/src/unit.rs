@@ -13,9 +13,9 @@ use crate::{
 };
 use alloc::vec::Vec;
 use emmu_core::{
-    Access, Attributes, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr, Probe,
-    RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation,
-    TranslationUnit, Width,
+    Access, Attributes, Bus, BusError, Cause, Event, Fault, Inspection, Invalidate, PhysAddr,
+    Probe, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation,
+    TranslationUnit, UnitAnatomy, Width,
 };
 
 /// What a TLB remembers of the rights of both stages.
@@ -326,6 +326,10 @@ impl<F: Format, S: SecondStage> Registers for Paging<F, S> {
     fn known_reason(&self, words: &str) -> Option<&'static str> {
         F::REASONS.iter().chain(self.second.reasons()).find(|known| **known == words).copied()
     }
+
+    fn anatomy(&self) -> Option<UnitAnatomy> {
+        Some(UnitAnatomy::new(self.format.anatomy(), self.second.anatomy()))
+    }
 }
 
 impl<F, S, B, P> TranslationUnit<B, P> for Paging<F, S>
@@ -394,6 +398,10 @@ where
                 Ok(Translation { ticket: None, ..found })
             }
         }
+    }
+
+    fn inspect(&self, access: Access, bus: &B) -> Option<Inspection> {
+        Some(self.inspection(access, bus))
     }
 
     /// A register that both stages have is written in both.

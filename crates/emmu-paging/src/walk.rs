@@ -86,6 +86,19 @@ impl<P: Copy> Trail<P> {
     pub(crate) const fn inherited(&self, level: u8) -> P {
         self.tables[slot(level)].permissions
     }
+
+    /// Returns the mapping of the entry that was read at this level, if it maps a page.
+    pub(crate) fn leaf(
+        &self,
+        format: &impl Format<Permissions = P>,
+        level: u8,
+        access: Access,
+    ) -> Option<Mapping<P>> {
+        match format.decode(self.raws[slot(level)], level, access, self.inherited(level)) {
+            Entry::Leaf(mapping) => Some(mapping),
+            Entry::Table { .. } | Entry::Invalid(_) => None,
+        }
+    }
 }
 
 /// One page walk.

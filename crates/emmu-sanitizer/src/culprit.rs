@@ -1,18 +1,20 @@
 //! Who made a translation stale.
 
 use crate::{
-    Architecture, EntryWrite, Fence, Kind, RegisterWrite, Report, Sanitized,
-    record::Entry,
+    EntryWrite, Fence, Kind, RegisterWrite, Report, Sanitized,
+    facts::Facts,
+    record::{Entry, Stage},
     report::Cause,
     sanitizer::{State, push},
-    stage::{Regime, Stage},
 };
 use alloc::{
     collections::{BTreeMap, VecDeque},
     rc::Rc,
     vec::Vec,
 };
-use emmu_core::{Access, Asid, Invalidate, PhysAddr, RegisterInfo, Registers, VirtAddr};
+use emmu_core::{
+    Access, Asid, Change, Invalidate, PhysAddr, RegisterInfo, Registers, Stale, VirtAddr,
+};
 
 /// Log2 of the size of what is remembered as one.
 const PAGE_BITS: u32 = 12;
@@ -26,7 +28,9 @@ pub(crate) struct Fills(BTreeMap<u64, VecDeque<Fill>>);
 pub(crate) struct Fill {
     pub(crate) frame: PhysAddr,
     pub(crate) asid: Asid,
-    pub(crate) regime: Regime,
+    /// The number of the guest's second-stage tables, if a guest made it.
+    pub(crate) tables: Option<u64>,
+    pub(crate) is_global: bool,
     pub(crate) tick: u64,
     pub(crate) entries: Vec<Entry>,
     /// All registers.
@@ -34,7 +38,7 @@ pub(crate) struct Fill {
 }
 
 /// A translation that is not what the tables say.
-pub(crate) struct Stale<'a> {
+pub(crate) struct Outdated<'a> {
     pub(crate) access: Access,
     pub(crate) kind: Kind,
     /// Where it leads.
@@ -67,7 +71,7 @@ impl Fills {
         &self,
         unit: &Sanitized<U>,
         state: &State,
-        stale: &Stale<'_>,
+        stale: &Outdated<'_>,
         values: &[u64],
     ) -> Found {
         let own = self.of(stale.access.addr, stale.frame);
@@ -78,7 +82,7 @@ impl Fills {
         let mut others: Vec<_> = self.0.values().flatten().collect();
         others.sort_unstable_by_key(|fill| core::cmp::Reverse(fill.tick));
         let shared = others.into_iter().find(|fill| {
-            let changes = fill.stale_entries(unit.architecture(), state, stale.kind);
+            let changes = fill.stale_entries(unit.facts(), state, stale.kind);
             changes.first().is_some_and(|(_, write, _)| {
                 stale.fresh.iter().any(|entry| entry.addr == write.addr)
             })
@@ -109,28 +113,24 @@ pub(crate) fn tell(reports: &mut Vec<Report>, report: Report) {
 
 impl Fill {
     fn is_same(&self, other: &Self) -> bool {
-        (self.frame.block(PAGE_BITS), self.asid, self.regime)
-            == (other.frame.block(PAGE_BITS), other.asid, other.regime)
+        (self.frame.block(PAGE_BITS), self.asid, self.tables)
+            == (other.frame.block(PAGE_BITS), other.asid, other.tables)
             && (&self.entries, &self.values) == (&other.entries, &other.values)
     }
 
-    /// What has changed since, of all that the translation depends on.
+    /// Finds the change to blame, among all that the translation depends on.
     fn culprit<U: Registers>(
         &self,
         unit: &Sanitized<U>,
         state: &State,
-        stale: &Stale<'_>,
+        stale: &Outdated<'_>,
         values: &[u64],
     ) -> Found {
-        let architecture = unit.architecture();
-        let changes = self.stale_entries(architecture, state, stale.kind);
-        let register = || self.changed_register(unit, state, values);
-        let firsts = self.entries.iter().filter(|entry| entry.stage == Stage::First);
-        let is_global = architecture.is_global(firsts.map(|entry| entry.raw));
+        let facts = unit.facts();
+        let changes = self.stale_entries(facts, state, stale.kind);
         let (cause, tick, scope, at) = match changes.first() {
             Some((tick, write, entry)) => {
-                let of_page = (stale.access.addr, self.asid);
-                let scope = self.regime.narrowest(architecture, entry, of_page, is_global);
+                let scope = self.narrowest(facts, entry, stale.access.addr);
                 // One stage's invalidation is not enough for both.
                 let is_second = |entry: &Entry| matches!(entry.stage, Stage::Second(_));
                 let is_plain =
@@ -140,51 +140,79 @@ impl Fill {
                 let at = self.entries.iter().position(|other| other.addr == entry.addr);
                 (cause, *tick, scope.filter(|_| is_plain), at)
             }
-            None => match register() {
-                Some((tick, write)) if architecture.root_of(write.name).is_some() => {
-                    let scope = self.of_roots(architecture, unit.registers(), values, is_global);
-                    (Cause::Root(write), tick, scope, None)
-                }
-                Some((tick, write)) => (Cause::Rights(write), tick, None, None),
-                None => (Cause::Unknown, self.tick, None, None),
-            },
+            None => self.changed_registers(unit, state, stale.access.addr, values),
         };
-        let fence = |scope| Fence { architecture, scope, then: None };
         let due = |scope| {
             let below = &self.entries[at.map_or(0, |at| at + 1)..];
-            Fence { then: self.then_due(architecture, scope, below, is_global), ..fence(scope) }
+            let then = self.then_due(facts, scope, below, stale.access.addr);
+            Fence { then, ..Fence::new(facts.fences(), scope) }
         };
         let mut later = state.invalidations.iter().rev();
         let insufficient = later.find(|(at, of, _)| *at > tick && *of == unit.number());
         Found {
             cause,
             invalidation: scope.map(due),
-            insufficient: insufficient.map(|(_, _, scope)| fence(*scope)),
+            insufficient: insufficient.map(|(_, _, scope)| Fence::new(facts.fences(), *scope)),
         }
     }
 
-    /// What must follow an invalidation of the second stage, if these entries are those that the change concerns:
-    /// HFENCE.GVMA "need not flush" a cache "that maps guest virtual addresses to guest physical addresses" ("Hypervisor
+    /// The narrowest invalidation for a change of the first stage.
+    fn first_stage(&self, facts: &Facts, change: Change, addr: VirtAddr) -> Invalidate {
+        let Self { asid, tables, is_global, .. } = *self;
+        (facts.fences().narrowest)(&Stale { change, addr, asid, tables, is_global })
+    }
+
+    /// The narrowest invalidation for a change of an entry that an access to this address came by.
+    fn narrowest(&self, facts: &Facts, entry: &Entry, addr: VirtAddr) -> Option<Invalidate> {
+        match entry.stage {
+            Stage::First => {
+                let change = if entry.is_leaf { Change::Leaf } else { Change::Table };
+                Some(self.first_stage(facts, change, addr))
+            }
+            Stage::Second(page) => Some(facts.second_stage(self.tables?, page)),
+        }
+    }
+
+    /// Finds the register to blame. Its cause, moment, invalidation, and no entry.
+    fn changed_registers<U: Registers>(
+        &self,
+        unit: &Sanitized<U>,
+        state: &State,
+        addr: VirtAddr,
+        values: &[u64],
+    ) -> (Cause, u64, Option<Invalidate>, Option<usize>) {
+        let facts = unit.facts();
+        match self.changed_register(unit, state, values) {
+            Some((tick, write)) if facts.is_root_of_second(write.id).is_some() => {
+                let scope = self.of_roots(facts, unit.registers(), addr, values);
+                (Cause::Root(write), tick, scope, None)
+            }
+            Some((tick, write)) => (Cause::Rights(write), tick, None, None),
+            None => (Cause::Unknown, self.tick, None, None),
+        }
+    }
+
+    /// The invalidation that must follow one of the second stage, if the change concerns the entries `below`: HFENCE.GVMA
+    /// "need not flush" a cache "that maps guest virtual addresses to guest physical addresses" ("Hypervisor
     /// Memory-Management Fence Instructions"), and so leaves what was read of the guest's tables.
     fn then_due(
         &self,
-        architecture: Architecture,
+        facts: &Facts,
         scope: Invalidate,
         below: &[Entry],
-        is_global: bool,
+        addr: VirtAddr,
     ) -> Option<Invalidate> {
-        let leaves_tables = architecture == Architecture::RiscV
+        let leaves_tables = facts.has_walk_caches_apart()
             && matches!(scope, Invalidate::SecondStage { .. })
             && below.iter().any(|entry| entry.stage == Stage::First && !entry.is_leaf);
-        let of_space = || architecture.of_space(self.asid, is_global);
-        leaves_tables.then(of_space).and_then(|scope| self.regime.first(architecture, scope))
+        leaves_tables.then(|| self.first_stage(facts, Change::Root, addr))
     }
 
     /// The last writes that made entries other ones, in the order of the walk: if one has changed, those of its stage
     /// below it are not on the way any more.
     fn stale_entries(
         &self,
-        architecture: Architecture,
+        facts: &Facts,
         state: &State,
         kind: Kind,
     ) -> Vec<(u64, EntryWrite, &Entry)> {
@@ -193,10 +221,10 @@ impl Fill {
             let has_flags = at + 1 == self.entries.len() || entry.is_first_leaf();
             let changed = |(_, write): &&(u64, EntryWrite)| match kind {
                 Kind::NotDirty | Kind::NotAccessed => {
-                    has_flags && loses_flag(architecture, kind, write, entry.stage)
+                    has_flags && loses_flag(facts, kind, write, entry.stage)
                 }
                 _ => {
-                    let bits = !architecture.walker_bits(entry.stage);
+                    let bits = !facts.flags(entry.stage).walker_bits();
                     let differs = |raw: u64| (raw ^ entry.raw) & bits != 0;
                     !differs(write.before) && differs(write.after)
                 }
@@ -207,39 +235,36 @@ impl Fill {
         writes
     }
 
-    /// What changed roots need, if they are of one stage.
+    /// The invalidation that changed roots need, if they are of one stage.
     fn of_roots(
         &self,
-        architecture: Architecture,
+        facts: &Facts,
         infos: &[RegisterInfo],
+        addr: VirtAddr,
         values: &[u64],
-        is_global: bool,
     ) -> Option<Invalidate> {
-        let mut stages = self
-            .changed(architecture, infos, values)
-            .filter_map(|info| architecture.root_of(info.name));
-        let stage = stages.next()?;
-        if stages.any(|other| other != stage) {
+        let changed = self.changed(facts, infos, values);
+        let mut stages = changed.filter_map(|info| facts.is_root_of_second(info.id));
+        let is_second = stages.next()?;
+        if stages.any(|other| other != is_second) {
             return None;
         }
-        match stage {
-            Stage::First => {
-                self.regime.first(architecture, architecture.of_space(self.asid, is_global))
-            }
-            _ => self.regime.second().map(|second| second.invalidation(None)),
+        match is_second {
+            false => Some(self.first_stage(facts, Change::Root, addr)),
+            true => Some(facts.second_stage(self.tables?, None)),
         }
     }
 
     /// The registers that are not as they were, of those that count.
     fn changed<'a>(
         &'a self,
-        architecture: Architecture,
+        facts: &'a Facts,
         infos: &'a [RegisterInfo],
         values: &'a [u64],
     ) -> impl Iterator<Item = &'a RegisterInfo> {
         let pairs = infos.iter().zip(self.values.iter().zip(values));
         let changed = pairs.filter(|(_, (then, now))| then != now).map(|(info, _)| info);
-        changed.filter(move |info| !architecture.is_foreign(info.name, self.regime))
+        changed.filter(move |info| facts.concerns(info.id, self.tables.is_some()))
     }
 
     /// The last write of a register that is not as it was: of the root if that has changed.
@@ -249,25 +274,24 @@ impl Fill {
         state: &State,
         values: &[u64],
     ) -> Option<(u64, RegisterWrite)> {
-        let architecture = unit.architecture();
-        let changed: Vec<_> = self.changed(architecture, unit.registers(), values).collect();
-        let root = changed.iter().find(|info| architecture.root_of(info.name).is_some());
+        let facts = unit.facts();
+        let changed: Vec<_> = self.changed(facts, unit.registers(), values).collect();
+        let root = changed.iter().find(|info| facts.is_root_of_second(info.id).is_some());
         let register = root.or_else(|| changed.first())?;
         let mut writes = state.register_writes.iter().rev();
         let last = writes.find(|(tick, of, write)| {
-            *tick > self.tick && *of == unit.number() && write.name == register.name
+            *tick > self.tick && *of == unit.number() && write.id == register.id
         });
         last.map(|(tick, _, write)| (*tick, write.clone()))
     }
 }
 
 /// Whether a write clears the flag that is missing.
-fn loses_flag(architecture: Architecture, kind: Kind, write: &EntryWrite, stage: Stage) -> bool {
-    let flag = |raw| {
-        architecture.flags(raw, stage).is_some_and(|flags| match kind {
-            Kind::NotDirty => flags.dirty,
-            _ => flags.accessed,
-        })
+fn loses_flag(facts: &Facts, kind: Kind, write: &EntryWrite, stage: Stage) -> bool {
+    let flags = facts.flags(stage);
+    let flag = |raw| match kind {
+        Kind::NotDirty => flags.is_dirty(raw),
+        _ => flags.is_accessed(raw),
     };
     flag(write.before) && !flag(write.after)
 }

@@ -57,10 +57,16 @@
 //!
 //! Where a unit has two stages, each entry of a walk is told to be of one or the other, and the advice is that stage's: for
 //! the second one `hfence.gvma`, `invept`, or `tlbi ipas2e1` and after it `tlbi vmalle1`; for a guest's own tables
-//! `hfence.vvma` on RISC-V, and what the guest itself would execute elsewhere. The guest-physical address is left out where
-//! it is not plain: above 4 KiB granules, of Svnapot and PSE-36 pages, of an entry on the way of several pages. No
-//! instruction is named where entries or roots of both stages have changed, for accesses with MPRV of a hart with guests, and
-//! for formats whose registers are not known here.
+//! `hfence.vvma` on RISC-V, and what the guest itself would execute elsewhere. The guest-physical address is left out of an
+//! entry on the way of several pages. No instruction is named where entries or roots of both stages have changed.
+//!
+//! # Units of your own
+//!
+//! The sanitizer knows no architecture. It asks the unit for its anatomy
+//! ([`Registers::anatomy`](emmu_core::Registers::anatomy)) and for the entries by which an answer comes about
+//! ([`TranslationUnit::inspect`](emmu_core::TranslationUnit::inspect)). A paging unit answers both for every format, from the
+//! format's own `anatomy`. Of a unit that answers neither, the sanitizer finds stale translations and the write to blame; it
+//! looks for no lost flags, and writes the invalidation as a scope. A unit that wraps another one passes both questions on.
 //!
 //! # What is reported
 //!
@@ -85,18 +91,18 @@
 
 extern crate alloc;
 
-mod architecture;
 mod bus;
 mod culprit;
+mod facts;
+mod fence;
 mod record;
 mod report;
 mod sanitizer;
 mod shadow;
-mod stage;
 mod unit;
 
-pub use architecture::{Architecture, Fence};
 pub use bus::Watched;
+pub use fence::Fence;
 pub use record::{By, EntryWrite, RegisterWrite, When};
 pub use report::{Kind, Report, Severity};
 pub use sanitizer::Sanitizer;

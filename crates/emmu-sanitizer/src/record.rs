@@ -1,9 +1,9 @@
 //! What happened, as far as a report may have to tell of it.
 
-use crate::stage::Stage;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
-use emmu_core::{Access, PhysAddr, RegisterId, Width};
+use emmu_core::{self, Access, InspectedEntry, PhysAddr, RegisterId, Width};
 
 /// A moment, and what ran then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,17 +45,58 @@ impl fmt::Display for By {
     }
 }
 
+/// The stage whose tables an entry is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The stage of virtual addresses.
+    #[default]
+    First,
+    /// The stage of guest-physical addresses. The entry is on the way of this page, or of several pages.
+    Second(Option<PhysAddr>),
+}
+
+/// Log2 of the bytes of a guest-physical page, as invalidations name it.
+const PAGE_BITS: u32 = 12;
+
+impl From<emmu_core::Stage> for Stage {
+    fn from(stage: emmu_core::Stage) -> Self {
+        match stage {
+            emmu_core::Stage::First => Self::First,
+            emmu_core::Stage::Second(addr) => Self::Second(Some(addr.align_down(PAGE_BITS))),
+        }
+    }
+}
+
 /// A table entry that a walk read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) addr: PhysAddr,
     pub(crate) width: Width,
     pub(crate) raw: u64,
-    /// Its level, if the architecture's registers tell.
+    /// Its level, if the unit tells it.
     pub(crate) level: Option<u8>,
     pub(crate) stage: Stage,
     /// Whether the walk for its stage ends with it.
     pub(crate) is_leaf: bool,
+}
+
+impl From<InspectedEntry> for Entry {
+    fn from(entry: InspectedEntry) -> Self {
+        let InspectedEntry { addr, width, raw, level, stage, is_leaf } = entry;
+        Self { addr, width, raw, level: Some(level), stage: stage.into(), is_leaf }
+    }
+}
+
+/// Takes the entries of an inspection. An entry that is on the way of several guest-physical pages is of no single one.
+pub(crate) fn taken(inspected: &[InspectedEntry]) -> Vec<Entry> {
+    let is_shared = |addr| inspected.iter().filter(|entry| entry.addr == addr).nth(1).is_some();
+    let entries = inspected.iter().map(|&inspected| match inspected.into() {
+        Entry { stage: Stage::Second(_), addr, .. } if is_shared(addr) => {
+            Entry { stage: Stage::Second(None), ..inspected.into() }
+        }
+        entry => entry,
+    });
+    entries.collect()
 }
 
 impl Entry {

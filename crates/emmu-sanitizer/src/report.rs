@@ -1,6 +1,6 @@
 //! What was found, to be read by whoever has to mend it.
 
-use crate::{EntryWrite, Fence, RegisterWrite, When, stage::Stage};
+use crate::{EntryWrite, Fence, RegisterWrite, When, record::Stage};
 use core::fmt;
 use emmu_core::{Access, Fault, PhysAddr};
 

@@ -1,8 +1,8 @@
 //! What units and buses that belong together have seen.
 
 use crate::{
-    By, EntryWrite, RegisterWrite, Report, Sanitized, Severity, Watched, When, record::Entry,
-    stage::Stage,
+    By, EntryWrite, RegisterWrite, Report, Sanitized, Severity, Watched, When,
+    record::{Entry, Stage},
 };
 use alloc::{
     collections::{BTreeMap, VecDeque},

@@ -1,17 +1,16 @@
 //! The wrapper of a unit.
 
 use crate::{
-    Architecture, Kind, RegisterWrite, Report, Sanitizer, Watched,
-    architecture::read,
-    culprit::{Fill, Fills, Found, Stale, tell},
-    record::Entry,
+    Kind, RegisterWrite, Report, Sanitizer, Watched,
+    culprit::{Fill, Fills, Found, Outdated, tell},
+    facts::Facts,
+    record::{Entry, Stage, taken},
     sanitizer::push,
-    stage::{First, Regime, Second, Stage, sort},
 };
 use alloc::{rc::Rc, vec::Vec};
 use emmu_core::{
-    Access, Asid, Bus, Cause, Fault, Invalidate, RegisterError, RegisterId, RegisterInfo,
-    Registers, Ticket, Translation, TranslationUnit, VirtAddr,
+    Access, Asid, Bus, Cause, Fault, Inspection, Invalidate, RegisterError, RegisterId,
+    RegisterInfo, Registers, Ticket, Translation, TranslationUnit, UnitAnatomy,
 };
 
 /// A unit whose every translation is compared with a fresh walk. Made by [`Sanitizer::unit`].
@@ -22,73 +21,53 @@ pub struct Sanitized<U> {
     unit: U,
     sanitizer: Sanitizer,
     number: usize,
-    architecture: Architecture,
-    context: Context,
+    /// The anatomy of the unit under its registers.
+    facts: Facts,
+    /// The values of all registers.
+    values: Rc<[u64]>,
     fills: Fills,
 }
 
-/// What the registers come to. Worked out once a register write, as every access asks.
-#[derive(Clone, Debug)]
-struct Context {
-    /// All of them.
-    values: Rc<[u64]>,
-    /// Of a unit, and of its RISC-V guest.
-    asids: [Asid; 2],
-    /// Levels of tables in the lower and in the upper half of addresses.
-    levels: [Option<u8>; 2],
-    second: Option<Second>,
-    /// The tables of a guest's first stage, in both halves.
-    guest: [First; 2],
-    mprv: bool,
-}
-
-impl Context {
-    fn of(unit: &impl Registers, architecture: Architecture) -> Self {
-        let value = |info: &RegisterInfo| unit.read_register(info.id).unwrap_or(0);
-        let levels = [0, 1 << 55].map(|half| architecture.levels(unit, VirtAddr::new(half)));
-        let values = unit.registers().iter().map(value).collect();
-        let asids = [false, true].map(|is_guest| architecture.asid(unit, is_guest));
-        let guest = [0, 1 << 55].map(|half| architecture.guest_tables(unit, VirtAddr::new(half)));
-        let second = Second::of(unit, architecture);
-        let mprv = read(unit, "mstatus") >> 17 & 1 == 1;
-        Self { values, asids, levels, second, guest, mprv }
-    }
-
-    /// Says of each entry that a look at the tables read what it is.
-    fn name(&self, addr: VirtAddr, regime: Regime, mut entries: Vec<Entry>) -> Vec<Entry> {
-        let half = usize::from(addr.bits(55, 1) == 1);
-        match regime {
-            Regime::Guest(second) => return sort(addr, self.guest[half], second, entries),
-            Regime::Unknown => entries.iter_mut().for_each(|entry| entry.stage = Stage::Unknown),
-            Regime::One => {
-                let levels = self.levels[half];
-                if let Some(levels) = levels.filter(|levels| usize::from(*levels) >= entries.len())
-                {
-                    for (entry, level) in entries.iter_mut().zip((0..levels).rev()) {
-                        entry.level = Some(level);
-                    }
-                }
-                if let Some(last) = entries.last_mut() {
-                    last.is_leaf = true;
-                }
-            }
-        }
-        entries
-    }
+fn values_of(unit: &impl Registers) -> Rc<[u64]> {
+    let value = |info: &RegisterInfo| unit.read_register(info.id).unwrap_or(0);
+    unit.registers().iter().map(value).collect()
 }
 
 /// What the tables say of an access.
 struct Fresh {
     result: Result<Translation, Fault>,
+    asid: Asid,
+    /// The number of the guest's second-stage tables, if a guest makes the access.
+    tables: Option<u64>,
+    is_global: bool,
     /// The entries on the way, the root's first.
     entries: Vec<Entry>,
 }
 
+impl Fresh {
+    /// What a look at the tables found, and `read`. Where the unit does not tell of the entries, those that it read are all
+    /// taken for one stage's, and the last one for the leaf.
+    fn new(
+        result: Result<Translation, Fault>,
+        inspection: Option<&Inspection>,
+        mut read: Vec<Entry>,
+    ) -> Self {
+        if let Some(last) = read.last_mut() {
+            last.is_leaf = true;
+        }
+        match inspection {
+            Some(&Inspection { asid, tables, is_global, ref entries, .. }) => {
+                Self { result, asid, tables, is_global, entries: taken(entries) }
+            }
+            None => Self { result, asid: Asid(0), tables: None, is_global: false, entries: read },
+        }
+    }
+}
+
 impl<U: Registers> Sanitized<U> {
     pub(crate) fn new(unit: U, sanitizer: Sanitizer, number: usize) -> Self {
-        let architecture = Architecture::of(&unit);
-        let context = Context::of(&unit, architecture);
-        Self { unit, sanitizer, number, architecture, context, fills: Fills::default() }
+        let (facts, values) = (Facts::of(&unit), values_of(&unit));
+        Self { unit, sanitizer, number, facts, values, fills: Fills::default() }
     }
 
     /// The unit inside.
@@ -129,23 +108,13 @@ impl<U: Registers> Sanitized<U> {
 
     /// A flag of a leaf that is clear after the access.
     fn missing_flag<B: Bus>(&self, access: Access, leaf: &Entry, bus: &Watched<B>) -> Option<Kind> {
-        // EPT entries have flags if bit 6 of the EPTP says so.
-        let eptp = self.context.second.map_or(0, |second| second.tables);
-        let is_ept = self.architecture == Architecture::X86 && leaf.stage != Stage::First;
-        if is_ept && eptp >> 6 & 1 == 0 {
-            return None;
-        }
         let raw = bus.inner().peek(leaf.addr, leaf.width).ok()?;
-        let flags = self.architecture.flags(raw, leaf.stage)?;
+        let flags = self.facts.flags(leaf.stage);
         match () {
-            () if access.kind.writes() && !flags.dirty => Some(Kind::NotDirty),
-            () if !flags.accessed => Some(Kind::NotAccessed),
+            () if access.kind.writes() && !flags.is_dirty(raw) => Some(Kind::NotDirty),
+            () if !flags.is_accessed(raw) => Some(Kind::NotAccessed),
             () => None,
         }
-    }
-
-    fn regime(&self, access: Access) -> Regime {
-        Regime::of(access, self.architecture, self.context.second, self.context.mprv)
     }
 
     /// Remembers on what the translation depends that was just used, and is as the tables say.
@@ -153,9 +122,10 @@ impl<U: Registers> Sanitized<U> {
         &mut self,
         access: Access,
         found: Translation,
-        mut entries: Vec<Entry>,
+        fresh: Fresh,
         bus: &Watched<B>,
     ) {
+        let Fresh { asid, tables, is_global, mut entries, .. } = fresh;
         // As the walk left them.
         for entry in &mut entries {
             entry.raw = bus.inner().peek(entry.addr, entry.width).unwrap_or(entry.raw);
@@ -164,19 +134,16 @@ impl<U: Registers> Sanitized<U> {
         state.watch(&entries);
         let tick = state.tick();
         drop(state);
-        let Context { asids: [own, guest], ref values, .. } = self.context;
-        let regime = self.regime(access);
-        let asid = if regime.second().is_some() { guest } else { own };
-        let values = Rc::clone(values);
-        let fill = Fill { frame: found.addr, asid, regime, tick, entries, values };
+        let values = Rc::clone(&self.values);
+        let fill = Fill { frame: found.addr, asid, tables, is_global, tick, entries, values };
         self.fills.remember(access.addr, fill);
     }
 
     fn report(&self, access: Access, answered: Translation, kind: Kind, fresh: &Fresh, hit: bool) {
         let state = self.sanitizer.state();
-        let stale = Stale { access, kind, frame: answered.addr, fresh: &fresh.entries };
+        let stale = Outdated { access, kind, frame: answered.addr, fresh: &fresh.entries };
         let Found { cause, invalidation, insufficient } =
-            self.fills.culprit(self, &state, &stale, &self.context.values);
+            self.fills.culprit(self, &state, &stale, &self.values);
         let report = Report {
             kind,
             access,
@@ -195,9 +162,8 @@ impl<U: Registers> Sanitized<U> {
         tell(&mut self.sanitizer.state_mut().reports, report);
     }
 
-    /// The unit.
-    pub(crate) const fn architecture(&self) -> Architecture {
-        self.architecture
+    pub(crate) const fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     pub(crate) const fn number(&self) -> usize {
@@ -212,9 +178,8 @@ impl<U: Registers> Sanitized<U> {
     {
         let before = self.sanitizer.state_mut().look();
         let result = self.unit.peek(access, bus);
-        let entries = self.sanitizer.state_mut().looked(before);
-        let entries = self.context.name(access.addr, self.regime(access), entries);
-        Fresh { result, entries }
+        let read = self.sanitizer.state_mut().looked(before);
+        Fresh::new(result, self.unit.inspect(access, bus).as_ref(), read)
     }
 }
 
@@ -229,6 +194,10 @@ impl<U: Registers> Registers for Sanitized<U> {
 
     fn known_reason(&self, words: &str) -> Option<&'static str> {
         self.unit.known_reason(words)
+    }
+
+    fn anatomy(&self) -> Option<UnitAnatomy> {
+        self.unit.anatomy()
     }
 }
 
@@ -251,13 +220,17 @@ where
         let found = answer?;
         match self.difference(access, found, &fresh, bus) {
             Some(kind) => self.report(access, found, kind, &fresh, hit),
-            None => self.remember(access, found, fresh.entries, bus),
+            None => self.remember(access, found, fresh, bus),
         }
         Ok(Translation { ticket: None, ..found })
     }
 
     fn peek(&self, access: Access, bus: &Watched<B>) -> Result<Translation, Fault> {
         self.unit.peek(access, bus)
+    }
+
+    fn inspect(&self, access: Access, bus: &Watched<B>) -> Option<Inspection> {
+        self.unit.inspect(access, bus)
     }
 
     fn write_register(
@@ -305,7 +278,7 @@ impl<U: Registers> Sanitized<U> {
         let Some(info) = self.unit.registers().iter().find(|info| info.id == id) else { return };
         let after = self.unit.read_register(id).unwrap_or(0);
         let name = info.name;
-        self.context = Context::of(&self.unit, self.architecture);
+        (self.facts, self.values) = (Facts::of(&self.unit), values_of(&self.unit));
         let mut state = self.sanitizer.state_mut();
         let (tick, when) = (state.tick(), state.now());
         let write = RegisterWrite { id, name, before, after, when };

@@ -8,6 +8,7 @@
 //! ```
 //! Arm numbers levels from the root down to 3; here level 0 is the last, so Arm's level is 3 − level.
 
+mod anatomy;
 mod exception;
 mod half;
 mod registers;
@@ -24,8 +25,8 @@ pub use stage2::{AArch64Guest, HCR_EL2, S2Permissions, Stage2, VTCR_EL2, VTTBR_E
 use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
-    Access, Asid, Attributes, Cause, Invalidate, PhysAddr, RegisterError, RegisterId, RegisterInfo,
-    VirtAddr, bit_range, low_mask,
+    Access, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr, RegisterError, RegisterId,
+    RegisterInfo, VirtAddr, bit_range, low_mask,
 };
 use half::{Half, Tcr};
 
@@ -267,6 +268,10 @@ impl Format for AArch64 {
     type Permissions = Permissions;
 
     const REGISTERS: &'static [RegisterInfo] = registers::ALL;
+
+    fn anatomy(&self) -> Anatomy {
+        anatomy::STAGE_1
+    }
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         self.read(id)

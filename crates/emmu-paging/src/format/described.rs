@@ -30,8 +30,8 @@ use description::Bit;
 use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
-    Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, low_mask,
+    Access, AccessKind, Anatomy, Asid, Attributes, Cause, Dirty, Flags, Invalidate, PhysAddr,
+    Privilege, RegisterError, RegisterId, RegisterInfo, low_mask,
 };
 
 /// Physical address of the topmost table.
@@ -180,6 +180,13 @@ impl Format for Described {
     ];
 
     const REASONS: &'static [&'static str] = &[NO_BIT, WIDE_ASID];
+
+    fn anatomy(&self) -> Anatomy {
+        let Description { accessed, dirty, .. } = self.description;
+        let accessed = accessed.map_or(0, |bit| 1 << bit);
+        let dirty = dirty.map_or(Dirty::None, |bit| Dirty::Flag(1 << bit));
+        Anatomy::new().with_flags(Flags::new(accessed, dirty)).with_roots(&[PTBR, ASID])
+    }
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         match id {

@@ -44,8 +44,8 @@ use table::ADDRESS_BITS;
 use super::{Entry, Extent, Format, LEVEL_SLOTS, Mapping, ReadWord, Root, Route, Shape};
 use crate::{ConfigError, Paging, PagingConfig, SecondStageFormat};
 use emmu_core::{
-    Access, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError, RegisterId,
-    RegisterInfo, Width, bit_range,
+    Access, Anatomy, Asid, Attributes, Cause, Dirty, Flags, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, Width, bit_range,
 };
 
 /// Place and size of the table, ASID, and whether it translates. Of two stages: the first's.
@@ -178,6 +178,12 @@ impl<const SECOND: bool> Format for Hashed<SECOND> {
     const REGISTERS: &'static [RegisterInfo] = &[Self::REGISTER];
 
     const REASONS: &'static [&'static str] = &[RESERVED, table::NO_BASE, table::NO_SIZE];
+
+    fn anatomy(&self) -> Anatomy {
+        Anatomy::new()
+            .with_flags(Flags::new(Pte::A.bits(), Dirty::Flag(Pte::D.bits())))
+            .with_roots(if SECOND { &[HTAB2] } else { &[HTAB] })
+    }
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         if id == Self::REGISTER.id { Ok(self.htab) } else { Err(RegisterError::Unknown { id }) }

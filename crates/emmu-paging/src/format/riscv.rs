@@ -11,6 +11,7 @@
 //! satp, RV32           31 MODE     | 30..22 ASID | 21..0 PPN
 //! ```
 
+mod anatomy;
 mod exception;
 mod gstage;
 mod hypervisor;
@@ -33,8 +34,8 @@ use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, Width, bit_range,
+    Access, AccessFlags, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr,
+    Privilege, RegisterError, RegisterId, RegisterInfo, Width, bit_range,
 };
 
 bitflags! {
@@ -335,6 +336,10 @@ impl Format for RiscV {
     const MAY_CACHE_INVALID: bool = true;
 
     const REGISTERS: &'static [RegisterInfo] = registers::ALL;
+
+    fn anatomy(&self) -> Anatomy {
+        anatomy::HART
+    }
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         self.read(id)

@@ -9,6 +9,7 @@
 //! ```
 //! Bit 7 of an entry at level 0, and bit 12 of a larger page, is PAT. M is MAXPHYADDR.
 
+mod anatomy;
 mod ept;
 mod exception;
 mod reason;
@@ -25,8 +26,8 @@ use super::{Entry, Extent, Format, LEVEL_SLOTS, Mapping, ReadWord, Root, Route, 
 use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, bit_range, low_mask,
+    Access, AccessFlags, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr,
+    Privilege, RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, bit_range, low_mask,
 };
 
 bitflags! {
@@ -373,6 +374,10 @@ impl Format for X86 {
     const REASONS: &'static [&'static str] = reason::OF_REGISTERS;
 
     const FAULTS_INVALIDATE: bool = true;
+
+    fn anatomy(&self) -> Anatomy {
+        anatomy::PAGING
+    }
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         self.read(id)

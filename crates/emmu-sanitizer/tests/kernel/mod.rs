@@ -2,8 +2,9 @@
 
 use crate::remembering::Remembering;
 use emmu_core::{
-    Access, Asid, Bus, Fault, Invalidate, PhysAddr, Privilege, RegisterError, RegisterId,
-    RegisterInfo, Registers, Ticket, Translation, TranslationUnit, VirtAddr, Width,
+    Access, Asid, Bus, Fault, Inspection, Invalidate, PhysAddr, Privilege, RegisterError,
+    RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit, UnitAnatomy,
+    VirtAddr, Width,
 };
 use emmu_cpu::{Cpu, Stop};
 use emmu_memory::Memory;
@@ -444,6 +445,9 @@ impl Registers for Unit {
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         self.paging.read_register(id)
     }
+    fn anatomy(&self) -> Option<UnitAnatomy> {
+        self.paging.anatomy()
+    }
 }
 
 impl<B: Bus> TranslationUnit<B, ()> for Unit {
@@ -463,6 +467,9 @@ impl<B: Bus> TranslationUnit<B, ()> for Unit {
     }
     fn peek(&self, access: Access, bus: &B) -> Result<Translation, Fault> {
         TranslationUnit::<B, ()>::peek(&self.paging, access, bus)
+    }
+    fn inspect(&self, access: Access, bus: &B) -> Option<Inspection> {
+        TranslationUnit::<B, ()>::inspect(&self.paging, access, bus)
     }
     fn write_register(
         &mut self,

@@ -1,8 +1,8 @@
 //! A unit that remembers what was allowed, whatever the registers say by then.
 
 use emmu_core::{
-    Access, Bus, Fault, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers, Ticket,
-    Translation, TranslationUnit,
+    Access, Bus, Fault, Inspection, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers,
+    Ticket, Translation, TranslationUnit, UnitAnatomy,
 };
 use std::collections::BTreeMap;
 
@@ -26,6 +26,9 @@ impl<U: Registers> Registers for Remembering<U> {
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         self.unit.read_register(id)
     }
+    fn anatomy(&self) -> Option<UnitAnatomy> {
+        self.unit.anatomy()
+    }
 }
 
 impl<U: TranslationUnit<B, ()>, B: Bus> TranslationUnit<B, ()> for Remembering<U> {
@@ -48,6 +51,9 @@ impl<U: TranslationUnit<B, ()>, B: Bus> TranslationUnit<B, ()> for Remembering<U
     }
     fn peek(&self, access: Access, bus: &B) -> Result<Translation, Fault> {
         self.unit.peek(access, bus)
+    }
+    fn inspect(&self, access: Access, bus: &B) -> Option<Inspection> {
+        self.unit.inspect(access, bus)
     }
     fn write_register(
         &mut self,

@@ -10,7 +10,7 @@
 //! XN: 00 nobody is kept from executing, 01 EL1 is, 10 both are, 11 EL0 is (FEAT_XNX).
 
 use super::{
-    AArch64, Descriptor,
+    AArch64, Descriptor, anatomy,
     half::{Granule, Tcr, first_table},
     registers::system_el2,
     run_of,
@@ -21,8 +21,8 @@ use crate::{
 };
 use bitflags::bitflags;
 use emmu_core::{
-    Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, Vmid, Width, bit_range, low_mask,
+    Access, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, Vmid, Width, bit_range, low_mask,
 };
 
 /// HCR_EL2: of it VM, which switches stage 2 on, is kept.
@@ -239,12 +239,16 @@ impl Stage2 {
 }
 
 /// S2AP\[1\], where stage 1 has AP\[2\] with the opposite sense.
-const S2_WRITABLE: Descriptor = Descriptor::READ_ONLY;
+pub(super) const S2_WRITABLE: Descriptor = Descriptor::READ_ONLY;
 
 impl Format for Stage2 {
     type Permissions = S2Permissions;
 
     const REGISTERS: &'static [RegisterInfo] = REGISTERS;
+
+    fn anatomy(&self) -> Anatomy {
+        anatomy::STAGE_2
+    }
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         match id {

@@ -7,14 +7,14 @@
 //! ```
 //! Entries are those of the other stages. The root table is four times as large, for two more address bits.
 
-use super::{Derived, Mode, Permissions, RiscV, hypervisor::is_shared};
+use super::{Derived, Mode, Permissions, RiscV, anatomy, hypervisor::is_shared};
 use crate::{
     SecondStageFormat,
     format::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape},
 };
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, bit_range, low_mask,
+    Access, AccessFlags, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr,
+    Privilege, RegisterError, RegisterId, RegisterInfo, bit_range, low_mask,
 };
 
 /// `hgatp`: root, VMID and mode of the second stage.
@@ -103,6 +103,10 @@ impl Format for GStage {
     const MAY_CACHE_INVALID: bool = true;
 
     const REGISTERS: &'static [RegisterInfo] = REGISTERS;
+
+    fn anatomy(&self) -> Anatomy {
+        anatomy::G_STAGE
+    }
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         match id {

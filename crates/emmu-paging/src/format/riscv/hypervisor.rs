@@ -10,14 +10,14 @@
 
 use super::{
     EnvConfig, Extensions, MENVCFG, MSTATUS, Permissions, RiscV, RiscVException, SSTATUS, Status,
-    gstage::GStage, registers,
+    anatomy, gstage::GStage, registers,
 };
 use crate::{
     ConfigError, Paging, PagingConfig, WalkCacheReach,
     format::{Entry, Format, Mapping, ReadWord, Root, Route, Shape},
 };
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Asid, Cause, Fault, Invalidate, PhysAddr, Privilege,
+    Access, AccessFlags, AccessKind, Anatomy, Asid, Cause, Fault, Invalidate, PhysAddr, Privilege,
     RegisterError, RegisterId, RegisterInfo,
 };
 
@@ -206,6 +206,10 @@ impl Format for RiscVH {
     const MAY_CACHE_INVALID: bool = true;
 
     const REGISTERS: &'static [RegisterInfo] = &REGISTERS;
+
+    fn anatomy(&self) -> Anatomy {
+        anatomy::HYPERVISOR
+    }
 
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         match id {

@@ -7,7 +7,7 @@
 //! page          51..n  page  | 11 ignored | 10 ignored | 9 D | 8 A | 7 page | 6 IPAT | 5..3 memory type | 2 X | 1 W | 0 R
 //! ```
 
-use super::{X86, reason};
+use super::{X86, anatomy, reason};
 use crate::{
     ConfigError, Paging, PagingConfig, SecondStageFormat,
     format::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape},
@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use bitflags::bitflags;
 use core::ops::RangeInclusive;
 use emmu_core::{
-    Access, AccessKind, Asid, Attributes, Cause, Fault, Invalidate, PhysAddr, Privilege,
+    Access, AccessKind, Anatomy, Asid, Attributes, Cause, Fault, Invalidate, PhysAddr, Privilege,
     RegisterError, RegisterId, RegisterInfo, VirtAddr, Vmid, Width, bit_range, low_mask,
 };
 
@@ -271,6 +271,10 @@ impl Format for Ept {
 
     const REASONS: &'static [&'static str] = reason::OF_EPT;
 
+    fn anatomy(&self) -> Anatomy {
+        if self.has_flags() { anatomy::EPT_WITH_FLAGS } else { anatomy::EPT }
+    }
+
     fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError> {
         match id {
             EPTP => Ok(self.eptp),
@@ -388,6 +392,13 @@ impl Format for Ept {
 impl SecondStageFormat for Ept {
     /// Not linear mappings, which are made without EPT: INVEPT is for "guest-physical mappings and combined mappings".
     const CONTEXTS: RangeInclusive<u32> = (1 << 16) + 1..=u32::MAX;
+
+    /// INVEPT has no address.
+    const NAMES_PAGES: bool = false;
+
+    fn tables(&self, _: Access) -> u64 {
+        self.eptp
+    }
 
     #[inline]
     fn context(&self, _: Access) -> u32 {
