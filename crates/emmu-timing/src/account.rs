@@ -1,23 +1,23 @@
-//! On whose account something is.
+//! Accounts: counts and cycles belong to the program or to the kernel.
 
 use emmu_core::Privilege;
 use serde::Serialize;
 use std::ops::{Index, IndexMut};
 
-/// Whose doing something is: the program's, or the kernel's.
+/// The account of an event: the program's or the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Account {
-    /// Accesses made with [`Privilege::User`], and what they cause.
+    /// The program: accesses made with [`Privilege::User`], and all that they cause.
     User,
-    /// Everything else.
+    /// The kernel: everything else.
     Supervisor,
 }
 
 impl Account {
-    /// Both.
+    /// Both accounts.
     pub const ALL: [Self; 2] = [Self::User, Self::Supervisor];
 
-    /// The account of accesses made with this privilege.
+    /// Returns the account of accesses made with this privilege.
     #[must_use]
     #[inline]
     pub const fn of(privilege: Privilege) -> Self {
@@ -35,20 +35,20 @@ impl Account {
 pub struct ByAccount<T>([T; 2]);
 
 impl<T> ByAccount<T> {
-    /// These two values.
+    /// Makes a pair of these two values.
     #[must_use]
     pub const fn new(user: T, supervisor: T) -> Self {
         Self([user, supervisor])
     }
 
-    /// What `f` makes of both.
+    /// Applies `f` to both values.
     pub fn map<U>(&self, mut f: impl FnMut(&T) -> U) -> ByAccount<U> {
         ByAccount([f(&self.0[0]), f(&self.0[1])])
     }
 }
 
 impl ByAccount<u64> {
-    /// Both together.
+    /// Returns the sum of both values.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.0[0] + self.0[1]

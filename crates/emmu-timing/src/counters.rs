@@ -1,4 +1,4 @@
-//! How often everything happened.
+//! Counters: how often each event happened.
 
 mod report;
 
@@ -10,15 +10,16 @@ pub use report::{
 use crate::{Account, ByAccount, ratio};
 use emmu_core::{Access, AccessKind, Cause, Event, Invalidate, Probe, Side, TlbId};
 
-/// TLB levels and table levels that are told apart; higher ones count as the highest.
+/// The number of TLB levels and table levels that have counters of their own. Higher levels count as the
+/// highest of these.
 pub(crate) const MAX_LEVELS: usize = 8;
-/// Walks with this many entry reads or more count as one.
+/// The largest number of entry reads that is counted apart. Walks with more count with it.
 const MAX_READS: usize = 63;
 
-/// Counts events: a probe.
+/// A probe that counts events.
 ///
-/// What the program asked for is a *reference*: one `Access` of the CPU. Repetitions of repaired accesses
-/// count as restarts and not as references, but their lookups count as lookups.
+/// A *reference* is one `Access` of the CPU. An access that the CPU repeats after a repair counts as a restart
+/// and not as a reference, but its lookups count as lookups.
 ///
 /// ```
 /// use emmu_core::{Access, Event, Privilege, Probe, Side, TlbId, VirtAddr};
@@ -37,7 +38,7 @@ const MAX_READS: usize = 63;
 pub struct Counters {
     references: ByAccount<[u64; 4]>,
     restarts: ByAccount<u64>,
-    /// By level, then side.
+    /// The TLBs, by level and then by side.
     tlbs: [[TlbCounts; 4]; MAX_LEVELS],
     walks: WalkCounts,
     second_stage: WalkCounts,
@@ -51,25 +52,25 @@ pub struct Counters {
     bytes: ByAccount<[u64; 4]>,
 }
 
-/// What happened at one TLB.
+/// The counts of one TLB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TlbCounts {
     /// Lookups that found the page.
     pub hits: ByAccount<u64>,
-    /// Lookups that did not.
+    /// Lookups that did not find the page.
     pub misses: ByAccount<u64>,
-    /// Translations that entered it.
+    /// Translations that entered the TLB.
     pub fills: u64,
 }
 
 impl TlbCounts {
-    /// Hits and misses together.
+    /// Returns the sum of hits and misses.
     #[must_use]
     pub const fn lookups(&self) -> u64 {
         self.hits.total() + self.misses.total()
     }
 
-    /// Hits per lookup; `None` if there were no lookups.
+    /// Returns the hits per lookup, or `None` if there were no lookups.
     #[must_use]
     pub fn hit_ratio(&self) -> Option<f64> {
         ratio::of(self.hits.total(), self.lookups())
@@ -84,7 +85,7 @@ struct WalkCounts {
     cache_misses: u64,
     reads: [u64; MAX_LEVELS],
     updates: [u64; MAX_LEVELS],
-    /// Finished walks by number of entry reads.
+    /// Finished walks, by the number of entries that they read.
     by_reads: [u64; MAX_READS + 1],
     reads_of_this: usize,
 }
@@ -110,7 +111,7 @@ impl Default for Counters {
 }
 
 impl Probe for Counters {
-    // The events of an access that hits, inline into the CPU's short way; the others apart.
+    // The events of an access that hits are inlined into the fast path of the CPU; the others are not.
     #[inline(always)]
     fn on(&mut self, event: Event) {
         match event {
@@ -128,30 +129,30 @@ impl Probe for Counters {
 }
 
 impl Counters {
-    /// Forgets everything counted.
+    /// Sets all counts to 0.
     pub fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// References of each account, of all kinds.
+    /// Returns the references of each account, of all kinds.
     #[must_use]
     pub fn references(&self) -> ByAccount<u64> {
         self.references.map(|kinds| kinds.iter().sum())
     }
 
-    /// References of one kind.
+    /// Returns the references of one kind, by account.
     #[must_use]
     pub fn references_of(&self, kind: AccessKind) -> ByAccount<u64> {
         self.references.map(|kinds| kinds[kind as usize])
     }
 
-    /// What happened at one TLB; nothing at those that there are not.
+    /// Returns the counts of one TLB. They are 0 for a TLB that does not exist.
     #[must_use]
     pub fn tlb(&self, tlb: TlbId) -> TlbCounts {
         self.tlbs[tlb_level_index(tlb)][tlb.side as usize]
     }
 
-    /// Every TLB at which anything happened, by level and side.
+    /// Returns every TLB at which anything happened, by level and side.
     pub fn tlbs(&self) -> impl Iterator<Item = (TlbId, TlbCounts)> {
         const SIDES: [Side; 4] = [Side::Instruction, Side::Data, Side::Unified, Side::SecondStage];
         (1..)
@@ -163,8 +164,8 @@ impl Counters {
             .filter(|(_, counts)| *counts != TlbCounts::default())
     }
 
-    /// What misses are counted per thousand of: the program's instructions, which are its fetches, or its
-    /// references where the trace has no fetches.
+    /// Returns the number by which MPKI values divide: the instructions of the program, which are its fetches,
+    /// or its references if the trace has no fetches.
     #[must_use]
     pub fn per_thousand(&self) -> PerThousand {
         match self.references_of(AccessKind::Fetch)[Account::User] {
@@ -173,44 +174,44 @@ impl Counters {
         }
     }
 
-    /// Misses of the program at one TLB per thousand of [`Counters::per_thousand`] (MPKI); `None` if that
-    /// is nothing. Misses of the kernel do not count.
+    /// Returns the program's misses at one TLB per thousand of [`Counters::per_thousand`] (MPKI), or `None` if
+    /// that number is 0. Misses of the kernel do not count.
     #[must_use]
     pub fn mpki(&self, tlb: TlbId) -> Option<f64> {
         ratio::per_thousand(self.tlb(tlb).misses[Account::User], self.per_thousand().count())
     }
 
-    /// Walks begun by each account's accesses.
+    /// Returns the number of walks that the accesses of each account began.
     #[must_use]
     pub const fn walks(&self) -> ByAccount<u64> {
         self.walks.begun
     }
 
-    /// Entries read at each level; 0 is the level of the smallest pages.
+    /// Returns the number of entries read at each level; 0 is the level of the smallest pages.
     #[must_use]
     pub const fn entry_reads(&self) -> [u64; 8] {
         self.walks.reads
     }
 
-    /// Walks of the second stage begun by each account's accesses.
+    /// Returns the number of second-stage walks that the accesses of each account began.
     #[must_use]
     pub const fn second_stage_walks(&self) -> ByAccount<u64> {
         self.second_stage.begun
     }
 
-    /// Entries of second-stage tables read at each level.
+    /// Returns the number of second-stage entries read at each level.
     #[must_use]
     pub const fn second_stage_entry_reads(&self) -> [u64; 8] {
         self.second_stage.reads
     }
 
-    /// Entry reads per walk; `None` if there were no walks.
+    /// Returns the entry reads per walk, or `None` if there were no walks.
     #[must_use]
     pub fn references_per_walk(&self) -> Option<f64> {
         self.walks.reads_per_walk()
     }
 
-    /// How many accesses were refused, by [`Cause`] with all bus errors as one.
+    /// Returns the number of refused accesses, by [`Cause`]. All bus errors count as one cause.
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
         FAULT_KINDS.into_iter().zip(self.faults)
     }
@@ -218,7 +219,7 @@ impl Counters {
     #[inline(never)]
     fn on_others(&mut self, event: Event) {
         match event {
-            // Those of `on` itself.
+            // `on` has counted these itself.
             Event::Access(_) | Event::TlbHit { .. } | Event::Transfer { .. } => {}
             Event::TlbMiss { tlb, access } => self.tlb_mut(tlb).misses[account(access)] += 1,
             Event::TlbFill { tlb, .. } => self.tlb_mut(tlb).fills += 1,
@@ -241,7 +242,7 @@ impl Counters {
         }
     }
 
-    /// The walks of the stage that is at work.
+    /// Returns the walk counts of the stage whose events are being told.
     fn stage_mut(&mut self) -> &mut WalkCounts {
         if self.in_second_stage { &mut self.second_stage } else { &mut self.walks }
     }
@@ -289,7 +290,7 @@ pub(crate) fn account(access: Access) -> Account {
     Account::of(access.privilege)
 }
 
-/// TLB levels count from 1.
+/// Returns the index of a TLB's level. TLB levels count from 1.
 #[inline]
 pub(crate) fn tlb_level_index(tlb: TlbId) -> usize {
     level_index(tlb.level.saturating_sub(1))
@@ -300,7 +301,7 @@ pub(crate) fn level_index(level: u8) -> usize {
     usize::from(level).min(MAX_LEVELS - 1)
 }
 
-/// Names of the causes of faults in reports.
+/// The names of the causes of faults in reports.
 const FAULT_KINDS: [&str; 15] = [
     "non-canonical",
     "walk-disabled",
@@ -319,7 +320,7 @@ const FAULT_KINDS: [&str; 15] = [
     "bus",
 ];
 
-/// Index into [`FAULT_KINDS`].
+/// Returns the index of a cause in [`FAULT_KINDS`].
 fn fault_kind(cause: Cause) -> usize {
     match cause {
         Cause::NonCanonical => 0,
@@ -340,11 +341,11 @@ fn fault_kind(cause: Cause) -> usize {
     }
 }
 
-/// Names of the scopes of invalidations in reports.
+/// The names of the scopes of invalidations in reports.
 const INVALIDATE_KINDS: [&str; 8] =
     ["all", "non-global", "asid", "page", "page-in-asid", "range", "guest", "second-stage"];
 
-/// Index into [`INVALIDATE_KINDS`].
+/// Returns the index of a scope in [`INVALIDATE_KINDS`].
 pub(crate) fn invalidate_kind(scope: Invalidate) -> usize {
     match scope {
         Invalidate::All => 0,

@@ -1,4 +1,4 @@
-//! What everything costs: one access at a time, nothing overlapping.
+//! Cycles: the price of each event, one access at a time and without overlap.
 
 mod report;
 
@@ -12,12 +12,12 @@ use crate::{
 use emmu_core::{Access, AccessKind, Event, Invalidate, Probe, Side, TlbId};
 use serde::Serialize;
 
-/// Prices events in the cycles of one machine: a probe.
+/// A probe that prices events in the cycles of one machine.
 ///
-/// The model is *atomic*: every event takes place after the one before, and nothing overlaps but what the
-/// machine's prices say overlaps. `docs/src/timing.md` has the formulae.
+/// The model is *atomic*: each event takes place after the one before it. Events overlap only as far as the
+/// prices of the machine already take overlap into account. `docs/src/timing.md` has the formulae.
 ///
-/// The cycles of one translation are what [`Cycles::total`] rises by:
+/// The difference of [`Cycles::total`] before and after a translation is its cycles:
 ///
 /// ```
 /// use emmu_core::{Access, Event, PhysAddr, Probe, Side, TlbId, VirtAddr};
@@ -41,7 +41,7 @@ pub struct Cycles {
     invalidate_prices: InvalidatePrices,
     caches: Hierarchy,
     spent: ByAccount<Spent>,
-    /// Cycles and account of the walk under way.
+    /// The cycles and the account of the walk under way.
     walk: (u64, Account),
     in_second_stage: bool,
     walk_latency: Histogram,
@@ -49,10 +49,10 @@ pub struct Cycles {
     second_stage_entry_reads: EntryReads,
 }
 
-/// Entry reads by level of the table, then by what served them.
+/// Entry reads, by level of the table and by the level of cache that served them.
 type EntryReads = [[u64; Served::ALL.len()]; MAX_LEVELS];
 
-/// What lookups cost in the TLBs and walk caches of one stage.
+/// The prices of lookups in the TLBs and walk caches of one stage.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lookups {
     tlb: [u64; MAX_LEVELS],
@@ -70,62 +70,64 @@ impl Lookups {
     }
 }
 
-/// What one account has spent. The most frequent events are counted here, and priced when somebody asks.
+/// The cycles that one account has spent. The most frequent events are only counted, and priced when a caller
+/// asks for the sum.
 #[derive(Clone, Copy, Debug, Default)]
 struct Spent {
-    /// Lookups by TLB level.
+    /// TLB lookups, by level.
     lookups: [u64; MAX_LEVELS],
-    /// Lines fetched, by what served them.
+    /// Lines of instructions fetched, by the level that served them.
     fetched: [u64; Served::ALL.len()],
-    /// Lines of data read or written, likewise.
+    /// Lines of data read or written, by the level that served them.
     data: [u64; Served::ALL.len()],
-    /// Cycles of everything else.
+    /// The cycles of all other events.
     others: CyclesByCause,
 }
 
-/// Cycles, by what they were spent on.
+/// Cycles by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CyclesByCause {
-    /// Lookups in each level of TLB, hit or miss, the nearest level first.
+    /// Lookups in each level of TLB, hits and misses, the nearest level first.
     pub tlb: [u64; 8],
     /// Lookups in the walk caches.
     pub walk_cache: u64,
-    /// Entries read by walks.
+    /// Reads of entries by walks.
     pub entry_reads: u64,
-    /// Entries updated by walks.
+    /// Updates of entries by walks.
     pub entry_updates: u64,
-    /// Entering the trap handler.
+    /// Entries into the trap handler.
     pub trap_entries: u64,
-    /// Returning from it.
+    /// Returns from the trap handler.
     pub trap_returns: u64,
-    /// Writing registers of the translation unit.
+    /// Writes to registers of the translation unit.
     pub register_writes: u64,
     /// Invalidations.
     pub invalidations: u64,
-    /// Instruction bytes moved, by what served them: first-level, second-level, last-level cache, memory.
+    /// Transfers of instructions, by the level that served them: first-level, second-level, last-level cache,
+    /// memory.
     pub fetches: [u64; 4],
-    /// Data bytes moved, likewise.
+    /// Transfers of data, by the level that served them, in the same order.
     pub data: [u64; 4],
-    /// What the second stage took of walks; all 0 where there is none.
+    /// The part of the second stage in walks; all 0 if there is no second stage.
     #[serde(skip_serializing_if = "SecondStageCycles::is_nothing")]
     pub second_stage: SecondStageCycles,
 }
 
-/// Cycles of the second stage in walks of both stages, by what they were spent on.
+/// The cycles of the second stage in walks of both stages, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SecondStageCycles {
-    /// Lookups in each level of its TLB, hit or miss, the nearest level first.
+    /// Lookups in each level of its TLB, hits and misses, the nearest level first.
     pub tlb: [u64; 8],
     /// Lookups in its walk caches.
     pub walk_cache: u64,
-    /// Entries of its tables read.
+    /// Reads of entries of its tables.
     pub entry_reads: u64,
-    /// Entries of its tables updated.
+    /// Updates of entries of its tables.
     pub entry_updates: u64,
 }
 
 impl SecondStageCycles {
-    /// All of them.
+    /// Returns the sum of all cycles.
     #[must_use]
     pub fn total(&self) -> u64 {
         let lookups: u64 = self.tlb.iter().sum();
@@ -138,7 +140,7 @@ impl SecondStageCycles {
 }
 
 impl CyclesByCause {
-    /// All of them.
+    /// Returns the sum of all cycles.
     #[must_use]
     pub fn total(&self) -> u64 {
         let transfers: u64 = self.fetches.iter().chain(&self.data).sum();
@@ -147,7 +149,7 @@ impl CyclesByCause {
         self.tlb[0] + self.translation() + kernel + transfers
     }
 
-    /// Those that a perfect TLB would save: lookups beyond the first level, and walks.
+    /// Returns the cycles that a perfect TLB would save: lookups beyond the first level, and walks.
     #[must_use]
     pub fn translation(&self) -> u64 {
         let lookups: u64 = self.tlb[1..].iter().sum();
@@ -157,7 +159,7 @@ impl CyclesByCause {
 }
 
 impl Probe for Cycles {
-    // The events of an access that hits, inline into the CPU's short way; the others apart.
+    // The events of an access that hits are inlined into the fast path of the CPU; the others are not.
     #[inline(always)]
     fn on(&mut self, event: Event) {
         match event {
@@ -177,7 +179,7 @@ impl Probe for Cycles {
 }
 
 impl Cycles {
-    /// Nothing spent yet, and all data caches empty.
+    /// Makes a probe that has counted no cycles; all data caches are empty.
     #[must_use]
     pub fn new(machine: &Machine) -> Self {
         let second_stage = machine.second_stage.as_ref();
@@ -196,7 +198,7 @@ impl Cycles {
         }
     }
 
-    /// Forgets all cycles spent; the data caches keep what they hold. Called after a warm-up.
+    /// Sets all cycles to 0 and keeps the content of the data caches. Call it after a warm-up.
     pub fn reset(&mut self) {
         self.spent = ByAccount::default();
         self.walk_latency = Histogram::default();
@@ -204,13 +206,13 @@ impl Cycles {
         self.second_stage_entry_reads = Default::default();
     }
 
-    /// All cycles so far.
+    /// Returns all cycles so far.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.by_cause().map(CyclesByCause::total).total()
     }
 
-    /// Each account's cycles, by cause.
+    /// Returns the cycles of each account, by cause.
     #[must_use]
     pub fn by_cause(&self) -> ByAccount<CyclesByCause> {
         self.spent.map(|spent| CyclesByCause {
@@ -221,29 +223,29 @@ impl Cycles {
         })
     }
 
-    /// The cycles that the same accesses would have cost with a perfect TLB: one whose first level holds
-    /// every translation. There are no lookups in further levels and no walks then; everything else costs
-    /// what it did, data accesses too, although walks no longer evict their lines.
+    /// Returns the cycles that the same accesses would have cost with a perfect TLB, whose first level holds
+    /// every translation. Lookups in further levels and walks then cost nothing. All else costs what it did
+    /// cost: data accesses too, although without walks fewer of their lines would have been evicted.
     #[must_use]
     pub fn perfect(&self) -> ByAccount<u64> {
         self.by_cause().map(|spent| spent.total() - spent.translation())
     }
 
-    /// Cycles per cycle with a perfect TLB: 1 if translation cost nothing; `None` if that would have
-    /// taken no cycles.
+    /// Returns the cycles divided by the cycles with a perfect TLB: 1 if translation cost nothing, `None` if
+    /// the divisor is 0.
     #[must_use]
     pub fn overhead(&self) -> Option<f64> {
         ratio::of(self.total(), self.perfect().total())
     }
 
-    /// The same, for one account's cycles alone.
+    /// Returns the overhead for the cycles of one account alone.
     #[must_use]
     pub fn overhead_of(&self, account: Account) -> Option<f64> {
         ratio::of(self.by_cause()[account].total(), self.perfect()[account])
     }
 
-    /// How long walks took: their lookups in walk caches, entry reads and entry updates, and all that the second
-    /// stage did for them. Walks that ended in a fault count.
+    /// Returns the latencies of walks. The latency of a walk includes its lookups in walk caches, its entry
+    /// reads and updates, and all that the second stage did for it. Walks that ended in a fault count too.
     #[must_use]
     pub const fn walk_latency(&self) -> &Histogram {
         &self.walk_latency
@@ -252,7 +254,7 @@ impl Cycles {
     #[inline(never)]
     fn on_others(&mut self, event: Event) {
         match event {
-            // Both stages together are one walk.
+            // A walk through both stages counts as one walk.
             Event::SecondStage(_) => self.in_second_stage = true,
             Event::SecondStageEnd => self.in_second_stage = false,
             Event::WalkBegin(_) | Event::WalkEnd { .. } if self.in_second_stage => {}
@@ -269,7 +271,7 @@ impl Cycles {
             Event::Invalidate(scope) => {
                 self.kernel().invalidations += u64::from(self.invalidate_prices.of(scope));
             }
-            // Those of `on` itself, and those that cost nothing.
+            // `on` has priced these itself, or they cost nothing.
             Event::TlbHit { .. } | Event::TlbMiss { .. } | Event::Transfer { .. } => {}
             Event::Access(_) | Event::Restart(_) | Event::TlbFill { .. } | Event::Fault { .. } => {}
         }
@@ -348,8 +350,8 @@ impl Cycles {
         }
     }
 
-    /// Adds cycles to the walk under way; whose account they are on. What units read outside of walks is
-    /// the kernel's doing.
+    /// Adds cycles to the walk under way, and returns the causes of its account. Entries that units read
+    /// outside of walks are on the account of the kernel.
     fn in_walk(&mut self, cycles: u64) -> &mut CyclesByCause {
         self.walk.0 += cycles;
         &mut self.spent[self.walk.1].others

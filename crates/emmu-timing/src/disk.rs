@@ -1,12 +1,11 @@
-//! What a disk costs.
+//! The cost of a disk.
 
 use emmu_core::{AccessKind, Event, PhysAddr, Probe};
 
-/// Prices the commands that a CPU gives to a disk's controller: a probe. A command is a store to the
-/// controller's command register, whoever makes it and however it is translated.
+/// A probe that prices the commands that a CPU gives to the controller of a disk. A command is a store to the
+/// command register of the controller, whoever makes the store and however its address is translated.
 ///
-/// What moves between memory and the controller's buffer is priced with all other accesses, by
-/// [`Cycles`](crate::Cycles).
+/// [`Cycles`](crate::Cycles) prices the accesses to the buffer of the controller, like all other accesses.
 ///
 /// ```
 /// use emmu_core::{Access, Event, PhysAddr, Probe, VirtAddr};
@@ -27,19 +26,19 @@ pub struct DiskCycles {
 }
 
 impl DiskCycles {
-    /// A disk whose command register is there, and which takes so many cycles for each block.
+    /// Makes a probe for a disk with its command register at `command`. Each block costs `per_block` cycles.
     #[must_use]
     pub const fn new(command: PhysAddr, per_block: u64) -> Self {
         Self { command, per_block, blocks: 0 }
     }
 
-    /// Blocks read and written.
+    /// Returns the number of blocks that were read or written.
     #[must_use]
     pub const fn blocks(&self) -> u64 {
         self.blocks
     }
 
-    /// All cycles so far; as many as a number can have, if they are more.
+    /// Returns all cycles so far. The sum saturates at the largest `u64`.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.blocks.saturating_mul(self.per_block)

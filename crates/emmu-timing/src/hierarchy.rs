@@ -1,10 +1,10 @@
-//! The data caches at work: which level serves an address.
+//! The state of the data caches: it decides which level serves an address.
 
 use crate::machine::{CacheLevel, CacheModel, Machine};
 use emmu_paging::{Assoc, Forever, Scope};
 use serde::Serialize;
 
-/// What served a read: the first level of cache that had the line, or memory.
+/// The part that served a read: the first level of cache that had the line, or memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Served {
     /// The first-level cache, instruction or data.
@@ -13,15 +13,15 @@ pub enum Served {
     L2,
     /// The last-level cache.
     Llc,
-    /// No cache.
+    /// Memory, because no cache had the line.
     Memory,
 }
 
 impl Served {
-    /// All, nearest first.
+    /// All of them, the nearest first.
     pub const ALL: [Self; 4] = [Self::L1, Self::L2, Self::Llc, Self::Memory];
 
-    /// Its name in reports.
+    /// Returns the name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl From<[u64; 4]> for ByServed {
     }
 }
 
-/// Who asks.
+/// The part of the machine that reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asker {
     Fetch,
@@ -60,17 +60,17 @@ pub(crate) enum Asker {
     Walker,
 }
 
-/// One cache. Tags are physical line numbers.
+/// One cache. Its tags are physical line numbers.
 #[derive(Clone, Debug)]
 struct Cache {
     lines: Assoc<()>,
-    /// For each set the line of the last access to it, if that was a hit: see [`Cache::repeats`].
+    /// For each set, the line of the last access if that access was a hit: see [`Cache::repeats`].
     repeats: Vec<u64>,
     line_bits: u8,
     latency: u64,
 }
 
-/// No line has this number, as lines are 8 bytes at least.
+/// A number that no line has, because a line has at least 8 bytes.
 const NO_LINE: u64 = u64::MAX;
 
 impl Cache {
@@ -83,16 +83,16 @@ impl Cache {
         }
     }
 
-    /// Whether this is a hit on the line that the last access to the same set hit. Such a hit changes
-    /// nothing: every policy looks at the order of hits within one set only, and forgets all but the last
-    /// of a run of hits on one way. So it can skip the table, exactly.
+    /// Returns true if this access hits the line that the last access to the same set hit. Such a hit can skip
+    /// the table and change no result: a replacement policy uses only the order of hits within one set, and of
+    /// several successive hits on one way only the last one counts.
     #[inline(always)]
     fn repeats(&self, addr: u64) -> bool {
         let line = addr >> self.line_bits;
         self.repeats.get(self.set_of(line)) == Some(&line)
     }
 
-    /// Whether the line is there; it is from now on.
+    /// Looks up a line and fills it on a miss. Returns true on a hit.
     fn look_up(&mut self, addr: u64) -> bool {
         let line = addr >> self.line_bits;
         let set = self.set_of(line);
@@ -117,8 +117,8 @@ impl Cache {
     }
 }
 
-/// The caches of a machine: physically addressed, neither inclusive nor exclusive. A miss fills every level
-/// that was asked; stores allocate as loads do; writing back costs nothing.
+/// The caches of a machine. They are physically addressed, and neither inclusive nor exclusive. A miss fills
+/// every level that was looked up. Stores allocate lines as loads do. Writing back costs nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Hierarchy {
     l1i: Option<Cache>,
@@ -127,11 +127,11 @@ pub(crate) struct Hierarchy {
     llc: Option<Cache>,
     memory_latency: u64,
     walks_from: Option<CacheLevel>,
-    /// Log2 of the bytes that one read covers at most: the smallest line.
+    /// Log2 of the bytes that one read covers at most. It is the size of the smallest line.
     step_bits: u8,
 }
 
-/// How transfers are cut up where there are no caches.
+/// Log2 of the bytes into which transfers are cut if there are no caches.
 const DEFAULT_STEP_BITS: u8 = 6;
 
 impl Hierarchy {
@@ -153,13 +153,14 @@ impl Hierarchy {
         }
     }
 
-    /// Log2 of the bytes that one [`Hierarchy::read`] covers at most.
+    /// Returns log2 of the bytes that one [`Hierarchy::read`] covers at most.
     #[inline]
     pub(crate) fn step_bits(&self) -> u8 {
         self.step_bits
     }
 
-    /// Who serves the line at `addr`. Every cache that is asked has the line from now on.
+    /// Returns the level that serves the line at `addr`. Every cache that was looked up holds the line
+    /// afterwards.
     #[inline(always)]
     pub(crate) fn read(&mut self, asker: Asker, addr: u64) -> Served {
         match self.first(asker) {
@@ -168,7 +169,7 @@ impl Hierarchy {
         }
     }
 
-    /// How long that takes, in cycles.
+    /// Returns the latency of a read that this level serves, in cycles.
     pub(crate) fn latency(&self, asker: Asker, served: Served) -> u64 {
         let cache = match served {
             Served::L1 if asker == Asker::Fetch => &self.l1i,
@@ -206,7 +207,7 @@ impl Hierarchy {
     }
 }
 
-/// Whether there is such a cache and it has the line.
+/// Looks up a line in a cache that may be missing. Returns true on a hit.
 fn look_up(cache: &mut Option<Cache>, addr: u64) -> bool {
     cache.as_mut().is_some_and(|cache| cache.look_up(addr))
 }
@@ -234,7 +235,7 @@ mod tests {
     }
 
     quickcheck! {
-        /// The filter of repeated hits changes no hit and no miss, under any policy.
+        /// Compares a cache with one that has no filter of repeated hits, under any policy.
         fn a_cache_without_the_filter_hits_and_misses_alike(policy: u8, lines: Vec<u8>) -> bool {
             let policies = [
                 Policy::Lru,

@@ -1,12 +1,13 @@
-//! How often each number of cycles occurred, exactly.
+//! A histogram of latencies, without rounding.
 
 use std::collections::BTreeMap;
 
-/// Latencies below this have a counter of their own.
+/// Each latency below this number has a counter in an array.
 const DENSE: usize = 1024;
 
-/// How often each latency occurred. Nothing is rounded; memory grows with the number of *different*
-/// latencies, and a machine has few: a walk's is a sum of a few reads, each at one of four latencies.
+/// A histogram that counts how often each latency occurred. It rounds nothing. Its memory grows with the number
+/// of *different* latencies, and a machine has few of them: the latency of a walk is the sum of a few reads,
+/// each of which has one of four latencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     dense: Vec<u64>,
@@ -22,7 +23,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Takes note of one latency.
+    /// Counts one latency.
     #[inline]
     pub fn record(&mut self, cycles: u64) {
         self.count += 1;
@@ -33,26 +34,26 @@ impl Histogram {
         }
     }
 
-    /// How many were recorded.
+    /// Returns the number of latencies recorded.
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// All of them added up.
+    /// Returns the sum of all latencies.
     #[must_use]
     pub const fn sum(&self) -> u64 {
         self.sum
     }
 
-    /// The arithmetic mean; `None` if nothing was recorded.
+    /// Returns the arithmetic mean, or `None` if nothing was recorded.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         crate::ratio::of(self.sum, self.count)
     }
 
-    /// The `percent`-th percentile by nearest rank: the least latency that at least `percent` of a hundred
-    /// do not exceed. `None` if nothing was recorded.
+    /// Returns the `percent`-th percentile by nearest rank: the smallest latency that at least `percent` % of
+    /// the recorded latencies do not exceed. Returns `None` if nothing was recorded.
     #[must_use]
     pub fn percentile(&self, percent: u8) -> Option<u64> {
         let rank = (u128::from(self.count) * u128::from(percent)).div_ceil(100).max(1);
@@ -63,13 +64,13 @@ impl Histogram {
         })
     }
 
-    /// The longest; `None` if nothing was recorded.
+    /// Returns the longest latency, or `None` if nothing was recorded.
     #[must_use]
     pub fn max(&self) -> Option<u64> {
         self.iter().last().map(|(cycles, _)| cycles)
     }
 
-    /// Every latency that occurred, shortest first, and how often.
+    /// Returns every latency that occurred and its count, the shortest first.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         let dense = (0..).zip(self.dense.iter().copied()).filter(|&(_, times)| times != 0);
         dense.chain(self.sparse.iter().map(|(&cycles, &times)| (cycles, times)))

@@ -1,16 +1,15 @@
-//! What address translation costs, in counts and in cycles.
+//! The cost of address translation, in counts and in cycles.
 //!
-//! Models: machines, described in TOML, as TLBs, walk caches, data caches and prices; how often each event
-//! happened ([`Counters`]); and how many cycles it took, one access at a time ([`Cycles`]). Data accesses
-//! and the entry reads of page walks share the data caches.
+//! Models: machines, described in TOML, with their TLBs, walk caches, data caches and prices; the number of
+//! events of each kind ([`Counters`]); and the cycles that they take, one access at a time ([`Cycles`]). Data
+//! accesses and the entry reads of page walks share the data caches.
 //!
-//! Does not model: anything overlapping. Accesses, walks and instructions do not run in parallel, data
-//! caches have no bandwidth limit and write nothing back, and instructions take no time besides their
-//! memory accesses.
+//! Does not model: overlap. Accesses, walks and instructions do not run in parallel. Data caches have no
+//! bandwidth limit and write nothing back. Instructions take no time besides their memory accesses.
 //!
-//! Which type you want: [`Machine`] to describe or load a machine, [`Machine::paging_config`] to build the
-//! paging unit that it has; `(Counters, Cycles)` as the probe of whatever runs on it;
-//! [`Counters::report`] and [`Cycles::report`] for the results.
+//! Which type you want: [`Machine`] to describe or load a machine; [`Machine::paging_config`] to build its
+//! paging unit; `(Counters, Cycles)` as the probe of the CPU that runs on it; [`Counters::report`] and
+//! [`Cycles::report`] for the results.
 //!
 //! ```
 //! use emmu_core::{Access, Event, PhysAddr, Privilege, Probe, Side, TlbId, VirtAddr};

@@ -1,4 +1,4 @@
-//! What a machine looks like and what it charges.
+//! Machines: their parts and their prices.
 
 mod cache;
 mod canonical;
@@ -25,7 +25,8 @@ use std::num::NonZeroU32;
 /// A machine: its page-table format, its TLBs, walk caches and data caches, and the price of each event in
 /// cycles.
 ///
-/// It is read from TOML; `docs/src/machines.md` documents every key. [`Machine::presets`] are real cores.
+/// A machine is read from TOML; `docs/src/machines.md` documents every key. [`Machine::presets`] are real
+/// cores.
 ///
 /// ```
 /// use emmu_timing::Machine;
@@ -45,45 +46,47 @@ use std::num::NonZeroU32;
 pub struct Machine {
     /// A short name.
     pub name: String,
-    /// One sentence, or nothing.
+    /// A description of one sentence; it may be empty.
     pub description: String,
-    /// The page tables it walks.
+    /// The format of its page tables.
     pub format: PagingFormat,
     /// Physical memory.
     pub memory: Sourced<Memory>,
-    /// What holds translations: of the only stage, or of both stages together and of the tables of the first one.
+    /// The TLBs and walk caches of the only stage. On a machine with two stages, they hold translations of both
+    /// stages together, and tables of the first stage.
     pub stage: StageModel,
-    /// What holds translations of guest-physical addresses, if the machine has a second stage.
+    /// The TLBs and walk caches for guest-physical addresses, if the machine has a second stage.
     pub second_stage: Option<StageModel>,
-    /// Page walkers.
+    /// The page walkers.
     pub walker: Sourced<Walker>,
-    /// Data caches.
+    /// The data caches.
     pub caches: Caches,
-    /// What events cost.
+    /// The prices of events.
     pub prices: Sourced<Prices>,
-    /// What invalidations cost.
+    /// The prices of invalidations.
     pub invalidate: Sourced<InvalidatePrices>,
 }
 
 impl Machine {
-    /// The name of the machine that is used when none is named.
+    /// The name of the default machine.
     pub const DEFAULT: &'static str = "skylake-sp";
 
-    /// The TLBs and walk caches, as the paging unit takes them.
+    /// Returns the TLBs and walk caches, as a configuration for the paging unit.
     #[must_use]
     pub fn paging_config(&self) -> PagingConfig {
         self.stage.config()
     }
 
-    /// The TLBs and walk caches of the second stage, as [`emmu_paging::Paging::two_stage`] and the like take them;
-    /// none where the machine has no second stage.
+    /// Returns the TLBs and walk caches of the second stage, as a configuration for
+    /// [`emmu_paging::Paging::two_stage`] and similar constructors. It is empty if the machine has no second
+    /// stage.
     #[must_use]
     pub fn second_stage_config(&self) -> PagingConfig {
         self.second_stage.as_ref().map(StageModel::config).unwrap_or_default()
     }
 
-    /// Where the numbers come from: each part's key, and its source and confidence, in the order of
-    /// [`Machine::to_toml`].
+    /// Returns the provenance of all numbers: the key of each part with its source and confidence, in the order
+    /// of [`Machine::to_toml`].
     #[must_use]
     pub fn provenance(&self) -> Vec<(String, &Provenance)> {
         let mut all = vec![("memory".to_owned(), &self.memory.provenance)];
@@ -104,23 +107,24 @@ impl Machine {
 /// Physical memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Bytes of RAM, for the simulated operating system.
+    /// The bytes of RAM that the simulated operating system uses.
     pub size: u64,
-    /// Cycles of a read that no cache serves.
+    /// The cycles of a read that no cache serves.
     pub latency: u32,
 }
 
 /// The page walkers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walker {
-    /// Walks that can be under way at a time. [`crate::Cycles`] prices one access at a time, so it never
-    /// uses more than one.
+    /// The number of walks that can be under way at the same time. [`crate::Cycles`] prices one access at a
+    /// time, so it never uses more than one.
     pub count: NonZeroU32,
-    /// The first data cache that is asked for an entry; `None` if entries come straight from memory.
+    /// The first data cache in which a walker looks up an entry; `None` if walkers read entries from memory
+    /// alone.
     pub cache: Option<CacheLevel>,
 }
 
-/// A data cache that a page walker can start at, nearest first.
+/// The data caches at which a page walker can start, the nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheLevel {
     /// The first-level data cache.
@@ -132,10 +136,10 @@ pub enum CacheLevel {
 }
 
 impl CacheLevel {
-    /// All, nearest first.
+    /// All of them, the nearest first.
     pub const ALL: [Self; 3] = [Self::L1d, Self::L2, Self::Llc];
 
-    /// Its name in a machine description.
+    /// Returns the name in a machine description.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -146,27 +150,27 @@ impl CacheLevel {
     }
 }
 
-/// The data caches, shared by accesses and page walks. Any of them may be missing.
+/// The data caches. Accesses and page walks share them. Any of them may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caches {
-    /// First level, fetches.
+    /// The first level, for fetches.
     pub l1i: Option<Sourced<CacheModel>>,
-    /// First level, data.
+    /// The first level, for data.
     pub l1d: Option<Sourced<CacheModel>>,
-    /// Second level, both.
+    /// The second level, for both.
     pub l2: Option<Sourced<CacheModel>>,
-    /// Last level, both.
+    /// The last level, for both.
     pub llc: Option<Sourced<CacheModel>>,
 }
 
 impl Caches {
-    /// Those that there are, with their keys.
+    /// Returns the caches that the machine has, with their keys.
     pub fn levels(&self) -> impl Iterator<Item = (&'static str, &Sourced<CacheModel>)> {
         let all = [("l1i", &self.l1i), ("l1d", &self.l1d), ("l2", &self.l2), ("llc", &self.llc)];
         all.into_iter().filter_map(|(name, cache)| Some((name, cache.as_ref()?)))
     }
 
-    /// The one that a walker starts at when nothing else is said.
+    /// Returns the cache at which a walker starts if the description names none.
     fn first_for_walks(&self) -> Option<CacheLevel> {
         CacheLevel::ALL.into_iter().find(|&level| self.has(level))
     }
@@ -183,13 +187,13 @@ impl Caches {
 /// Prices of events, in cycles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prices {
-    /// Setting accessed or dirty bits in an entry.
+    /// An update of accessed or dirty bits in an entry.
     pub entry_update: u32,
-    /// Entering the trap handler.
+    /// An entry into the trap handler.
     pub trap_entry: u32,
-    /// Returning from it.
+    /// A return from the trap handler.
     pub trap_return: u32,
-    /// Writing a register of the translation unit.
+    /// A write to a register of the translation unit.
     pub register_write: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Counts as a report gives them, in JSON or otherwise.
+//! Reports of counts, for JSON and other formats.
 
 use super::{Counters, INVALIDATE_KINDS, TlbCounts, WalkCounts};
 use crate::{ByAccount, ratio};
@@ -6,15 +6,14 @@ use emmu_core::{Side, TlbId};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// Everything counted, with the quotients that the field reads. Quotients are absent (`null` in JSON) where
-/// they would divide by zero.
+/// All counts, with the ratios that the field uses. A ratio is absent (`null` in JSON) if its divisor is 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CountersReport {
     /// Accesses of the CPU, by kind.
     pub references: ByAccount<KindCounts>,
-    /// Repetitions of repaired accesses.
+    /// Accesses that the CPU repeated after a handler had repaired the cause of a fault.
     pub restarts: ByAccount<u64>,
-    /// What the MPKI of [`TlbReport`] divide by.
+    /// The number by which the MPKI values of [`TlbReport`] divide.
     pub per_thousand: PerThousand,
     /// The TLBs, by level and side.
     pub tlbs: Vec<TlbReport>,
@@ -22,14 +21,14 @@ pub struct CountersReport {
     pub walks: WalkReport,
     /// The walk caches.
     pub walk_cache: WalkCacheReport,
-    /// The second stage's walks and walk caches; absent where it did nothing.
+    /// The walks and walk caches of the second stage; absent if the second stage did nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_stage: Option<SecondStageReport>,
     /// Refused accesses, by cause.
     pub faults: BTreeMap<&'static str, u64>,
     /// Entries into the trap handler.
     pub traps_entered: u64,
-    /// Returns from it.
+    /// Returns from the trap handler.
     pub traps_returned: u64,
     /// Invalidations, by scope.
     pub invalidations: BTreeMap<&'static str, u64>,
@@ -58,24 +57,24 @@ impl From<[u64; 4]> for KindCounts {
     }
 }
 
-/// What "misses per thousand" are per thousand of.
+/// The unit of "misses per thousand".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "of", rename_all = "lowercase")]
 pub enum PerThousand {
-    /// The program's instructions: its fetches.
+    /// Misses per thousand instructions of the program. Each fetch is an instruction.
     Instructions {
-        /// How many.
+        /// The number of instructions or references.
         count: u64,
     },
-    /// The program's references, as it had no fetches.
+    /// Misses per thousand references of the program, because the trace has no fetches.
     References {
-        /// How many.
+        /// The number of instructions or references.
         count: u64,
     },
 }
 
 impl PerThousand {
-    /// How many.
+    /// The number of instructions or references.
     #[must_use]
     pub const fn count(self) -> u64 {
         match self {
@@ -87,15 +86,15 @@ impl PerThousand {
 /// One TLB.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TlbReport {
-    /// 1 is the level nearest to the CPU.
+    /// The level; 1 is nearest to the CPU.
     pub level: u8,
     /// `instruction`, `data`, `unified` or `second-stage`.
     pub side: &'static str,
     /// Lookups that found the page.
     pub hits: ByAccount<u64>,
-    /// Lookups that did not.
+    /// Lookups that did not find the page.
     pub misses: ByAccount<u64>,
-    /// Translations that entered it.
+    /// Translations that entered the TLB.
     pub fills: u64,
     /// Hits per lookup.
     pub hit_ratio: Option<f64>,
@@ -106,30 +105,30 @@ pub struct TlbReport {
 /// The page walks. Lists by level begin with level 0, that of the smallest pages.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WalkReport {
-    /// Walks begun.
+    /// Walks that began.
     pub begun: ByAccount<u64>,
     /// Walks that ended in a fault.
     pub faulted: u64,
-    /// Entries read, by level.
+    /// Entries that walks read, by level.
     pub reads: Vec<u64>,
-    /// Entries updated, by level.
+    /// Entries that walks updated, by level.
     pub updates: Vec<u64>,
     /// Entries read per walk.
     pub reads_per_walk: Option<f64>,
     /// Entries read per walk, by level.
     pub reads_per_walk_by_level: Vec<Option<f64>>,
-    /// Finished walks by number of entries read: the first read none. The last place, if there are 64,
-    /// holds walks of 63 reads and more.
+    /// Finished walks by the number of entries that they read, beginning with 0. If the list has 64 numbers,
+    /// the last one counts the walks that read 63 or more.
     pub by_reads: Vec<u64>,
 }
 
-/// The second stage: translations of guest-physical addresses that its own TLBs, which are among
-/// [`CountersReport::tlbs`], did not hold.
+/// The second stage: translations of guest-physical addresses that missed in its own TLBs. Those TLBs are
+/// listed in [`CountersReport::tlbs`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SecondStageReport {
-    /// Its page walks.
+    /// The page walks of the second stage.
     pub walks: WalkReport,
-    /// Its walk caches.
+    /// The walk caches of the second stage.
     pub walk_cache: WalkCacheReport,
 }
 
@@ -138,18 +137,18 @@ pub struct SecondStageReport {
 pub struct WalkCacheReport {
     /// Lookups that found a table, by the table's level, beginning with 0.
     pub hits: Vec<u64>,
-    /// Lookups that found none.
+    /// Lookups that found no table.
     pub misses: u64,
     /// Hits per lookup.
     pub hit_ratio: Option<f64>,
 }
 
-/// What moved on the bus.
+/// The transfers on the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TransferReport {
-    /// Transfers.
+    /// The number of transfers.
     pub count: ByAccount<KindCounts>,
-    /// Bytes.
+    /// The number of bytes moved.
     pub bytes: ByAccount<KindCounts>,
 }
 
@@ -160,7 +159,7 @@ impl Serialize for Counters {
 }
 
 impl Counters {
-    /// The counts so far, with their quotients.
+    /// Returns the counts so far, with their ratios.
     #[must_use]
     pub fn report(&self) -> CountersReport {
         let kinds = |counts: &ByAccount<[u64; 4]>| counts.map(|&kinds| kinds.into());
@@ -229,7 +228,7 @@ impl WalkCounts {
     }
 }
 
-/// The name of a side in reports.
+/// Returns the name of a side in reports.
 fn side_name(side: Side) -> &'static str {
     match side {
         Side::Instruction => "instruction",
@@ -239,7 +238,7 @@ fn side_name(side: Side) -> &'static str {
     }
 }
 
-/// Without the zeros at the end.
+/// Returns the counts without the zeros at the end.
 fn up_to_last(counts: &[u64]) -> Vec<u64> {
     let used = counts.iter().rposition(|&count| count != 0).map_or(0, |last| last + 1);
     counts[..used].to_vec()

@@ -1,10 +1,10 @@
-//! Cycles as a report gives them, in JSON or otherwise.
+//! Reports of cycles, for JSON and other formats.
 
 use super::{Cycles, CyclesByCause, EntryReads};
 use crate::{Account, ByAccount, Histogram, hierarchy::ByServed};
 use serde::{Serialize, Serializer};
 
-/// All cycles, and what they went into.
+/// All cycles, by account and cause.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CyclesReport {
     /// All cycles.
@@ -17,38 +17,39 @@ pub struct CyclesReport {
     pub translation: ByAccount<u64>,
     /// Cycles with a perfect TLB: see [`Cycles::perfect`].
     pub perfect: ByAccount<u64>,
-    /// Cycles per cycle with a perfect TLB.
+    /// The cycles divided by the cycles with a perfect TLB.
     pub overhead: Option<f64>,
-    /// The same, for each account alone.
+    /// The overhead of each account alone.
     pub overhead_by_account: ByAccount<Option<f64>>,
-    /// How long walks took.
+    /// The latencies of walks.
     pub walk_latency: WalkLatency,
-    /// Entries read by walks, of both stages, by what served them.
+    /// Entries that walks read, of both stages, by the level that served them.
     pub entry_reads_by_cache: ByServed,
-    /// The same for each level of table, beginning with 0, that of the smallest pages; of the only stage, or of the
-    /// first.
+    /// Entries that walks read, for each level of table, beginning with level 0 (the smallest pages), by the
+    /// level of cache that served them. The tables are those of the only stage or of the first stage.
     pub entry_reads_by_level_and_cache: Vec<ByServed>,
-    /// The same for the second stage's tables; absent where there are none.
+    /// Entries of the second stage's tables that walks read, in the same form; absent if there is no second
+    /// stage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub second_stage_entry_reads_by_level_and_cache: Vec<ByServed>,
-    /// Lines read or written by transfers, by what served them.
+    /// Lines that transfers read or wrote, by the level that served them.
     pub lines_by_cache: ByServed,
 }
 
-/// How long walks took, in cycles. Exact: no value is rounded.
+/// The latencies of walks, in cycles. They are exact: no value is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct WalkLatency {
-    /// Number of walks.
+    /// The number of walks.
     pub walks: u64,
-    /// All of them together.
+    /// The sum of all latencies.
     pub cycles: u64,
-    /// Arithmetic mean.
+    /// The arithmetic mean.
     pub mean: Option<f64>,
-    /// Median, by nearest rank.
+    /// The median, by nearest rank.
     pub p50: Option<u64>,
-    /// 99th percentile, by nearest rank.
+    /// The 99th percentile, by nearest rank.
     pub p99: Option<u64>,
-    /// The longest.
+    /// The longest latency.
     pub max: Option<u64>,
 }
 
@@ -72,7 +73,7 @@ impl Serialize for Cycles {
 }
 
 impl Cycles {
-    /// The cycles so far.
+    /// Returns the cycles so far.
     #[must_use]
     pub fn report(&self) -> CyclesReport {
         let stages = [&self.entry_reads, &self.second_stage_entry_reads];
@@ -99,7 +100,7 @@ impl Cycles {
         }
     }
 
-    /// Lines of both accounts, fetched or not, by what served them.
+    /// Returns the lines of both accounts, instructions and data, by the level that served them.
     fn lines(&self) -> [u64; 4] {
         let lines =
             |served: usize| self.spent.map(|spent| spent.fetched[served] + spent.data[served]);
@@ -107,7 +108,7 @@ impl Cycles {
     }
 }
 
-/// The levels up to the last one at which something was read.
+/// Returns the levels up to the last one at which a walk read an entry.
 fn up_to_last(levels: &EntryReads) -> Vec<ByServed> {
     let used = levels.iter().rposition(|reads| reads.iter().any(|&n| n != 0));
     levels[..used.map_or(0, |last| last + 1)].iter().map(|&reads| reads.into()).collect()

@@ -1,27 +1,27 @@
-//! The shape of a data cache.
+//! Data caches: their shapes and latencies.
 
 use emmu_paging::{Geometry, GeometryError, Policy};
 use thiserror::Error;
 
-/// A data cache: its shape, and what a hit costs.
+/// A data cache: its shape, and the cost of a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheModel {
     geometry: Geometry,
     line_bits: u8,
-    /// Cycles from the start of an access to its data when this cache serves it, in all.
+    /// The cycles from the start of an access to its data, in all, if this cache serves the access.
     pub latency: u32,
 }
 
-/// Why a data cache of this shape cannot exist.
+/// The reason why a data cache of this shape cannot exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CacheError {
-    /// A line is chosen by address bits.
+    /// The line size is no power of two from 8 to 4096. Address bits choose the byte in a line.
     #[error("line = {line}: expected a power of two from 8 to 4096")]
     Line {
         /// The line size asked for, in bytes.
         line: u32,
     },
-    /// A set is chosen by address bits.
+    /// The number of sets is no power of two. Address bits choose the set.
     #[error("{size} bytes in {ways} ways of {line}-byte lines: expected a power of two of sets")]
     Sets {
         /// The size asked for, in bytes.
@@ -31,17 +31,17 @@ pub enum CacheError {
         /// The line size asked for, in bytes.
         line: u32,
     },
-    /// The table that holds the tags cannot exist.
+    /// The table of the tags cannot exist.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
 }
 
 impl CacheModel {
-    /// A cache of `size` bytes, in `ways` ways of lines of `line` bytes.
+    /// Makes a cache of `size` bytes, with `ways` ways and lines of `line` bytes.
     ///
     /// # Errors
-    /// [`CacheError`] when `line` is no power of two from 8 to 4096, when `size` is not `ways` × `line` ×
-    /// a power of two, or when [`Geometry::new`] refuses the number of ways.
+    /// [`CacheError`] if `line` is no power of two from 8 to 4096, if `size` is not `ways` × `line` × a power
+    /// of two, or if [`Geometry::new`] refuses the number of ways.
     pub fn new(
         size: u64,
         ways: u32,
@@ -62,30 +62,30 @@ impl CacheModel {
         Ok(Self { geometry, line_bits: line.trailing_zeros().to_le_bytes()[0], latency })
     }
 
-    /// Sets, ways and replacement.
+    /// Returns sets, ways and replacement policy.
     #[must_use]
     pub const fn geometry(&self) -> Geometry {
         self.geometry
     }
 
-    /// Log2 of the line size in bytes.
+    /// Returns log2 of the line size in bytes.
     #[must_use]
     pub const fn line_bits(&self) -> u8 {
         self.line_bits
     }
 
-    /// Bytes a line.
+    /// Returns the number of bytes of a line.
     #[must_use]
     pub const fn line(&self) -> u32 {
         1 << self.line_bits
     }
 
-    /// The same cache with another table.
+    /// Returns this cache with another table.
     pub(super) const fn with_geometry(self, geometry: Geometry) -> Self {
         Self { geometry, ..self }
     }
 
-    /// Bytes in all.
+    /// Returns the size of the cache in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         u64::from(self.geometry.entries()) << self.line_bits

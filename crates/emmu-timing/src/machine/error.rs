@@ -1,21 +1,21 @@
-//! What is wrong with a machine description, and where.
+//! Errors in machine descriptions, with their places.
 
 use std::fmt;
 use thiserror::Error;
 
-/// A place in a text, as editors count: from 1.
+/// A place in a text. Lines and columns count from 1, as in editors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The name given with the text: a path, or the name of a preset.
     pub file: String,
-    /// Line.
+    /// The line.
     pub line: usize,
-    /// Column, in characters.
+    /// The column, in characters.
     pub column: usize,
 }
 
 impl Place {
-    /// The place of the byte at `offset` of `text`.
+    /// Makes the place of the byte at `offset` of `text`.
     pub(crate) fn new(file: &str, text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -33,30 +33,30 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a machine description was refused: one problem, the first found.
+/// The reason why a machine description was refused. It names the first problem found.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MachineError {
     /// The text is not TOML.
     #[error("{place}: not TOML: {problem}")]
     Syntax {
-        /// Where.
+        /// The place.
         place: Place,
-        /// What the TOML parser says.
+        /// The message of the TOML parser.
         problem: String,
     },
     /// A key is missing, unknown, of the wrong type or out of range.
     #[error("{place}: {key}: {problem} (expected {expected})")]
     Key {
-        /// Where: the value, an unknown key itself, or the table that lacks the key.
+        /// The place of the value, of an unknown key, or of the table that lacks the key.
         place: Place,
-        /// The whole path of the key, such as `tlb.l1.data[0].sets`.
+        /// The full path of the key, such as `tlb.l1.data[0].sets`.
         key: String,
-        /// What is wrong with it.
+        /// The problem with the key or value.
         problem: String,
-        /// What would be right.
+        /// The keys or values that would be right.
         expected: String,
     },
-    /// Two replacement policies have one name, by which a description could mean either.
+    /// Two replacement policies have the same name, so that a description could mean either.
     #[error(
         "two replacement policies are called `{name}` (expected a name each, and none that is built in)"
     )]
@@ -69,7 +69,7 @@ pub enum MachineError {
     UnknownPreset {
         /// The name asked for.
         name: String,
-        /// All that there are.
+        /// The names of all presets.
         known: String,
     },
 }

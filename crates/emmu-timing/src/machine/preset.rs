@@ -1,8 +1,8 @@
-//! The machines that come with emmu.
+//! The presets: machine descriptions that come with emmu.
 
 use super::{Machine, MachineError};
 
-/// Name and text of each, the default first.
+/// The name and the text of each preset, the default first.
 const PRESETS: [(&str, &str); 6] = [
     ("skylake-sp", include_str!("../../machines/skylake-sp.toml")),
     ("zen-2", include_str!("../../machines/zen-2.toml")),
@@ -13,21 +13,21 @@ const PRESETS: [(&str, &str); 6] = [
 ];
 
 impl Machine {
-    /// The names of the machines that come with emmu, [`Machine::DEFAULT`] first.
+    /// Returns the names of the machines that come with emmu, [`Machine::DEFAULT`] first.
     pub fn presets() -> impl Iterator<Item = &'static str> {
         PRESETS.into_iter().map(|(name, _)| name)
     }
 
-    /// The TOML text of a preset, comments and all.
+    /// Returns the TOML text of a preset, with its comments.
     #[must_use]
     pub fn preset_text(name: &str) -> Option<&'static str> {
         PRESETS.into_iter().find(|(known, _)| *known == name).map(|(_, text)| text)
     }
 
-    /// The preset of this name.
+    /// Returns the preset with this name.
     ///
     /// # Errors
-    /// [`MachineError::UnknownPreset`], naming all that there are.
+    /// [`MachineError::UnknownPreset`], which names all presets.
     pub fn preset(name: &str) -> Result<Self, MachineError> {
         let unknown = || MachineError::UnknownPreset {
             name: name.to_owned(),

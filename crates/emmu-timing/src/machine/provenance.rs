@@ -1,43 +1,43 @@
-//! Where numbers come from.
+//! The provenance of numbers.
 
 use std::fmt;
 
-/// A part of a machine, and where its numbers come from.
+/// A part of a machine with the provenance of its numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sourced<T> {
     /// The part.
     pub value: T,
-    /// Where its numbers come from.
+    /// The provenance of its numbers.
     pub provenance: Provenance,
 }
 
-/// Where the numbers of one part of a machine come from.
+/// The provenance of the numbers of one part of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
-    /// Who says so.
+    /// The source: a document or a person.
     pub source: Option<String>,
-    /// How far to trust it. Speaks for the weakest number of the part.
+    /// The confidence in the weakest number of the part.
     pub confidence: Option<Confidence>,
 }
 
-/// How far to trust a number.
+/// The confidence in a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Confidence {
-    /// The vendor, or the hardware's own source code, says so.
+    /// The vendor documents the number, or the source code of the hardware states it.
     Documented,
-    /// Somebody else measured or reported it.
+    /// Somebody other than the vendor measured or reported the number.
     Secondary,
-    /// Reported, and not checked against its origin.
+    /// The number was reported, and nobody has checked its origin.
     Unverified,
-    /// Chosen by emmu, because nothing is published.
+    /// emmu chose the number, because nothing is published.
     Assumed,
 }
 
 impl Confidence {
-    /// All, the strongest first.
+    /// All levels of confidence, the strongest first.
     pub const ALL: [Self; 4] = [Self::Documented, Self::Secondary, Self::Unverified, Self::Assumed];
 
-    /// Its name in a machine description.
+    /// Returns the name in a machine description.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

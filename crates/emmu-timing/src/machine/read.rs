@@ -1,4 +1,5 @@
-//! From TOML to a [`Machine`]. Each section's keys are listed once, beside the function that reads it.
+//! Reads a [`Machine`] from TOML. The keys of each section are listed once, beside the function that reads the
+//! section.
 
 use super::read_stage::{second_stage, stage};
 use super::section::{Item, Section, Source, one_of, show_bytes};
@@ -60,8 +61,8 @@ const CACHE_SIZES: std::ops::RangeInclusive<u64> = 1..=64 << 30;
 pub(super) type Read<T> = Result<T, MachineError>;
 
 impl Machine {
-    /// Reads a description; `docs/src/machines.md` documents every key. `file` is the name to give in
-    /// errors: a path as a rule.
+    /// Reads a machine description; `docs/src/machines.md` documents every key. `file` is the name that errors
+    /// give, as a rule a path.
     ///
     /// # Errors
     /// [`MachineError`], naming the first problem found: text that is no TOML; a key that is unknown,
@@ -70,7 +71,7 @@ impl Machine {
         Self::from_toml_with(file, text, &[])
     }
 
-    /// The same for a description that may also name these replacement policies of one's own, each by
+    /// Reads a machine description that may also name these replacement policies of your own, each by its
     /// [`Replace::name`](emmu_paging::Replace::name).
     ///
     /// ```
@@ -122,7 +123,7 @@ impl Machine {
     /// ```
     ///
     /// # Errors
-    /// [`MachineError`], as above, and if two policies have one name.
+    /// [`MachineError`], as for [`Machine::from_toml`], and if two policies have the same name.
     pub fn from_toml_with(file: &str, text: &str, own: &[Own]) -> Result<Self, MachineError> {
         refuse_ambiguous(own)?;
         let source = Source { file, text, own };
@@ -271,7 +272,7 @@ pub(super) fn latency(section: &Section<'_>) -> Read<u32> {
     item.integer32(0..=MAX_CYCLES, " cycles")
 }
 
-/// Every table of an array of tables, each with its source.
+/// Reads every table of an array of tables, each with its source.
 pub(super) fn tables<T>(
     item: &Item<'_>,
     keys: &[&str],

@@ -1,4 +1,4 @@
-//! From TOML to what holds the translations of one stage.
+//! Reads the TLBs and walk caches of one stage from TOML.
 
 use super::canonical::inclusion_name;
 use super::read::{Read, latency, sourced, tables};
@@ -33,7 +33,7 @@ pub(crate) const REACH: &[&str] = &[
 ];
 pub(crate) const SECOND_STAGE: &[&str] = &["tlb", "walk_cache", "invalid_entries", "invalidate"];
 
-/// The parts of a section that are one stage.
+/// Reads the parts of a section that describe one stage.
 pub(super) fn stage(section: &Section<'_>, format: PagingFormat) -> Read<StageModel> {
     let invalid = section.find("invalid_entries").map(|item| invalid_entries(&item, format));
     let walk_caches = section.find("walk_cache").map(|item| walk_cache(&item, format));
@@ -45,7 +45,8 @@ pub(super) fn stage(section: &Section<'_>, format: PagingFormat) -> Read<StageMo
     })
 }
 
-/// The second stage's tables have as many levels as the first's, and pages of the same sizes.
+/// Reads the second stage. Its page tables have as many levels, and pages of the same sizes, as those of the
+/// first stage.
 pub(super) fn second_stage(item: &Item<'_>, format: PagingFormat) -> Read<StageModel> {
     stage(&item.section(SECOND_STAGE)?, format)
 }
@@ -119,7 +120,7 @@ fn tlb_level(item: &Item<'_>, above: &[TlbModel], format: PagingFormat) -> Read<
     }
 }
 
-/// The level with what it has to do with those above it.
+/// Reads the relation of a level to the levels above it, and checks that the two can stand together.
 fn included(item: &Item<'_>, above: &[TlbModel], level: TlbModel) -> Read<TlbModel> {
     let kinds = [Inclusion::NonInclusive, Inclusion::Inclusive, Inclusion::Exclusive];
     let inclusion = item.choice(&kinds.map(|kind| (inclusion_name(kind), kind)))?;
@@ -150,7 +151,7 @@ fn tlb_tables(item: &Item<'_>, format: PagingFormat) -> Read<Vec<Sourced<TlbTabl
     }
 }
 
-/// A number that comes twice. None is larger than 63.
+/// Returns a number that occurs twice. No number is larger than 63.
 fn repeated<'a>(mut numbers: impl Iterator<Item = &'a u8>) -> Option<u8> {
     let mut seen = 0_u64;
     let twice = numbers.find(|&&number| {

@@ -1,4 +1,4 @@
-//! Strict reading of TOML tables: every problem names file, line, column, key and what was expected.
+//! A strict reader of TOML tables. Every error names file, line, column and key, and says what was expected.
 
 use super::error::{MachineError, Place};
 use emmu_paging::Own;
@@ -8,12 +8,12 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// The text that is read.
+/// The text to read.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) file: &'a str,
     pub(crate) text: &'a str,
-    /// The replacement policies that it may name besides those that are built in.
+    /// The replacement policies that the text may name besides the built-in ones.
     pub(crate) own: &'a [Own],
 }
 
@@ -31,7 +31,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A table being read.
+/// A table that is being read.
 pub(crate) struct Section<'a> {
     source: Source<'a>,
     path: String,
@@ -40,7 +40,7 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The outermost table, which may have no other keys than these.
+    /// Returns the outermost table. An error says if it has a key other than these.
     pub(crate) fn root(
         source: Source<'a>,
         table: &'a DeTable<'a>,
@@ -51,12 +51,12 @@ impl<'a> Section<'a> {
         Ok(root)
     }
 
-    /// The replacement policies that may be named besides those that are built in.
+    /// Returns the replacement policies that the text may name besides the built-in ones.
     pub(crate) const fn own_policies(&self) -> &'a [Own] {
         self.source.own
     }
 
-    /// The value of a key that may be left out.
+    /// Returns the value of an optional key.
     pub(crate) fn find(&self, key: &str) -> Option<Item<'a>> {
         self.table.get(key).map(|value| Item {
             source: self.source,
@@ -66,12 +66,12 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The value of a key that must be there.
+    /// Returns the value of a mandatory key.
     pub(crate) fn need(&self, key: &str, expected: &str) -> Result<Item<'a>, MachineError> {
         self.find(key).ok_or_else(|| self.refuse(key, "missing", expected))
     }
 
-    /// A problem with the table as a whole, put down to one of its keys.
+    /// Makes an error about the table as a whole, at the place of one of its keys.
     pub(crate) fn refuse(
         &self,
         key: &str,
@@ -105,7 +105,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A value being read.
+/// A value that is being read.
 pub(crate) struct Item<'a> {
     source: Source<'a>,
     path: String,
@@ -114,7 +114,7 @@ pub(crate) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// The error that this value is wrong.
+    /// Makes the error that this value is wrong.
     pub(crate) fn refuse(&self, problem: impl Display, expected: impl Display) -> MachineError {
         MachineError::Key {
             place: self.source.place(self.span.start),
@@ -131,7 +131,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// An integer of this range; `unit` is what it counts, for the message.
+    /// Reads an integer within this range. `unit` names in the message what the integer counts.
     pub(crate) fn integer(
         &self,
         range: RangeInclusive<u64>,
@@ -147,7 +147,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The same, for ranges that end within 32 bits.
+    /// Reads an integer within a range of `u32`.
     pub(crate) fn integer32(
         &self,
         range: RangeInclusive<u32>,
@@ -157,7 +157,7 @@ impl<'a> Item<'a> {
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
-    /// A number of bytes: an integer, or a string such as `"32K"`.
+    /// Reads a number of bytes: an integer, or a string such as `"32K"`.
     pub(crate) fn bytes(&self, range: RangeInclusive<u64>) -> Result<u64, MachineError> {
         let expected = || {
             format!("a size from {} to {}", show_bytes(*range.start()), show_bytes(*range.end()))
@@ -176,12 +176,12 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// One of these names.
+    /// Reads one of these names.
     pub(crate) fn choice<T: Copy>(&self, names: &[(&str, T)]) -> Result<T, MachineError> {
         self.choice_of(names, &one_of(names))
     }
 
-    /// The same, with other words for what is expected.
+    /// Reads one of these names. `expected` describes the names in the message.
     pub(crate) fn choice_of<T: Copy>(
         &self,
         names: &[(&str, T)],
@@ -194,7 +194,7 @@ impl<'a> Item<'a> {
             .ok_or_else(|| self.refuse(format!("unknown name {text:?}"), expected))
     }
 
-    /// A table that may have no other keys than these.
+    /// Reads a table. An error says if it has a key other than these.
     pub(crate) fn section(&self, keys: &[&str]) -> Result<Section<'a>, MachineError> {
         let DeValue::Table(table) = self.value else {
             return Err(self.refuse(self.kind(), "a table"));
@@ -205,7 +205,7 @@ impl<'a> Item<'a> {
         Ok(section)
     }
 
-    /// The elements of an array.
+    /// Reads the elements of an array.
     pub(crate) fn elements(&self, expected: &str) -> Result<Vec<Self>, MachineError> {
         let DeValue::Array(array) = self.value else {
             return Err(self.refuse(self.kind(), expected));
@@ -232,7 +232,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// What is expected of a choice among these names.
+/// Returns the words for "expected" in an error about a choice among these names.
 pub(crate) fn one_of<T>(names: &[(&str, T)]) -> String {
     let known: Vec<_> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
     format!("one of {}", known.join(", "))
@@ -240,7 +240,7 @@ pub(crate) fn one_of<T>(names: &[(&str, T)]) -> String {
 
 const UNITS: [(&str, u32); 4] = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
 
-/// `"32K"` is 32 × 1024; no unit means bytes.
+/// Parses a size: `"32K"` is 32 × 1024, and a number without a unit is bytes.
 pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     let (digits, bits) = UNITS
         .iter()
@@ -252,7 +252,7 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(1 << bits)
 }
 
-/// With the largest unit that leaves an integer.
+/// Writes a size with the largest unit that leaves an integer.
 pub(crate) fn show_bytes(bytes: u64) -> String {
     let fits = |&&(_, bits): &&(&str, u32)| bytes != 0 && bytes.trailing_zeros() >= bits;
     match UNITS.iter().find(fits) {

@@ -1,25 +1,25 @@
-//! What holds the translations of one stage.
+//! The TLBs and walk caches of one stage.
 
 use super::{Provenance, Sourced};
 use emmu_paging::{
     Bank, Geometry, Inclusion, InvalidationReach, PagingConfig, TlbLevel, TlbTable, WalkCacheTable,
 };
 
-/// What holds the translations of one stage.
+/// The TLBs and walk caches of one stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StageModel {
-    /// TLB levels, the one nearest to the CPU first.
+    /// The TLB levels, the one nearest to the CPU first.
     pub tlb: Vec<TlbModel>,
-    /// Walk caches, if it has any.
+    /// The walk caches, if the stage has any.
     pub walk_cache: Option<WalkCacheModel>,
-    /// A table of invalid entries, if it remembers them.
+    /// The table that caches invalid entries, if the stage caches them.
     pub invalid_entries: Option<Sourced<Geometry>>,
-    /// How much more than asked for an invalidation forgets.
+    /// The translations that an invalidation drops beyond those it must drop.
     pub reach: Sourced<InvalidationReach>,
 }
 
 impl StageModel {
-    /// As the paging unit takes it.
+    /// Returns the configuration for the paging unit.
     pub(crate) fn config(&self) -> PagingConfig {
         let tables = self.walk_cache.iter().flat_map(|caches| &caches.tables);
         PagingConfig {
@@ -30,7 +30,7 @@ impl StageModel {
         }
     }
 
-    /// Where its numbers come from, with the keys of its parts under this prefix.
+    /// Returns the provenance of each part, with the key of the part under this prefix.
     pub(crate) fn provenance(&self, prefix: &str) -> Vec<(String, &Provenance)> {
         let mut all = Vec::new();
         for (level, tlb) in (1..).zip(&self.tlb) {
@@ -60,11 +60,11 @@ impl StageModel {
 /// One level of TLB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlbModel {
-    /// Cycles that a lookup adds, hit or miss, beyond what overlaps with the data cache.
+    /// The cycles that a lookup adds, hit or miss, beyond those that overlap with the data cache.
     pub latency: Sourced<u32>,
-    /// What it has to do with the levels above it.
+    /// The relation to the levels above: inclusive, exclusive or neither.
     pub inclusion: Inclusion,
-    /// Its tables.
+    /// The tables of the level.
     pub banks: Banks,
 }
 
@@ -81,19 +81,19 @@ impl TlbModel {
 /// The tables of one level of TLB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Banks {
-    /// Fetches and data apart.
+    /// Separate tables for fetches and data.
     Split {
-        /// For fetches.
+        /// The tables for fetches.
         instruction: Vec<Sourced<TlbTable>>,
-        /// For loads, stores and atomics.
+        /// The tables for loads, stores and atomics.
         data: Vec<Sourced<TlbTable>>,
     },
-    /// One for both.
+    /// Tables that serve both.
     Unified(Vec<Sourced<TlbTable>>),
 }
 
 impl Banks {
-    /// The tables of each side, with the side's key.
+    /// Returns the tables of each side, with the key of the side.
     pub fn sides(&self) -> impl Iterator<Item = (&'static str, &[Sourced<TlbTable>])> {
         let (first, second) = match self {
             Self::Split { instruction, data } => {
@@ -112,7 +112,7 @@ fn bank(tables: &[Sourced<TlbTable>]) -> Bank {
 /// The walk caches of a stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalkCacheModel {
-    /// Cycles of one lookup in all of them.
+    /// The cycles of one lookup in all tables together.
     pub latency: Sourced<u32>,
     /// The tables.
     pub tables: Vec<Sourced<WalkCacheTable>>,

@@ -1,4 +1,4 @@
-//! What is counted, and the quotients of it.
+//! Tests of counts and their ratios.
 
 use crate::events::{AnyEvent, dtlb, fetch, load, read, stlb, walk};
 use emmu_core::{Access, AccessKind, Cause, Event, Privilege, Probe, Side, TlbId, VirtAddr};
@@ -111,7 +111,7 @@ fn counts_serialize_as_their_report() {
     assert_eq!(json["tlbs"][0]["hit_ratio"], 1.0);
 }
 
-/// How many of the events are such.
+/// Returns the number of events for which `is` returns true.
 fn number(events: &[AnyEvent], is: impl Fn(&Event) -> bool) -> u64 {
     events.iter().filter(|event| is(&event.0)).count() as u64
 }

@@ -1,5 +1,6 @@
-//! Exact cycles of hand-written event sequences. Prices are those of the textbook machine: TLB lookups 1 and
-//! 10, walk cache 2, caches 5 (fetches 1) and 20, memory 100, entry update 50, trap 1000 and back 500.
+//! Exact cycles of hand-written event sequences. The prices are those of the textbook machine: TLB lookups 1
+//! and 10, walk cache 2, caches 5 (fetches 1) and 20, memory 100, entry update 50, trap entry 1000 and trap
+//! return 500.
 
 use crate::events::{AnyEvent, dtlb, fetch, load, read, stlb, transfer, walk};
 use emmu_core::{
@@ -22,7 +23,7 @@ fn spend(events: &[Event]) -> Cycles {
     spend_on(&textbook(), events)
 }
 
-/// The textbook machine with one line of its description replaced.
+/// Makes the textbook machine with one line of its description replaced.
 fn machine_with(old: &str, new: &str) -> Machine {
     let text = Machine::preset_text("textbook-sv39").unwrap();
     assert!(text.contains(old), "{old}");
@@ -110,7 +111,7 @@ fn walks_and_fetches_share_the_second_level_only() {
 
 #[test]
 fn data_evicts_entries_to_the_second_level() {
-    // Eight sets of two ways: lines 512 bytes apart meet in one set.
+    // There are eight sets of two ways: lines 512 bytes apart share a set.
     let load = |addr| transfer(load(0), addr);
     let cycles = spend(&[read(0, 0x1000), load(0x1200), load(0x1400), read(0, 0x1000)]);
     assert_eq!(cycles.total(), 3 * 100 + 20);

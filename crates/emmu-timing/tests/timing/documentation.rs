@@ -1,4 +1,4 @@
-//! What `docs/src` says of machines and cycles is so.
+//! Tests that the statements of `docs/src` about machines and cycles are true.
 
 use crate::events::{dtlb, load, read, stlb, transfer};
 use emmu_core::{Event, PhysAddr, Probe};
@@ -10,7 +10,7 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// The keys that the section with this header may have, as the error for another key lists them.
+/// Returns the keys that the section with this header may have, as the error for another key lists them.
 fn keys_of(header: &str) -> Vec<String> {
     let memory = "[memory]\nsize = '2M'\nlatency = 1\n";
     let memory = if header == "[memory]" { "" } else { memory };
@@ -27,7 +27,7 @@ fn keys_of(header: &str) -> Vec<String> {
     }
 }
 
-/// The keys that a section of the page has rows for.
+/// Returns the keys that have rows in a section of the page.
 fn documented_keys(page: &str, title: &str) -> Vec<String> {
     let start = page.find(&format!("### {title}")).unwrap_or_else(|| panic!("no section {title}"));
     let section = page[start + 4..].split("\n#").next().unwrap();
@@ -107,7 +107,7 @@ fn the_example_machine_is_one_and_its_error_is_as_shown() {
     assert_eq!(error.to_string(), shown);
 }
 
-/// The events of the worked example, as the page calls them.
+/// Returns the events of the worked example, with the names that the page gives them.
 fn worked_example() -> Vec<(&'static str, Vec<Event>)> {
     let (first, second, third) = (load(0x4000_1000), load(0x4000_203c), load(0x4000_2030));
     let miss = |tlb, access| vec![Event::TlbMiss { tlb, access }];

@@ -1,4 +1,4 @@
-//! Events, briefly.
+//! Short functions that make events.
 
 use emmu_core::{
     Access, AccessKind, Asid, Cause, Event, Invalidate, PhysAddr, Privilege, RegisterId, Side,
@@ -30,14 +30,14 @@ pub(crate) fn transfer(access: Access, addr: u64) -> Event {
     Event::Transfer { access, addr: PhysAddr::new(addr) }
 }
 
-/// A walk that reads these entries: level and address.
+/// Makes the events of a walk that reads these entries, each given by level and address.
 pub(crate) fn walk(access: Access, entries: &[(u8, u64)]) -> Vec<Event> {
     let reads = entries.iter().map(|&(level, addr)| read(level, addr));
     let begin = [Event::WalkBegin(access)].into_iter();
     begin.chain(reads).chain([Event::WalkEnd { faulted: false }]).collect()
 }
 
-/// Any event, whether or not it makes sense where it stands.
+/// An arbitrary event. It need not make sense where it stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AnyEvent(pub(crate) Event);
 

@@ -34,7 +34,8 @@ fn every_preset_is_one_that_the_paging_unit_takes() {
     assert!(presets().all(|machine| machine.paging_config().validate() == Ok(())));
 }
 
-/// A machine of this format, with TLBs for all of its page sizes and walk caches for all of its levels.
+/// Describes a machine of this format, with TLBs for all of its page sizes and walk caches for all of its
+/// levels.
 fn machine_of(format: PagingFormat) -> String {
     let sizes = |bits: &u8| match bits / 10 {
         1 => format!("\"{}K\"", 1 << (bits - 10)),
@@ -111,7 +112,7 @@ fn the_canonical_form_reads_back_as_the_same_machine() {
     }
 }
 
-/// The textbook machine with everything that few machines have.
+/// The textbook machine with every part that few machines have.
 const NESTED: &str = r#"
 [invalid_entries]
 entries = 8
@@ -256,7 +257,7 @@ fn every_number_counts_in_the_hash() {
             let Ok(number) = number.parse::<u64>() else { continue };
             let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
             lines[index] = format!("{key} = {}", number * 2 + u64::from(number == 0));
-            // Twice the ways of a cache or line does not always fit; those that do not are no machines.
+            // A cache with twice the ways does not always exist; descriptions of those that do not are skipped.
             if let Ok(changed) = hash(&lines.join("\n")) {
                 assert_ne!(Ok(changed), hash(&text), "{name}: {line}");
             }
@@ -295,7 +296,8 @@ quickcheck! {
         Machine::from_toml("x", &text).is_ok() || is_one_line(&Machine::from_toml("x", &text).unwrap_err())
     }
 
-    /// Most damage to a good description leaves TOML that means something else.
+    /// Most damage to a good description leaves TOML with another meaning. The reader must accept it or refuse
+    /// it in one line.
     fn damaged_descriptions_are_read_or_refused_in_one_line(preset: usize, edits: Vec<(u16, u8)>) -> TestResult {
         let name = Machine::presets().nth(preset % Machine::presets().count()).unwrap();
         let mut text = Machine::preset(name).unwrap().to_toml().into_bytes();

@@ -1,6 +1,6 @@
-//! The crate as its users see it.
+//! Tests of the crate's public interface.
 
-// Said once more, so that clippy takes what tests share for tests.
+// This repeats what the manifest says, so that clippy treats the code that tests share as test code.
 #![cfg(test)]
 
 mod counters;

@@ -1,9 +1,9 @@
-//! Replacement policies of one's own, named in descriptions.
+//! Tests of machine descriptions that name a replacement policy of the user's own.
 
 use emmu_paging::{Banks, Geometry, Own, Policy, Replace};
 use emmu_timing::{Machine, MachineError};
 
-/// Way `WAY` goes.
+/// A policy that always evicts way `WAY`.
 #[derive(Clone, Debug)]
 struct Way<const WAY: usize>;
 
@@ -21,7 +21,7 @@ impl<const WAY: usize> Replace for Way<WAY> {
     }
 }
 
-/// One that has no other name than its type's.
+/// A policy that has no name but that of its type.
 #[derive(Clone, Debug)]
 struct Nameless;
 
@@ -39,7 +39,7 @@ impl Replace for Nameless {
 const FIRST: Own = Own::of::<Way<0>>();
 const SECOND: Own = Own::of::<Way<1>>();
 
-/// A machine with tables of every kind, the `replacement` of each in turn from `policies`.
+/// Describes a machine with tables of every kind. The `replacement` of each table is taken from `policies`.
 fn text(policies: [&str; 5]) -> String {
     let [tlb, walk_cache, invalid, second_stage, cache] = policies;
     format!(

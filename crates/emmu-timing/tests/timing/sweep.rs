@@ -7,11 +7,11 @@ use emmu_timing::{Counters, Cycles, Machine};
 
 const ROOT: u64 = 0x10_0000;
 const SV39: u64 = 8 << 60;
-/// V, R, W, A and D.
+/// The flags V, R, W, A and D.
 const LEAF: u64 = 0xc7;
 const POINTER: u64 = 1;
 
-/// Tables that map 512 pages from `0x4000_0000` on.
+/// Makes tables that map 512 pages from `0x4000_0000` on.
 fn tables() -> Memory {
     let mut memory = Memory::new().with_ram(PhysAddr::ZERO, 64 << 20).unwrap();
     let mut write = |addr, entry| memory.write(PhysAddr::new(addr), Width::B8, entry).unwrap();
@@ -37,7 +37,8 @@ fn a_cold_sweep_costs_what_its_references_and_lines_cost() {
         assert_eq!(found.addr, PhysAddr::new((0x1000 + page) << 12));
     }
     let (counters, cycles) = probe;
-    // The first walk reads three levels, each of the others one; eight entries share a line.
+    // The first walk reads entries of three levels, and each of the others reads one. Eight entries share a
+    // line.
     let (references, lines) = (3 + 511, 2 + 64);
     assert_eq!(counters.entry_reads().iter().sum::<u64>(), references);
     assert_eq!(cycles.report().entry_reads_by_cache.memory, lines);

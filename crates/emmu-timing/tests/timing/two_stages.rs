@@ -55,7 +55,7 @@ fn machine(format: &str) -> Machine {
     Machine::from_toml("nested", &format!("format = \"{format}\"\n{MACHINE}")).unwrap()
 }
 
-/// A two-stage unit, what it is priced by, and how its accesses are marked.
+/// A two-stage unit, the probe that prices it, and the flags of its accesses.
 struct Guest<F: Format, H: SecondStageFormat> {
     unit: Paging<F, Paging<H>>,
     memory: Memory,
@@ -79,7 +79,7 @@ impl<F: Format, H: SecondStageFormat> Guest<F, H> {
         guest
     }
 
-    /// Cycles of a load's translation.
+    /// Translates a load and returns the cycles that it took.
     fn load(&mut self, addr: u64) -> u64 {
         let before = self.probe.1.total();
         let access = Access::load(VirtAddr::new(addr), 8).with_flags(self.flags);
@@ -91,8 +91,8 @@ impl<F: Format, H: SecondStageFormat> Guest<F, H> {
 const GUEST_ROOT: u64 = 0x1000;
 const HOST_ROOT: u64 = 0x1_0000;
 
-/// Tables of `levels` levels one page apart, from `first` on and four pages long at the top, whose last one has these
-/// entries; the others have one.
+/// Writes tables of `levels` levels, one page apart from the root on. The top table may take four pages. The
+/// last table has these entries, and each of the others has one.
 fn tables(memory: &mut Memory, root: u64, levels: u64, table: fn(u64) -> u64, leaves: &[u64]) {
     let mut write = |addr, raw| memory.write(PhysAddr::new(addr), Width::B8, raw).unwrap();
     let at = |level: u64| if level == 0 { root } else { root + 0x3000 + level * 0x1000 };
@@ -100,7 +100,8 @@ fn tables(memory: &mut Memory, root: u64, levels: u64, table: fn(u64) -> u64, le
     (0..).zip(leaves).for_each(|(index, &leaf)| write(at(levels - 1) + 8 * index, leaf));
 }
 
-/// The guest's page n is guest-physical page 0x40 + n, and each guest-physical page below 2 MiB is itself.
+/// Makes the leaves of both stages: the guest's page n is guest-physical page 0x40 + n, and each guest-physical
+/// page below 2 MiB maps to itself.
 fn leaves(leaf: fn(u64) -> u64) -> [Vec<u64>; 2] {
     [0x40_u64, 0].map(|first| (first..0x100).map(|page| leaf(page << 12)).collect())
 }
@@ -139,7 +140,8 @@ fn x86(guest_leaf: fn(u64) -> u64) -> Guest<X86, emmu_paging::format::x86::Ept> 
     Guest::new(unit, memory, AccessFlags::empty(), &machine, &registers)
 }
 
-/// A walk of the second stage that starts at its root, and one that starts at its last table.
+/// Returns the cycles of a second-stage walk that starts at its root. [`WARM`] is the cycles of one that starts
+/// at its last table.
 const fn cold(levels: u64) -> u64 {
     3 + 5 + levels * 100
 }
@@ -149,7 +151,7 @@ const MISSES: u64 = 1 + 10 + 2;
 
 #[test]
 fn a_cold_load_pays_for_the_second_stage_at_every_entry_and_for_the_data() {
-    // The second stage's walk cache knows its last table from the first entry on.
+    // After the first entry, the second stage's walk cache holds its last table.
     assert_eq!(riscv().load(0x1000), MISSES + cold(3) + 100 + 2 * (WARM + 100) + WARM);
     let page = |addr| addr | 0x67;
     assert_eq!(x86(page).load(0x1000), MISSES + cold(4) + 100 + 3 * (WARM + 100) + WARM);
@@ -169,7 +171,7 @@ fn the_cycles_of_a_cold_load_are_told_by_stage() {
     tlb[0] = 4 * 3;
     let second = SecondStageCycles { tlb, walk_cache: 4 * 5, entry_reads: 600, entry_updates: 0 };
     assert_eq!(spent.second_stage, second);
-    // Both stages are one walk; a perfect TLB would have saved all of it, and the second level's lookup.
+    // Both stages are one walk. A perfect TLB would have saved all of it, and the lookup in the second level.
     assert_eq!(cycles.walk_latency().iter().collect::<Vec<_>>(), [(total - 11, 1)]);
     assert_eq!(cycles.perfect()[Account::Supervisor], 1);
 }
@@ -178,14 +180,15 @@ fn the_cycles_of_a_cold_load_are_told_by_stage() {
 fn the_next_page_finds_the_guest_s_last_table_in_both_stages() {
     let mut guest = riscv();
     guest.load(0x1000);
-    // The entry's page is in the second stage's TLB, the data's is not.
+    // The page of the entry is in the second stage's TLB; the page of the data is not.
     assert_eq!(guest.load(0x2000), MISSES + 3 + 100 + WARM);
     assert_eq!(guest.load(0x2000), 1);
 }
 
 #[test]
 fn an_update_is_the_stage_s_whose_entry_it_is() {
-    // The guest's page is not accessed yet: its entry is found in the second stage once more, to be written.
+    // The guest's page has its accessed flag clear, so the second stage translates its entry once more, to
+    // write it.
     let mut guest = x86(|addr| addr | 0x7);
     let clean = x86(|addr| addr | 0x67).load(0x1000);
     let spent = guest.load(0x1000);

@@ -1,4 +1,4 @@
-//! Every wrong machine description gives one message that names file, line, column, key and what was
+//! Every wrong machine description gives one message that names file, line, column and key, and says what was
 //! expected.
 
 use emmu_timing::Machine;
@@ -39,7 +39,7 @@ latency = 4
 page = 20
 "#;
 
-/// The message for the good description with `old` replaced by `new`.
+/// Returns the message for the good description with `old` replaced by `new`.
 fn message(old: &str, new: &str) -> String {
     assert_eq!(GOOD.matches(old).count(), 1, "{old:?} must be there once");
     match Machine::from_toml("x.toml", &GOOD.replace(old, new)) {
