@@ -1,7 +1,7 @@
 //! x86 units with EPT against the reference model.
 #![no_main]
 
-use emmu_check::targets::walk;
+use emmu_verify::targets::walk;
 use emmu_oracle::x86::ept::Registers;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| walk::<Registers>(bytes).unwrap());

@@ -17,7 +17,7 @@ enum Layer {
     Machine,
     /// What runs, prices, feeds and judges machines.
     Systems,
-    /// Where the judge meets the judged.
+    /// Where the judged meets the judge.
     Checks,
     /// What an embedder depends on.
     Facade,
@@ -53,9 +53,13 @@ struct Row {
 
 const CORE_ONLY: Reach = Reach::Only(&["emmu-core"]);
 const UNIT: Reach = Reach::Only(&["emmu-core", "emmu-assoc"]);
+const JUDGE: Reach = Reach::Only(&["emmu-core", "emmu-vectors"]);
 const TINY: External = External::NoStd(&["bitflags", "serde", "thiserror"]);
 const SMALL: External =
     External::NoStd(&["bitflags", "hashbrown", "rand", "rand_xoshiro", "serde", "thiserror"]);
+
+/// Crates that draw test cases. Only tests use them, so that they are in nothing that is shipped.
+const PROPERTY_TESTS: [&str; 4] = ["arbitrary", "proptest", "quickcheck", "quickcheck_macros"];
 
 /// The rule. A new crate gets a row here.
 #[rustfmt::skip]
@@ -72,12 +76,14 @@ const TABLE: &[Row] = &[
     Row { name: "emmu-sanitizer",    layer: Layer::Systems, reach: Reach::Lower,     external: SMALL },
     Row { name: "emmu-timing",       layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu-trace",        layer: Layer::Systems, reach: Reach::Lower,     external: External::Any },
-    // The judge shares nothing with the judged but the vocabulary.
-    Row { name: "emmu-oracle",       layer: Layer::Systems, reach: CORE_ONLY,        external: External::Any },
+    // The judges share nothing with the judged but the vocabulary.
+    Row { name: "emmu-vectors",      layer: Layer::Machine, reach: CORE_ONLY,        external: External::Any },
+    Row { name: "emmu-oracle",       layer: Layer::Systems, reach: JUDGE,            external: External::Any },
     Row { name: "emmu-check",        layer: Layer::Checks,  reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu",              layer: Layer::Facade,  reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu-cli",          layer: Layer::Command, reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu-property",     layer: Layer::Tests,   reach: Reach::Only(&[]), external: External::Any },
+    Row { name: "emmu-verify",       layer: Layer::Tests,   reach: Reach::Lower,     external: External::Any },
 ];
 
 /// The crates that must compile without the standard library.
@@ -91,6 +97,7 @@ pub(crate) enum Violation {
     Unlisted { name: String },
     Upward { from: String, to: String, why: String },
     External { from: String, to: String, allowed: String },
+    ForTests { from: String, to: String },
     WantsStd { from: String, to: String },
     NotNoStd { name: String },
     OwnLints { name: String },
@@ -108,6 +115,12 @@ impl fmt::Display for Violation {
                 write!(
                     f,
                     "{from} must not depend on {to}: from elsewhere it may use only {allowed}"
+                )
+            }
+            Self::ForTests { from, to } => {
+                write!(
+                    f,
+                    "{from} must not depend on {to} but in tests: what draws cases is not shipped"
                 )
             }
             Self::WantsStd { from, to } => write!(
@@ -184,10 +197,13 @@ fn check_local(from: &Row, to: &str, dev: bool) -> Option<Violation> {
 }
 
 fn check_external(from: &Row, to: &Dependency) -> Option<Violation> {
+    let (name, dependency) = (from.name.to_owned(), to.name.clone());
+    if from.layer != Layer::Tests && PROPERTY_TESTS.contains(&to.name.as_str()) {
+        return Some(Violation::ForTests { from: name, to: dependency });
+    }
     let External::NoStd(allowed) = from.external else {
         return None;
     };
-    let (name, dependency) = (from.name.to_owned(), to.name.clone());
     if !allowed.contains(&to.name.as_str()) {
         let allowed = allowed.join(", ");
         return Some(Violation::External { from: name, to: dependency, allowed });
@@ -279,6 +295,22 @@ mod tests {
         let used = package("emmu-check", vec![local("emmu-property")]);
         assert_eq!(messages(vec![tested]), [""; 0]);
         assert_eq!(messages(vec![used]).len(), 1);
+    }
+
+    #[test]
+    fn what_draws_cases_is_in_no_crate_that_the_command_can_use() {
+        let check = package("emmu-check", vec![external("quickcheck")]);
+        let tests = package("emmu-check", vec![dev(external("quickcheck"))]);
+        let verify = package("emmu-verify", vec![external("quickcheck"), local("emmu-check")]);
+        let command = package("emmu-cli", vec![local("emmu-verify")]);
+        assert_eq!(
+            messages(vec![check]),
+            [
+                "emmu-check must not depend on quickcheck but in tests: what draws cases is not shipped"
+            ]
+        );
+        assert_eq!(messages(vec![tests, verify]), [""; 0]);
+        assert_eq!(messages(vec![command]).len(), 1);
     }
 
     #[test]

@@ -1,45 +1,32 @@
 //! AArch64 on [`AArch64`] units.
 
-mod stage2;
-
-use crate::architecture::{Architecture, Run, SetupError, Unit, passes};
-use emmu_core::{Access, Bus, Fault, RegisterError, RegisterId, TranslationUnit, VirtAddr};
-use emmu_oracle::{
-    Memory,
-    aarch64::{Fault as Taken, FaultKind, Registers},
-    reference::SparseMemory,
-};
+use crate::UnitRegisters;
+use emmu_core::{Fault, RegisterError, RegisterId};
 use emmu_paging::{
-    AArch64, Paging, PagingConfig,
-    format::aarch64::{FaultStatus, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1},
+    AArch64,
+    format::aarch64::{FaultStatus, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1},
 };
+use emmu_vectors::{AArch64Fault, AArch64Registers, aarch64::FaultKind};
 
-impl Architecture for Registers {
+impl UnitRegisters for AArch64Registers {
     type Format = AArch64;
-    type Second = ();
 
-    /// The unit has physical addresses of 48 bits. `TCR_EL1.IPS` still makes them narrower.
-    fn implemented(self, _: &SparseMemory) -> Self {
-        Self { pa_bits: 48, ..self }
+    fn format(&self) -> AArch64 {
+        AArch64::new()
     }
 
-    fn out_of_reset(
+    /// Writes all registers of EL1 but MAIR_EL1, which bears on no answer.
+    fn switch_on(
         &self,
-        config: &PagingConfig,
-        _: &PagingConfig,
-    ) -> Result<Unit<Self>, SetupError> {
-        Ok(Paging::new(AArch64::new(), config)?)
-    }
-
-    fn switch_on<B: Bus>(
-        &self,
-        unit: &mut Paging<AArch64>,
-        bus: &mut B,
+        mut write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,
     ) -> Result<(), RegisterError> {
-        write_all(self, |id, value| unit.write_register(id, value, bus, &mut ()))
+        write(TTBR0_EL1, self.ttbr0_el1)?;
+        write(TTBR1_EL1, self.ttbr1_el1)?;
+        write(TCR_EL1, self.tcr_el1)?;
+        write(SCTLR_EL1, self.sctlr_el1)
     }
 
-    fn exception(element: &AArch64, fault: &Fault) -> Option<Taken> {
+    fn exception(element: &AArch64, fault: &Fault) -> Option<emmu_vectors::Fault> {
         let raised = element.exception(fault);
         let kind = match raised.status {
             FaultStatus::AddressSize => FaultKind::AddressSize,
@@ -49,56 +36,8 @@ impl Architecture for Registers {
             FaultStatus::ExternalAbortOnWalk => FaultKind::ExternalAbortOnWalk,
             FaultStatus::ExternalAbort => return None,
         };
-        Some(Taken {
-            kind,
-            level: raised.level.into(),
-            fsc: raised.esr & 0x3f,
-            esr: raised.esr,
-            far: raised.far.raw(),
-        })
+        let (level, far) = (raised.level.into(), raised.far.raw());
+        let abort = AArch64Fault { kind, level, esr: Some(raised.esr), far };
+        Some(emmu_vectors::Fault::AArch64(abort))
     }
-
-    fn leaves_address_space(&self, access: Access) -> bool {
-        passes(access, 64)
-    }
-
-    fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
-        let mapped = self.mapping(access, memory).ok()?;
-        let bit = mapped.leaf.map(|leaf| u64::from(leaf.contiguous) << 52)?;
-        contiguous(bit, mapped.page_bits, address_bits(self, access.addr))
-    }
-}
-
-/// D8.7.1, "The Contiguous bit": of which run a descriptor is that maps a page or block of this size, for input addresses
-/// of so many bits. The output addresses go up by the size.
-pub(crate) fn contiguous(descriptor: u64, page_bits: u32, address_bits: u32) -> Option<Run> {
-    // The size tells granule and level.
-    let bits = match page_bits {
-        12 | 21 | 30 => 4,
-        14 => 7,
-        _ => 5,
-    };
-    // Else the bit is misprogrammed (`AArch64.ContiguousBitFaults`), and changes nothing here.
-    let fits = page_bits + bits <= address_bits;
-    let is_one = fits && descriptor >> 52 & 1 == 1;
-    is_one.then_some(Run { bits, page_bits, step: Some(1 << page_bits) })
-}
-
-/// Bits of an address of the half that `addr` is in: 64 less `TCR_EL1.TnSZ`.
-pub(crate) fn address_bits(registers: &Registers, addr: VirtAddr) -> u32 {
-    let [t0sz, _, t1sz, ..] = registers.tcr_el1.to_le_bytes();
-    let size = if addr.bits(55, 1) == 0 { t0sz } else { t1sz };
-    64 - u32::from(size & 0x3f)
-}
-
-/// Writes all registers of EL1.
-fn write_all(
-    registers: &Registers,
-    mut write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,
-) -> Result<(), RegisterError> {
-    write(TTBR0_EL1, registers.ttbr0_el1)?;
-    write(TTBR1_EL1, registers.ttbr1_el1)?;
-    write(TCR_EL1, registers.tcr_el1)?;
-    write(PAN, u64::from(registers.pan) << 22)?;
-    write(SCTLR_EL1, registers.sctlr_el1)
 }

@@ -7,7 +7,7 @@ use emmu_heap::{
     Policy, Request, Tail, UpTo,
 };
 use emmu_memory::Memory;
-use emmu_oracle::vectors::heap::{self, Description, Manager, Placed, Search, State, Subject};
+use emmu_vectors::heap::{self, Description, Manager, Placed, Search, State, Subject};
 
 /// Where a manager keeps its own words: out of the reach of every heap.
 const CONTROL: PhysAddr = PhysAddr::new(1 << 50);

@@ -1,15 +1,15 @@
-//! emmu's own translation units, put to vectors, reference models and fuzzers.
+//! emmu's own translation units and memory managers, put to vectors.
 //!
-//! Models: [`Units`], a subject that performs every operation of a vector on a paging unit, and every step of a
-//! [textbook](emmu_oracle::vectors::textbook) record on the unit of its machine; [`agree`], which compares units with
-//! reference models on generated cases, of every architecture and of formats that are [`described`] at run time; [`coherent`], which lets tables and registers change under units that
-//! remember them; and the checks of the fuzz [`targets`].
+//! Models: [`Units`], a subject that performs every operation of a vector on a paging unit, every step of a
+//! [textbook](emmu_vectors::textbook) record on the unit of its machine, and every step of a
+//! [memory manager's](emmu_vectors::heap) record on that manager; and [`UnitRegisters`], the registers of a vector as
+//! one of emmu's units takes them.
 //!
-//! Does not model: anything. The judges are in `emmu-oracle`; this crate introduces the two to each other.
+//! Does not model: anything. The units are in their own crates; the judge is in `emmu-vectors`.
 //!
 //! ```
 //! use emmu_check::Units;
-//! use emmu_oracle::vectors::{Reader, run};
+//! use emmu_vectors::{Reader, run};
 //! let file = concat!(
 //!     r#"{"id": "bare-0", "oracle": "by hand", "format": "riscv-sv39","#,
 //!     r#" "regs": {"satp": "0x0", "mstatus": "0x0", "menvcfg": "0x0", "isa": "rv64gc"},"#,
@@ -19,25 +19,16 @@
 //! let vectors = Reader::new("bare.jsonl", file.as_bytes())?;
 //! let report = run(vectors, &mut Units::default(), &mut |mismatch| eprintln!("{mismatch}"))?;
 //! assert_eq!(report.to_string(), "1 passed, 0 failed");
-//! # Ok::<(), emmu_oracle::vectors::VectorError>(())
+//! # Ok::<(), emmu_vectors::VectorError>(())
 //! ```
 
 mod aarch64;
-pub mod agree;
-mod architecture;
-pub mod coherent;
-mod damage;
-pub mod described;
-mod descriptors;
-mod hashed;
 mod heap;
-mod noted;
+mod registers;
 mod riscv;
-pub mod snapshot;
-pub mod targets;
 mod textbook;
-mod vectors;
+mod translation;
 mod x86;
 
-pub use architecture::{Architecture, Exception, Run, SetupError, Unit};
-pub use vectors::Units;
+pub use registers::UnitRegisters;
+pub use translation::Units;

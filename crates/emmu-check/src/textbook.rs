@@ -7,12 +7,12 @@ use emmu_core::{
     VirtAddr, Width,
 };
 use emmu_memory::Memory;
-use emmu_oracle::vectors::textbook::{Answer, EntryRead, Fault, Loaded, Machine, Segment, Subject};
 use emmu_paging::{
     Paging,
     format::described::{Described, Description, MODE, PTBR},
 };
 use emmu_segmentation::{Segment as Descriptor, SegmentFlags, Segmentation, Selection};
+use emmu_vectors::textbook::{Answer, EntryRead, Fault, Loaded, Machine, Segment, Subject};
 use std::error::Error;
 
 /// Where a linear table is: out of the reach of its own frame numbers, so that no page is in it.

@@ -1,91 +1,61 @@
 //! x86 on [`X86`] units.
 
-mod ept;
-
-use crate::architecture::{Architecture, Run, SetupError, Unit, passes};
-use emmu_core::{Access, Bus, Fault, PhysAddr, RegisterError, RegisterId, TranslationUnit};
-use emmu_oracle::{
-    Memory,
-    reference::{SparseMemory, Write},
-    x86::{Fault as Raised, Mode, Registers},
-};
+use crate::UnitRegisters;
+use emmu_core::{Fault, PhysAddr, RegisterError, RegisterId};
 use emmu_paging::{
-    Paging, PagingConfig, X86,
-    format::x86::{CR0, CR3, CR4, Cr4, EFER, PKRU, RFLAGS, RFLAGS_AC, X86Exception},
+    X86,
+    format::x86::{CR0, CR3, CR4, Cr4, EFER, PKRU, X86Exception},
 };
+use emmu_vectors::{Fault as Raised, X86Registers};
 
-impl Architecture for Registers {
+impl UnitRegisters for X86Registers {
     type Format = X86;
-    type Second = ();
 
-    /// The PDPTE registers hold what the load of CR3 finds.
-    fn implemented(self, memory: &SparseMemory) -> Self {
-        Self { pdptes: self.load_pdptes(memory).unwrap_or_default(), ..self }
+    fn format(&self) -> X86 {
+        X86::new(u8::try_from(self.maxphyaddr).unwrap_or(u8::MAX))
     }
 
-    fn out_of_reset(
+    /// PCIDs can be switched on only in IA-32e mode and with PCID 0.
+    fn switch_on(
         &self,
-        config: &PagingConfig,
-        _: &PagingConfig,
-    ) -> Result<Unit<Self>, SetupError> {
-        Ok(Paging::new(X86::new(u8::try_from(self.maxphyaddr).unwrap_or(u8::MAX)), config)?)
-    }
-
-    fn switch_on<B: Bus>(&self, unit: &mut Paging<X86>, bus: &mut B) -> Result<(), RegisterError> {
-        write_all(self, |id, value| unit.write_register(id, value, bus, &mut ()))
-    }
-
-    /// Only the load of the PDPTEs can fail.
-    fn expected_switch_on(&self, memory: &SparseMemory) -> Result<Vec<Write>, Raised> {
-        self.load_pdptes(memory).map(|_| Vec::new())
-    }
-
-    fn refused_write(&self, error: &RegisterError) -> Option<Raised> {
-        match error {
-            RegisterError::Reserved { .. } => Some(Raised::GeneralProtection),
-            RegisterError::Bus { error, .. } => Some(Raised::BusError { entry: error.addr() }),
-            RegisterError::Unknown { .. }
-            | RegisterError::NotModelled { .. }
-            | RegisterError::Fault(_) => None,
-        }
+        mut write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,
+    ) -> Result<(), RegisterError> {
+        let Self { cr0, cr3, cr4, efer, pkru, .. } = *self;
+        write(PKRU, pkru.into())?;
+        write(EFER, efer)?;
+        write(CR4, cr4 & !Cr4::PCIDE.bits())?;
+        let pcids = cr4 & Cr4::PCIDE.bits() != 0;
+        write(CR3, if pcids { cr3 & !0xfff } else { cr3 })?;
+        write(CR0, cr0)?;
+        write(CR4, cr4)?;
+        write(CR3, cr3)
     }
 
     fn exception(processor: &X86, fault: &Fault) -> Option<Raised> {
         Some(match processor.exception(fault) {
             X86Exception::PageFault { code, cr2 } => {
-                Raised::PageFault { code: code.bits(), cr2: cr2.raw() }
+                Raised::PageFault { code: code.bits().into(), addr: cr2.raw() }
             }
-            X86Exception::GeneralProtection => Raised::GeneralProtection,
-            X86Exception::StackFault => Raised::StackFault,
+            X86Exception::GeneralProtection => Raised::GeneralProtection { code: 0 },
+            X86Exception::StackFault => Raised::Other("stack fault, code 0x0".to_owned()),
             X86Exception::MachineCheck => {
-                let entry = fault.entry.map_or(PhysAddr::ZERO, |entry| entry.addr);
-                Raised::BusError { entry }
+                bus_error(fault.entry.map_or(PhysAddr::ZERO, |entry| entry.addr))
             }
         })
     }
 
-    fn leaves_address_space(&self, access: Access) -> bool {
-        passes(access, if matches!(self.mode(), Mode::Level4 | Mode::Level5) { 64 } else { 32 })
-    }
-
-    fn run(&self, _: Access, _: &dyn Memory) -> Option<Run> {
-        None
+    /// Only the load of the PDPTEs raises an exception.
+    fn refused_write(error: &RegisterError) -> Option<Raised> {
+        match error {
+            RegisterError::Reserved { .. } => Some(Raised::GeneralProtection { code: 0 }),
+            RegisterError::Bus { error, .. } => Some(bus_error(error.addr())),
+            RegisterError::Unknown { .. }
+            | RegisterError::NotModelled { .. }
+            | RegisterError::Fault(_) => None,
+        }
     }
 }
 
-/// Writes all registers. PCIDs can be switched on only in IA-32e mode and with PCID 0.
-fn write_all(
-    registers: &Registers,
-    mut write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,
-) -> Result<(), RegisterError> {
-    let Registers { cr0, cr3, cr4, efer, pkru, ac, .. } = *registers;
-    write(RFLAGS, if ac { RFLAGS_AC } else { 0 })?;
-    write(PKRU, pkru.into())?;
-    write(EFER, efer)?;
-    write(CR4, cr4 & !Cr4::PCIDE.bits())?;
-    let pcids = cr4 & Cr4::PCIDE.bits() != 0;
-    write(CR3, if pcids { cr3 & !0xfff } else { cr3 })?;
-    write(CR0, cr0)?;
-    write(CR4, cr4)?;
-    write(CR3, cr3)
+fn bus_error(entry: PhysAddr) -> Raised {
+    Raised::Other(format!("bus error at entry {entry}"))
 }

@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_check::Units;
-use emmu_oracle::vectors::heap::{Description, Order, Placed, Policy, Subject};
-use emmu_oracle::vectors::{ReferenceModels, Report, VectorFile, textbook};
+use emmu_oracle::ReferenceModels;
 use emmu_property::quickcheck;
+use emmu_vectors::heap::{Description, Order, Placed, Policy, Subject};
+use emmu_vectors::{Report, VectorFile, textbook};
 use std::path::Path;
 
 /// How many steps each file has.
@@ -15,7 +16,7 @@ const FILES: [(&str, u64); 4] = [
     ("buddy", 1990),
 ];
 
-fn run_all(subject: &mut (impl Subject + textbook::Subject + emmu_oracle::vectors::Subject)) {
+fn run_all(subject: &mut (impl Subject + textbook::Subject + emmu_vectors::Subject)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/textbook");
     if !folder.is_dir() {
         println!("skipped: no ../shared/vectors beside the repository");

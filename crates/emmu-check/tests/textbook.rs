@@ -4,10 +4,11 @@
 
 use emmu_check::Units;
 use emmu_core::VirtAddr;
-use emmu_oracle::vectors::textbook::{Machine, Segment, Subject};
-use emmu_oracle::vectors::{ReferenceModels, Report, VectorFile};
+use emmu_oracle::ReferenceModels;
 use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
 use emmu_property::quickcheck;
+use emmu_vectors::textbook::{Machine, Segment, Subject};
+use emmu_vectors::{Report, VectorFile};
 use std::num::NonZeroU32;
 use std::path::Path;
 

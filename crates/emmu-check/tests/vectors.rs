@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_check::Units;
-use emmu_oracle::vectors::{Reader, Report, run};
 use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
+use emmu_vectors::{Reader, Report, run};
 use std::path::{Path, PathBuf};
 
 fn files() -> Vec<PathBuf> {

@@ -6,9 +6,8 @@ pub(crate) use args::Check;
 
 use anyhow::{Result, anyhow};
 use emmu_check::Units;
-use emmu_oracle::vectors::{
-    ReferenceModels, Report, Subject, VectorError, VectorFile, heap, textbook,
-};
+use emmu_oracle::ReferenceModels;
+use emmu_vectors::{Report, Subject, VectorError, VectorFile, heap, textbook};
 use std::{
     io::{self, Write},
     path::Path,

@@ -145,7 +145,8 @@ impl Registers {
     }
 
     /// Step 1: the tag of an address's page, and the first place.
-    pub(crate) fn tag_and_first(&self, addr: u64) -> (u64, u64) {
+    #[must_use]
+    pub fn tag_and_first(&self, addr: u64) -> (u64, u64) {
         let (page, entries) = (addr / 4096, self.entries());
         let (mut first, tag) = (page % entries, page / entries);
         let mut rest = tag;
@@ -157,12 +158,14 @@ impl Registers {
     }
 
     /// Step 2: where a probe reads.
-    pub(crate) fn place(&self, first: u64, probe: u8) -> PhysAddr {
+    #[must_use]
+    pub fn place(&self, first: u64, probe: u8) -> PhysAddr {
         PhysAddr::new(self.base() + (first + u64::from(probe)) % self.entries() * 8)
     }
 
     /// Where an address is, whatever rights there are. For generators.
-    pub(crate) fn leads_to(&self, addr: u64, memory: &dyn Memory) -> Option<PhysAddr> {
+    #[must_use]
+    pub fn leads_to(&self, addr: u64, memory: &dyn Memory) -> Option<PhysAddr> {
         if !self.is_on() {
             return Some(PhysAddr::new(addr));
         }

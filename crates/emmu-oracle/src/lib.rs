@@ -10,13 +10,13 @@
 //!
 //! Does not model: TLBs, walk caches, time, or what stands at the physical address. It
 //! shares no decoding, no walk and no arithmetic with the translation units that it judges; only the plain
-//! types of emmu-core are common.
+//! types of emmu-core and of the vectors are common.
 //!
 //! You want
 //! * [`Reference::translate`] on the registers of your architecture, to ask for one answer;
 //! * [`TwoStage::nested`] on those of a machine with two stages, to ask for the entries that were read, too;
-//! * [`generate::Case`], to compare your MMU with a model on random cases, in property tests and fuzzers;
-//! * [`vectors`], to run files of known answers on any MMU.
+//! * [`ReferenceModels`], to put all models to files of known answers (`emmu_vectors`);
+//! * `emmu_verify`, to compare your MMU with a model on random cases, in property tests and fuzzers.
 //!
 //! ```
 //! use emmu_core::{Access, PhysAddr, VirtAddr};
@@ -40,15 +40,14 @@
 //! ```
 
 pub mod aarch64;
-mod bus;
 pub mod described;
-pub mod generate;
 pub mod hashed;
+mod models;
 pub mod reference;
 pub mod riscv;
 pub mod two_stage;
-pub mod vectors;
 pub mod x86;
 
+pub use models::ReferenceModels;
 pub use reference::{Hole, Memory, Outcome, Reference, Write};
 pub use two_stage::TwoStage;

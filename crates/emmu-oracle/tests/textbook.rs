@@ -1,11 +1,12 @@
 //! Textbook records: what is well and what is not well formed, and the textbook's rules as reference models.
 
 use emmu_core::{PhysAddr, VirtAddr};
-use emmu_oracle::vectors::textbook::{
+use emmu_oracle::ReferenceModels;
+use emmu_property::quickcheck;
+use emmu_vectors::textbook::{
     Answer, EntryRead, Fault, Loaded, Machine, Mismatch, Reader, Record, Subject, check, run,
 };
-use emmu_oracle::vectors::{ReferenceModels, Report, VectorError, VectorFile};
-use emmu_property::quickcheck;
+use emmu_vectors::{Report, VectorError, VectorFile};
 use std::path::Path;
 
 const RELOCATION: &str = r#"{"id":7,"sim":"relocation","args":["-s","7"],"asize":1024,"psize":16384,"base":2471,"limit":338,"trace":[{"va":666,"fault":"bounds"},{"va":74,"pa":2545}]}"#;

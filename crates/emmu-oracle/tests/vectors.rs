@@ -1,6 +1,7 @@
 //! The reference models against the vectors that independent oracles produced.
 
-use emmu_oracle::vectors::{Mismatch, Reader, ReferenceModels, Report, VectorError, run};
+use emmu_oracle::ReferenceModels;
+use emmu_vectors::{Mismatch, Reader, Report, VectorError, run};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 

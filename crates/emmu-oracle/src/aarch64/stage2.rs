@@ -139,7 +139,8 @@ impl TwoStage for Registers {
 impl Registers {
     /// The intermediate physical address that the tables in `guest`, memory of such addresses, lead a load or fetch to.
     /// For generators: access flag and rights hardly matter.
-    pub(crate) fn intermediate(&self, va: VirtAddr, guest: &dyn Memory) -> Option<PhysAddr> {
+    #[must_use]
+    pub fn intermediate(&self, va: VirtAddr, guest: &dyn Memory) -> Option<PhysAddr> {
         let lenient =
             super::Registers { tcr_el1: self.el1.tcr_el1 | 1 << 39, pan: false, ..self.el1 };
         let accesses = [Access::load(va, 1), Access::load(va, 1).with_privilege(Privilege::User)];
@@ -147,7 +148,8 @@ impl Registers {
     }
 
     /// Where a byte of an intermediate physical address stands, whatever rights there are. For generators.
-    pub(crate) fn host_of(&self, ipa: PhysAddr, memory: &dyn Memory) -> Option<PhysAddr> {
+    #[must_use]
+    pub fn host_of(&self, ipa: PhysAddr, memory: &dyn Memory) -> Option<PhysAddr> {
         let mut params = S2Params::new(self);
         params.ha = true;
         if !params.vm {

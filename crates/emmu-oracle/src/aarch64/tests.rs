@@ -3,7 +3,6 @@
 mod attributes;
 mod dirty;
 mod geometry;
-mod properties;
 mod sizes;
 
 use super::{Fault, FaultKind, Leaf, Mapping, Registers};

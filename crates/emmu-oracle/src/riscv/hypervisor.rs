@@ -301,7 +301,8 @@ impl Registers {
 
     /// The guest-physical address that the tables in `guest`, guest-physical memory, lead a load to. For generators:
     /// what A, D, X, and G-stage say does not matter.
-    pub(crate) fn guest_physical(&self, va: VirtAddr, guest: &dyn Memory) -> Option<PhysAddr> {
+    #[must_use]
+    pub fn guest_physical(&self, va: VirtAddr, guest: &dyn Memory) -> Option<PhysAddr> {
         let vs = self.vs_level();
         let lenient = super::Registers { mstatus: 3 << 18, menvcfg: vs.menvcfg | 1 << 61, ..vs };
         let modes = [Privilege::Supervisor, Privilege::User];
@@ -312,7 +313,8 @@ impl Registers {
     }
 
     /// Where a guest-physical byte stands. For generators: what A, D, and PMP say does not matter.
-    pub(crate) fn host_of(&self, gpa: PhysAddr, memory: &dyn Memory) -> Option<PhysAddr> {
+    #[must_use]
+    pub fn host_of(&self, gpa: PhysAddr, memory: &dyn Memory) -> Option<PhysAddr> {
         let menvcfg = self.hs.menvcfg | 1 << 61;
         let hs = super::Registers { mstatus: 1 << 19, menvcfg, pmp: Vec::new(), ..self.hs.clone() };
         let lenient = Self { hs, ..self.clone() };

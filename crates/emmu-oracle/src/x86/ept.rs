@@ -202,14 +202,16 @@ impl Registers {
     }
 
     /// The guest-physical address that the tables in `guest`, guest-physical memory, lead a load to. For generators.
-    pub(crate) fn guest_physical(&self, va: VirtAddr, guest: &dyn Memory) -> Option<PhysAddr> {
+    #[must_use]
+    pub fn guest_physical(&self, va: VirtAddr, guest: &dyn Memory) -> Option<PhysAddr> {
         // Neither SMAP nor protection keys.
         let lenient = super::Registers { cr4: self.guest.cr4 & !(3 << 21), ..self.guest };
         lenient.translate(Access::load(va, 1), guest).ok().map(|outcome| outcome.pa)
     }
 
     /// Where a guest-physical byte stands, whatever rights there are. For generators.
-    pub(crate) fn host_of(&self, gpa: PhysAddr, memory: &dyn Memory) -> Option<PhysAddr> {
+    #[must_use]
+    pub fn host_of(&self, gpa: PhysAddr, memory: &dyn Memory) -> Option<PhysAddr> {
         Guest::new(self, &Scratch::new(memory)).host_of(gpa)
     }
 }

@@ -4,11 +4,9 @@ use core::cell::RefCell;
 use emmu_core::{Access, PhysAddr, VirtAddr};
 use emmu_oracle::described::{self, Description, Entry, Registers};
 use emmu_oracle::reference::SparseMemory;
-use emmu_oracle::vectors::Report;
-use emmu_oracle::vectors::textbook::{
-    Answer, EntryRead, Fault, Loaded, Machine, Reader, Subject, run,
-};
 use emmu_oracle::{Hole, Memory, Reference, Write};
+use emmu_vectors::Report;
+use emmu_vectors::textbook::{Answer, EntryRead, Fault, Loaded, Machine, Reader, Subject, run};
 use std::path::Path;
 
 /// Memory that takes note of the entries read.

@@ -1,7 +1,7 @@
 //! A processing element, and tables of both its stages.
 
 pub(super) use core::ops::RangeInclusive;
-pub(super) use emmu_core::{Access, AccessKind, PhysAddr, Privilege, VirtAddr};
+pub(super) use emmu_core::{Access, PhysAddr, Privilege, VirtAddr};
 pub(super) use emmu_oracle::aarch64::stage2::{Fault, Registers, Stage2Fault};
 pub(super) use emmu_oracle::aarch64::{self, FaultKind};
 pub(super) use emmu_oracle::reference::SparseMemory;

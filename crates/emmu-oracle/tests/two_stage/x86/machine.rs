@@ -3,8 +3,8 @@
 pub(super) use emmu_core::{Access, AccessKind, PhysAddr, Privilege, VirtAddr};
 pub(super) use emmu_oracle::reference::SparseMemory;
 pub(super) use emmu_oracle::two_stage::{Nested, Stage};
+pub(super) use emmu_oracle::x86;
 pub(super) use emmu_oracle::x86::ept::{Fault, InvalidEptp, Registers};
-pub(super) use emmu_oracle::x86::{self, Mode};
 pub(super) use emmu_oracle::{Outcome, TwoStage, Write};
 
 pub(super) const PG: u64 = 1 << 31;

@@ -1,0 +1,181 @@
+//! What must hold for any bytes whatever: each fuzz target runs one of these, and `cargo test` runs them over
+//! the seeds kept in `fuzz/seeds/<target>`.
+//!
+//! None panics by itself, so a panic is a finding. Damage must be answered by an error that says what and
+//! where; what is accepted must survive being written and read again.
+
+use crate::Architecture;
+use crate::agree::{Fenced, agree, fences_suffice, spans_agree};
+use crate::coherent::{self, Manual, Script};
+use crate::generate::Case;
+use emmu_check::Units;
+use emmu_oracle::{aarch64, described, hashed, riscv, x86};
+use emmu_timing::Machine;
+use emmu_trace::check;
+use emmu_vectors::VectorFile;
+
+pub use crate::damage::heap;
+pub use emmu_trace::check::{lackey_bytes as lackey, native_bytes as native};
+
+/// What a check found, or nothing.
+pub type Verdict = Result<(), String>;
+
+/// A fuzz target: its name, and its check.
+pub type Target = (&'static str, fn(&[u8]) -> Verdict);
+
+/// All of them. The binaries in `fuzz/` and the folders of seeds have the same names.
+pub const TARGETS: &[Target] = &[
+    ("lackey", lackey),
+    ("native", native),
+    ("native_writer", native_writer),
+    ("machine", machine),
+    ("vectors", vectors),
+    ("heap", heap),
+    ("riscv", walk::<riscv::Registers>),
+    ("x86", walk::<x86::Registers>),
+    ("aarch64", walk::<aarch64::Registers>),
+    ("described", walk::<described::Registers>),
+    ("hashed", walk::<hashed::Registers>),
+    ("hashed_guest", walk::<hashed::Guest>),
+    ("riscv_guest", walk::<riscv::hypervisor::Registers>),
+    ("x86_guest", walk::<x86::ept::Registers>),
+    ("aarch64_guest", walk::<aarch64::stage2::Registers>),
+    ("coherent", coherent),
+    ("fences", fences),
+    ("descriptors", descriptors),
+    ("snapshot", snapshot),
+];
+
+/// Writes a native trace of the references that these bytes stand for, and reads it back: whole, cut off, damaged
+/// and from the middle. The first five bytes say where.
+///
+/// # Errors
+/// If other references come back, or damage passes unnoticed.
+pub fn native_writer(bytes: &[u8]) -> Verdict {
+    let (place, references) = bytes.split_at(bytes.len().min(5));
+    let [a, b, c, d, flip] = std::array::from_fn(|i| place.get(i).copied().unwrap_or(0));
+    let at = u32::from_le_bytes([a, b, c, d]);
+    let offset = usize::try_from(at).unwrap_or(usize::MAX);
+    check::round_trip(references)?;
+    check::truncation(references, offset)?;
+    check::corruption(references, offset, flip)?;
+    check::seek(references, at.into())
+}
+
+/// Reads a machine description. If it is accepted, its canonical form is the same machine, with TLBs that can be
+/// built.
+///
+/// # Errors
+/// If it is not, or if the error does not begin with the place.
+pub fn machine(bytes: &[u8]) -> Verdict {
+    let text = String::from_utf8_lossy(bytes);
+    match Machine::from_toml("fuzz.toml", &text) {
+        Ok(machine) => is_canonical(&machine),
+        Err(error) => explained(&error.to_string(), "fuzz.toml:"),
+    }
+}
+
+fn is_canonical(machine: &Machine) -> Verdict {
+    machine.paging_config().validate().map_err(|error| format!("cannot be built: {error}"))?;
+    let text = machine.to_toml();
+    match Machine::from_toml("canonical.toml", &text) {
+        Ok(again) if again == *machine => Ok(()),
+        Ok(_) => Err(format!("another machine comes back from:\n{text}")),
+        Err(error) => Err(format!("{error} in the canonical form:\n{text}")),
+    }
+}
+
+/// Reads translation vectors or textbook records, and puts emmu's units to those that parse, whatever they answer.
+///
+/// # Errors
+/// If an error does not begin with the file.
+pub fn vectors(bytes: &[u8]) -> Verdict {
+    let file = VectorFile::new("fuzz.jsonl", bytes);
+    match file.and_then(|file| file.run(&mut Units::default(), &mut |_| {})) {
+        Ok(_) => Ok(()),
+        Err(error) => explained(&error.to_string(), "fuzz.jsonl"),
+    }
+}
+
+/// Makes registers, tables and accesses of these bytes, and runs them on the units of the architecture, of one stage or
+/// of two, and on CPUs: each does what the reference model does ([`agree`], [`spans_agree`]).
+///
+/// # Errors
+/// The first access on which they differ, if there is one.
+pub fn walk<A: Architecture>(bytes: &[u8]) -> Verdict {
+    let case = Case::<A>::from_bytes(bytes);
+    agree(case.clone()).and_then(|()| spans_agree(case)).map_err(|found| found.to_string())
+}
+
+/// Makes a case and a script of these bytes, the first of which says of which architecture and how many stages, and plays
+/// it on a unit and, with one stage, on a pair of CPUs ([`coherent::coherent`], [`coherent::twins_agree`]).
+///
+/// # Errors
+/// The first answer that the manual does not allow, or the first difference.
+pub fn coherent(bytes: &[u8]) -> Verdict {
+    let (architecture, bytes) = bytes.split_at(bytes.len().min(1));
+    let (script, bytes) = Script::from_bytes(bytes);
+    match architecture.first().map_or(0, |number| number % 6) {
+        0 => remembers::<riscv::Registers>(bytes, script),
+        1 => remembers::<x86::Registers>(bytes, script),
+        2 => remembers::<aarch64::Registers>(bytes, script),
+        3 => remembers_guests::<riscv::hypervisor::Registers>(bytes, script),
+        4 => remembers_guests::<x86::ept::Registers>(bytes, script),
+        _ => remembers_guests::<aarch64::stage2::Registers>(bytes, script),
+    }
+}
+
+/// Makes a case of two stages and steps of these bytes, the first of which says of which architecture and the second how
+/// many steps, and changes tables behind the narrowest fences ([`fences_suffice`]).
+///
+/// # Errors
+/// The first access that does not do what the reference model does, if there is one.
+pub fn fences(bytes: &[u8]) -> Verdict {
+    let (head, bytes) = bytes.split_at(bytes.len().min(2));
+    let [architecture, count] = [0, 1].map(|at| head.get(at).copied().unwrap_or(0));
+    let (steps, bytes) = bytes.split_at(bytes.len().min(4 * usize::from(count % 64)));
+    let steps = steps.as_chunks().0;
+    match architecture % 3 {
+        0 => fenced::<riscv::hypervisor::Registers>(bytes, steps),
+        1 => fenced::<x86::ept::Registers>(bytes, steps),
+        _ => fenced::<aarch64::stage2::Registers>(bytes, steps),
+    }
+}
+
+fn fenced<A: Fenced>(bytes: &[u8], steps: &[[u8; 4]]) -> Verdict {
+    fences_suffice(Case::<A>::from_bytes(bytes), steps).map_err(|found| found.to_string())
+}
+
+fn remembers_guests<A: Manual>(bytes: &[u8], script: Script) -> Verdict {
+    coherent::coherent(Case::<A>::from_bytes(bytes), script).map_err(|found| found.to_string())
+}
+
+fn remembers<A: Manual<Second = ()>>(bytes: &[u8], script: Script) -> Verdict {
+    let case = Case::<A>::from_bytes(bytes);
+    coherent::coherent(case.clone(), script.clone())
+        .and_then(|()| coherent::twins_agree(case, script))
+        .map_err(|found| found.to_string())
+}
+
+/// Writes descriptors of these bytes into memory, loads segment registers with them and makes accesses: on x86's
+/// segment registers, and on a segment table.
+///
+/// # Errors
+/// If a refusal has an effect or no exception, or a debugger or a cache makes a difference.
+pub fn descriptors(bytes: &[u8]) -> Verdict {
+    crate::descriptors::descriptors(bytes)
+}
+
+/// Reads units out of these bytes, and makes accesses with what can be read ([`crate::snapshot::survives`]).
+///
+/// # Errors
+/// If what was read is written as something else, or that does otherwise.
+pub fn snapshot(bytes: &[u8]) -> Verdict {
+    crate::snapshot::survives(bytes)
+}
+
+/// Whether a message is one: it begins with the place and goes on.
+fn explained(message: &str, place: &str) -> Verdict {
+    let fine = message.strip_prefix(place).is_some_and(|rest| rest.len() > 5);
+    fine.then_some(()).ok_or_else(|| format!("not a message: {message:?}"))
+}
