@@ -1,19 +1,23 @@
-//! Memory traces: what a real program fetched, loaded and stored, as a stream of references.
+//! Memory traces: the fetches, loads and stores of a real program, as a stream of references.
 //!
-//! Models: a reference ([`Record`]); the text of valgrind's lackey ([`LackeyReader`]); a compact, checksummed native
-//! format, both ways ([`emt`]); the identity of a trace whatever file it is in ([`ContentHash`]); one real trace
-//! that is always there ([`bundled`]).
+//! Models: a reference ([`Record`]); the text of valgrind's lackey ([`LackeyReader`]), of Dinero ([`DineroReader`]) and
+//! comma-separated values ([`CsvReader`]), which share one reader of lines ([`TextReader`]); the binary traces of
+//! ChampSim ([`ChampSimReader`]); a compact, checksummed native format, both ways ([`emt`]); inputs compressed by gzip,
+//! xz or zstd; the identity of a trace whatever file it is in ([`ContentHash`]); one real trace that is always there
+//! ([`bundled`]).
 //!
-//! Does not model: what a reference costs, threads, or the values that were read and written. Synthetic
-//! workloads and the formats of other simulators are not here yet; a reader of one implements [`RecordSource`].
+//! Does not model: costs of references, threads, or the values that were read and written. Synthetic workloads are
+//! not here yet; a generator of them implements [`RecordSource`].
 //!
-//! Which type you want: to run a trace of any format, [`open`] it; to write one, [`emt::Writer`]; to read one format
-//! only, [`LackeyReader`] or [`emt::Reader`].
+//! Types to begin with: to read a trace of any format, [`open`] it, or say more with [`OpenOptions`]; to write one,
+//! [`emt::Writer`] or [`TextWriter`]. A text format of your own is a [`LineFormat`].
 //!
 //! Every reader takes memory that does not grow with the trace, and says of a malformed, damaged or truncated one
 //! what is wrong and where ([`TraceError`]).
 //!
-//! Lackey's text becomes a native trace, and is the same trace still:
+//! Features, all on by default: `xz` and `zstd` read inputs compressed in these ways.
+//!
+//! Lackey's text becomes a native trace, and is still the same trace:
 //!
 //! ```
 //! use emmu_trace::{RecordSource, emt, open};
@@ -34,20 +38,32 @@
 //! ```
 
 mod bundled;
+pub mod champsim;
 #[doc(hidden)]
 pub mod check;
+mod compression;
+pub mod csv;
+pub mod dinero;
 pub mod emt;
 mod error;
+mod format;
 mod hash;
 pub mod lackey;
 mod open;
 mod record;
 mod source;
+mod text;
 
 pub use bundled::{BUNDLED_NAME, bundled};
+pub use champsim::ChampSimReader;
+pub use compression::Compression;
+pub use csv::CsvReader;
+pub use dinero::DineroReader;
 pub use error::{Position, TraceError};
+pub use format::{TraceFormat, UnknownFormat};
 pub use hash::{ContentHash, ContentHasher};
 pub use lackey::LackeyReader;
-pub use open::{Trace, open};
+pub use open::{OpenOptions, Trace, open};
 pub use record::{Record, RecordKind};
 pub use source::{RecordSource, Records};
+pub use text::{LineFormat, TextFormat, TextReader, TextWriter};

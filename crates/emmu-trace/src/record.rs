@@ -3,7 +3,7 @@
 use core::fmt;
 use emmu_core::{AccessKind, VirtAddr};
 
-/// What a reference does with the bytes.
+/// The action of a reference on its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum RecordKind {
@@ -21,14 +21,14 @@ impl RecordKind {
     /// All four, in order of their numbers.
     pub const ALL: [Self; 4] = [Self::Fetch, Self::Load, Self::Store, Self::Modify];
 
-    /// The number that the native format and the content hash give this kind.
+    /// Returns the number that the native format and the content hash give this kind.
     #[must_use]
     #[inline]
     pub const fn number(self) -> u8 {
         self as u8
     }
 
-    /// The kind with this number, if there is one.
+    /// Returns the kind with this number, if there is one.
     #[must_use]
     #[inline]
     pub const fn from_number(number: u64) -> Option<Self> {
@@ -41,7 +41,7 @@ impl RecordKind {
         }
     }
 
-    /// What the CPU asks of its memory interface, in order: a modify is a load and then a store.
+    /// Returns the accesses of the CPU, in order: a modify is a load and then a store.
     #[must_use]
     #[inline]
     pub const fn accesses(self) -> &'static [AccessKind] {
@@ -54,6 +54,9 @@ impl RecordKind {
     }
 }
 
+/// First byte of the page in which Linux answers three system calls on x86-64.
+const VSYSCALL_PAGE: u64 = 0xffff_ffff_ff60_0000;
+
 impl fmt::Display for RecordKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -65,7 +68,7 @@ impl fmt::Display for RecordKind {
     }
 }
 
-/// One reference: which bytes, and what is done with them. Prints as lackey's line.
+/// One reference: an action on some bytes. Prints as lackey's line.
 ///
 /// ```
 /// use emmu_core::VirtAddr;
@@ -77,18 +80,37 @@ impl fmt::Display for RecordKind {
 pub struct Record {
     /// First byte.
     pub addr: VirtAddr,
-    /// Bytes, at least 1. (Lackey reports 512 at most.)
+    /// Number of bytes, at least 1. (Lackey reports 512 at most.)
     pub size: u16,
-    /// What is done with them.
+    /// Action on them.
     pub kind: RecordKind,
 }
 
 impl Record {
-    /// A reference to `size` bytes from `addr`.
+    /// Makes a reference to `size` bytes from `addr`.
     #[must_use]
     #[inline]
     pub const fn new(kind: RecordKind, addr: VirtAddr, size: u16) -> Self {
         Self { addr, size, kind }
+    }
+
+    /// Returns true for a fetch from the vsyscall page of Linux on x86-64, the 4 KiB from `0xffffffffff600000`.
+    ///
+    /// Programs call `gettimeofday`, `time` and `getcpu` there, and traces of old or static programs hold such fetches.
+    /// The page is part of no program's address space: its address belongs to the kernel, which answers the call
+    /// (Linux, `Documentation/admin-guide/kernel-parameters.txt`, `vsyscall=`). So a replay of a program has to leave
+    /// these fetches out.
+    ///
+    /// ```
+    /// use emmu_core::VirtAddr;
+    /// use emmu_trace::{Record, RecordKind};
+    /// let time = Record::new(RecordKind::Fetch, VirtAddr::new(0xffff_ffff_ff60_0400), 7);
+    /// assert!(time.is_vsyscall_fetch());
+    /// ```
+    #[must_use]
+    #[inline]
+    pub const fn is_vsyscall_fetch(&self) -> bool {
+        matches!(self.kind, RecordKind::Fetch) && self.addr.raw() & !0xfff == VSYSCALL_PAGE
     }
 }
 
@@ -120,5 +142,14 @@ mod tests {
     fn a_fetch_prints_as_lackey_prints_it() {
         let fetch = Record::new(RecordKind::Fetch, VirtAddr::new(0x0401_6b30), 3);
         assert_eq!(fetch.to_string(), "I  04016b30,3");
+    }
+
+    #[test]
+    fn only_fetches_from_the_vsyscall_page_are_of_it() {
+        let is = |kind, addr| Record::new(kind, VirtAddr::new(addr), 1).is_vsyscall_fetch();
+        let (first, last) = (0xffff_ffff_ff60_0000, 0xffff_ffff_ff60_0fff);
+        assert!(is(RecordKind::Fetch, first) && is(RecordKind::Fetch, last));
+        assert!(!is(RecordKind::Fetch, first - 1) && !is(RecordKind::Fetch, last + 1));
+        assert!(!is(RecordKind::Load, first));
     }
 }

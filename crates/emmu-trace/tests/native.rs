@@ -264,8 +264,6 @@ quickcheck! {
 
     fn any_bytes_are_read_without_panic(bytes: Vec<u8>) -> Verdict {
         check::native_bytes(&bytes)
-            .and(check::lackey_bytes(&bytes))
-            .and(check::any_bytes(&bytes))
     }
 
     fn any_altered_streams_under_right_checksums_are_read_without_panic(

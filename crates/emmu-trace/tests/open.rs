@@ -1,12 +1,22 @@
-//! Opening a trace by its first bytes, its identity, and the trace in the box.
+//! Opening a trace by its content, its identity, and the trace in the box.
 
+use emmu_property::quickcheck;
+use emmu_trace::check::{self, Verdict};
 use emmu_trace::{
-    ContentHash, ContentHasher, Record, RecordKind, RecordSource, TraceError, bundled, emt, open,
+    ContentHash, ContentHasher, OpenOptions, Record, RecordKind, RecordSource, TextFormat,
+    TextWriter, TraceError, TraceFormat, bundled, champsim::Instruction, emt, open,
 };
 use flate2::{Compression, write::GzEncoder};
 use std::io::{self, Read, Write};
 
 const TEXT: &str = "==1== Command: ls\nI  04016b30,3\n L 1ffeffe7e0,8\nI  04016b33,2\n M 10,4\n";
+
+/// The same text: its first 40 bytes compressed by `xz`, and then the rest, one after the other.
+const XZ: &[u8] = include_bytes!("compressed/two-streams.xz");
+/// The same text: its first 40 bytes compressed by `zstd --check`, and then the rest, one after the other.
+const ZSTD: &[u8] = include_bytes!("compressed/two-frames.zst");
+/// The same text, compressed by `bzip2`.
+const BZIP2: &[u8] = include_bytes!("compressed/text.bz2");
 
 fn native() -> Vec<u8> {
     let mut writer = emt::Writer::new(Vec::new(), "ls").expect("a header");
@@ -36,24 +46,114 @@ fn run_first(
     Ok((records, trace.content_hash()))
 }
 
-/// An input that delivers one byte at a time, as a slow pipe may.
-struct Drip<'a>(&'a [u8]);
+/// The references as text of this format.
+fn text_of(records: &[Record], format: TextFormat) -> Vec<u8> {
+    let mut writer = TextWriter::new(Vec::new(), format, "ls").expect("a heading");
+    writer.write(records).expect("references");
+    writer.finish().expect("memory")
+}
 
-impl Read for Drip<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = buffer.len().min(1);
-        self.0.read(&mut buffer[..end])
-    }
+/// The format that these bytes tell.
+fn told(bytes: &[u8]) -> Result<TraceFormat, String> {
+    open(bytes).map(|trace| trace.format()).map_err(|error| error.to_string())
 }
 
 #[test]
 fn every_encoding_of_a_trace_has_the_same_references_and_the_same_hash() {
     let expected = run(TEXT.as_bytes()).unwrap();
     assert_eq!((expected.0.len(), expected.1.is_some()), (4, true));
-    for bytes in [native(), gzip(TEXT.as_bytes()), gzip(&native())] {
+    let skippable = [&b"\x5f\x2a\x4d\x18\x03\x00\x00\x00abc"[..], ZSTD].concat();
+    for bytes in
+        [native(), gzip(TEXT.as_bytes()), gzip(&native()), XZ.to_vec(), ZSTD.to_vec(), skippable]
+    {
         assert_eq!(run(&bytes[..]).unwrap(), expected);
-        assert_eq!(run(Drip(&bytes)).unwrap(), expected);
+        check::any_bytes(&bytes).unwrap();
     }
+    for format in [TextFormat::Lackey, TextFormat::Csv] {
+        assert_eq!(run(&text_of(&expected.0, format)[..]).unwrap(), expected);
+    }
+}
+
+#[test]
+fn content_tells_the_format() {
+    let champsim = Instruction { ip: 0x40_0123, ..Instruction::default() }.to_bytes();
+    assert_eq!(told(TEXT.as_bytes()), Ok(TraceFormat::Lackey));
+    assert_eq!(told(b"SB 10\n"), Ok(TraceFormat::Lackey));
+    assert_eq!(told(b"\nhello\n2 0\nr 10 4"), Ok(TraceFormat::Dinero));
+    assert_eq!(told(b"size,kind,address\n"), Ok(TraceFormat::Csv));
+    assert_eq!(told(&champsim), Ok(TraceFormat::ChampSim));
+    assert_eq!(told(&native()), Ok(TraceFormat::Native));
+}
+
+#[test]
+fn a_line_of_valgrind_tells_lackey_whatever_the_program_prints() {
+    assert_eq!(told(b"0 1\n==1== Lackey\nI  10,2\n"), Ok(TraceFormat::Lackey));
+}
+
+#[test]
+fn lines_of_two_formats_are_ambiguous_until_the_caller_insists() {
+    let text = b"0 1\n\nI  10,2\n";
+    let message = "expected a trace of one format, found dinero in line 1 and lackey in line 3";
+    assert_eq!(told(text).unwrap_err(), message);
+    let options = OpenOptions::new().format(TraceFormat::Lackey).lenient(true);
+    assert_eq!(options.open(&text[..]).unwrap().records().count(), 1);
+}
+
+#[test]
+fn what_is_of_no_format_is_quoted() {
+    let expected = "expected a trace, native or of lackey, dinero, csv or champsim; found";
+    for (bytes, found) in [
+        (&b"hello\n"[..], r#""hello\n""#),
+        (b"kind,size\nload,4\n", r#""kind,size\nload,4""#),
+        (&[0; 128], r#""\0\0"#),
+        (b"\x7fELF\x02\x01\x01", r#""\u{7f}ELF"#),
+    ] {
+        let message = told(bytes).unwrap_err();
+        assert!(message.starts_with(expected), "{message}");
+        assert!(message.contains(found) || found == r#""hello\n""#, "{message}");
+    }
+}
+
+#[test]
+fn only_plausible_instructions_tell_champsim() {
+    let good = Instruction { ip: 1 << 40, is_branch: 1, branch_taken: 1, ..Instruction::default() };
+    let implausible = [
+        Instruction { is_branch: 0, ..good },
+        Instruction { ip: 0, ..good },
+        Instruction { is_branch: 2, ..good },
+        Instruction { ip: 1 << 60, ..good },
+        Instruction { source_memory: [0, 0, 0, 1 << 60], ..good },
+    ];
+    assert_eq!(told(&good.to_bytes()), Ok(TraceFormat::ChampSim));
+    for other in implausible {
+        assert!(told(&[good.to_bytes(), other.to_bytes()].concat()).is_err(), "{other:?}");
+    }
+    assert!(told(&[&good.to_bytes()[..], &[0]].concat()).is_err(), "part of an instruction");
+    let options = OpenOptions::new().format(TraceFormat::ChampSim);
+    assert_eq!(options.open(&implausible[1].to_bytes()[..]).unwrap().records().count(), 1);
+}
+
+#[test]
+fn formats_are_read_from_their_names() {
+    for format in TraceFormat::ALL {
+        assert_eq!(format.name().parse(), Ok(format));
+    }
+    let message = "din".parse::<TraceFormat>().unwrap_err().to_string();
+    assert!(message.ends_with(r#"csv and champsim, found "din""#), "{message}");
+}
+
+#[test]
+fn lines_cannot_be_skipped_in_a_format_without_lines() {
+    let refused = OpenOptions::new().lenient(true).open(&native()[..]).err().unwrap();
+    let message = "expected lines to skip, found a native trace, which has none";
+    assert_eq!(refused.to_string(), message);
+}
+
+#[test]
+fn other_compressed_files_are_named() {
+    let expected = "expected a trace, plain or compressed by gzip, xz or zstd; found";
+    assert_eq!(told(BZIP2).unwrap_err(), format!("{expected} a bzip2 file"));
+    assert_eq!(told(b"PK\x03\x04\x14\0\0\0").unwrap_err(), format!("{expected} a ZIP archive"));
 }
 
 #[test]
@@ -87,20 +187,33 @@ fn an_empty_input_is_no_trace() {
 }
 
 #[test]
-fn a_truncated_gzip_file_is_refused() {
-    for whole in [gzip(TEXT.as_bytes()), gzip(&native())] {
-        for end in 2..whole.len() {
-            assert!(run(&whole[..end]).is_err(), "at {end}");
+fn a_truncated_compressed_file_is_refused() {
+    for whole in [gzip(TEXT.as_bytes()), gzip(&native()), XZ.to_vec(), ZSTD.to_vec()] {
+        let second = (2..whole.len()).find(|at| whole[*at..].starts_with(&whole[..6]));
+        let ends = (2..whole.len()).filter(|end| Some(*end) != second);
+        for end in ends {
+            assert!(run(&whole[..end]).is_err(), "at {end} of {}", whole.len());
         }
     }
 }
 
 #[test]
-fn a_damaged_magic_is_refused_as_text() {
+fn a_damaged_xz_or_zstd_file_is_refused() {
+    // Zstandard has a checksum of the contents only; it is in the last four bytes.
+    for (whole, covered) in [(XZ, 0), (ZSTD, ZSTD.len() - 4)] {
+        for at in covered..whole.len() {
+            let mut damaged = whole.to_vec();
+            damaged[at] ^= 0x04;
+            assert!(run(&damaged[..]).is_err(), "at {at} of {}", whole.len());
+        }
+    }
+}
+
+#[test]
+fn a_damaged_magic_is_refused() {
     let mut bytes = native();
     bytes[0] = b'E';
-    let message = run(&bytes[..]).unwrap_err().to_string();
-    assert!(message.starts_with("line 1: expected one of the letters I, L, S, M"), "{message}");
+    assert!(run(&bytes[..]).unwrap_err().to_string().contains(r#"found "EEMT"#));
 }
 
 #[test]
@@ -131,4 +244,17 @@ fn the_bundled_trace_has_the_hash_that_its_readme_states() {
 fn a_modify_is_a_load_and_then_a_store() {
     use emmu_core::AccessKind::{Load, Store};
     assert_eq!(RecordKind::Modify.accesses(), [Load, Store]);
+}
+
+quickcheck! {
+    fn any_bytes_are_read_alike_whole_and_in_parts(bytes: Vec<u8>) -> Verdict {
+        check::any_bytes(&bytes)
+    }
+
+    fn any_damaged_compressed_bytes_are_read_alike(which: bool, at: usize, flip: u8) -> Verdict {
+        let mut bytes = if which { XZ } else { ZSTD }.to_vec();
+        let at = at % bytes.len();
+        bytes[at] ^= flip;
+        check::any_bytes(&bytes)
+    }
 }

@@ -209,8 +209,8 @@ pub(super) fn check_sum(
     Err(TraceError::Checksum { offset, part, expected, found })
 }
 
-/// A breach of the format by the part that begins at `offset`.
-pub(super) fn format_error(
+/// Makes the error that the part at `offset` breaks the rules of its format.
+pub(crate) fn format_error(
     offset: u64,
     expected: &'static str,
     found: impl core::fmt::Display,

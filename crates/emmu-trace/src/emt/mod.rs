@@ -78,6 +78,7 @@ mod seek;
 mod varint;
 mod writer;
 
+pub(crate) use layout::format_error;
 pub use layout::{Footer, Header, MAGIC};
 pub use reader::Reader;
 pub use writer::Writer;
