@@ -19,6 +19,8 @@ enum Layer {
     Systems,
     /// Where the judged meets the judge.
     Checks,
+    /// Whole runs, from input to report.
+    Runs,
     /// What an embedder depends on.
     Facade,
     /// The command.
@@ -80,6 +82,7 @@ const TABLE: &[Row] = &[
     Row { name: "emmu-vectors",      layer: Layer::Machine, reach: CORE_ONLY,        external: External::Any },
     Row { name: "emmu-oracle",       layer: Layer::Systems, reach: JUDGE,            external: External::Any },
     Row { name: "emmu-check",        layer: Layer::Checks,  reach: Reach::Lower,     external: External::Any },
+    Row { name: "emmu-sim",          layer: Layer::Runs,    reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu",              layer: Layer::Facade,  reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu-cli",          layer: Layer::Command, reach: Reach::Lower,     external: External::Any },
     Row { name: "emmu-property",     layer: Layer::Tests,   reach: Reach::Only(&[]), external: External::Any },

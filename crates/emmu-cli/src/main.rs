@@ -11,11 +11,7 @@ mod heap;
 mod import;
 mod machines;
 mod progress;
-mod replay;
-mod report;
 mod sim;
-mod simulate;
-mod tables;
 mod trace;
 
 use anyhow::Result;

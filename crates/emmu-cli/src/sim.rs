@@ -4,16 +4,10 @@ mod args;
 
 pub(crate) use args::Sim;
 
-use crate::{
-    machines, progress,
-    replay::Replay,
-    report::{Host, MachineId, Report, TraceId},
-    simulate::simulate,
-    trace,
-};
-use anyhow::{Context, Result, bail, ensure};
+use crate::{machines, progress, trace};
+use anyhow::Result;
 use args::Format;
-use emmu_os::Exit;
+use emmu_sim::Simulation;
 use emmu_timing::Machine;
 use emmu_trace::RecordSource;
 use std::{io::Write, time::Instant};
@@ -21,25 +15,21 @@ use std::{io::Write, time::Instant};
 /// Runs the trace to its end, and prints the report.
 pub(crate) fn run(arguments: &Sim, out: &mut impl Write) -> Result<()> {
     let name = arguments.machine.as_deref().unwrap_or(Machine::DEFAULT);
-    let machine = machines::find(name)?.with_seed(arguments.seed);
+    let machine = machines::find(name)?;
     let input = trace::find(arguments.trace.as_deref())?;
     let trace = match arguments.limit {
         Some(limit) => input.trace.with_limit(limit),
         None => input.trace,
     };
     let bar = progress::bar(trace.total_records());
-    let mut replay = Replay::new(trace, bar);
+    let simulation = Simulation::new(&machine)
+        .with_seed(arguments.seed)
+        .on_progress(|records| bar.set_position(records));
     let start = Instant::now();
-    let outcome = simulate(&machine, &mut replay)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let trace = replay.finish().with_context(|| input.name.clone())?;
-    if let Exit::Killed(kill) = outcome.exit {
-        bail!("{}: record {}: the program was ended: {kill}", input.name, trace.replayed);
-    }
-    ensure!(trace.replayed > 0, "{}: the trace has no references", input.name);
-    let trace = TraceId::new(input.name, &trace);
-    let host = Host::new(seconds, &outcome.counters);
-    let report = Report::new(trace, MachineId::new(&machine), arguments.seed, &outcome, host);
+    let report = simulation.run(&input.name, trace);
+    let time = start.elapsed();
+    bar.finish_and_clear();
+    let report = report?.with_host_time(time);
     match arguments.format {
         Format::Text => report.write_text(out)?,
         Format::Json => report.write_json(out)?,

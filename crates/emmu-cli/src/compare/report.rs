@@ -5,10 +5,9 @@ use super::attack::{Attacks, Outcome};
 use super::cost::Cost;
 use super::program::Shape;
 use super::system::{Kind, OS, Setting};
-use crate::report::MachineId;
-use crate::report::text::{count, left, print, right, table};
 use anyhow::Result;
-use comfy_table::Table;
+use emmu_sim::MachineReport;
+use emmu_sim::table::{Table, count, left, print, right, table};
 use emmu_timing::Machine;
 use serde::Serialize;
 use std::io::Write;
@@ -19,7 +18,7 @@ pub(crate) struct Report {
     /// Version of emmu.
     version: &'static str,
     seed: u64,
-    machine: MachineId,
+    machine: MachineReport,
     program: ProgramReport,
     memory: MemoryReport,
     /// Cycles that the disk takes for a block.
@@ -74,7 +73,7 @@ impl Report {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             seed: arguments.seed,
-            machine: MachineId::new(machine),
+            machine: MachineReport::new(machine),
             program: ProgramReport { code: shape.code(), heap, stack, space, accesses },
             memory: MemoryReport { operating_system: OS, processes: setting.memory() },
             disk_cycles_per_block: arguments.disk,

@@ -1,7 +1,6 @@
 //! The systems, behind one trait.
 
 use super::program::Shape;
-use crate::tables::{WithTables, with_tables};
 use anyhow::{Context, Result};
 use emmu_base_bounds::{Bare, BaseBounds};
 use emmu_core::{Bus, PhysAddr, Privilege, RegisterId, TranslationUnit};
@@ -13,6 +12,7 @@ use emmu_os::{
 };
 use emmu_paging::{Paging, format::Format};
 use emmu_segmentation::{Segmentation, Selection};
+use emmu_sim::{WithTables, with_tables};
 use emmu_timing::{Cycles, DiskCycles, Machine};
 
 /// A memory system, in historical order.

@@ -1,11 +1,10 @@
 //! A report as two columns: the path of each value in the JSON object, and the value.
 
-use anyhow::Result;
 use csv::Writer;
 use serde_json::Value;
-use std::io::Write;
+use std::io::{self, Write};
 
-pub(super) fn write(report: &Value, out: &mut impl Write) -> Result<()> {
+pub(super) fn write(report: &Value, out: &mut impl Write) -> io::Result<()> {
     let mut rows = Writer::from_writer(out);
     rows.write_record(["key", "value"])?;
     write_value("", report, &mut rows)?;
@@ -13,7 +12,7 @@ pub(super) fn write(report: &Value, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-fn write_value(path: &str, value: &Value, rows: &mut Writer<impl Write>) -> Result<()> {
+fn write_value(path: &str, value: &Value, rows: &mut Writer<impl Write>) -> io::Result<()> {
     let below =
         |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     match value {

@@ -2,52 +2,68 @@
 
 use emmu_core::AccessKind;
 use emmu_os::{Op, Program, Reply};
-use emmu_trace::{ContentHash, Record, RecordSource, Trace, TraceError};
-use indicatif::ProgressBar;
+use emmu_trace::{ContentHash, Record, RecordKind, RecordSource, TraceError};
+
+/// The number of the page in which Linux keeps the code of vsyscalls, in the address space of every x86-64 program
+/// (Linux, Documentation/arch/x86/x86_64/mm.rst). It lies in the kernel's half of the addresses, so no program maps it:
+/// the kernel does what the program wants and lets it continue behind the call. No other architecture lets a program
+/// fetch there.
+const VSYSCALL_PAGE: u64 = 0xffff_ffff_ff60_0000 >> 12;
 
 /// Plays the records of a trace one by one; a modify is a load and then a store.
-pub(crate) struct Replay {
-    trace: Trace<'static>,
+pub(crate) struct Replay<'a> {
+    trace: &'a mut dyn RecordSource,
     chunk: Vec<Record>,
     /// The next record of the chunk, and the next of its accesses.
     next: (usize, usize),
-    replayed: u64,
+    /// Records in the chunks before this one.
+    before: u64,
+    vsyscall_fetches: u64,
     error: Option<TraceError>,
-    bar: ProgressBar,
+    progress: Box<dyn FnMut(u64) + 'a>,
 }
 
-/// What was replayed.
+/// The part of a trace that was replayed.
 pub(crate) struct Replayed {
     /// Records begun: the number, from 1, of the one at which the replay ended.
-    pub(crate) replayed: u64,
+    pub(crate) records: u64,
+    /// Fetches from the vsyscall page among them, which were skipped.
+    pub(crate) vsyscall_fetches: u64,
     pub(crate) hash: Option<ContentHash>,
     pub(crate) provenance: Option<String>,
 }
 
-impl Replay {
-    pub(crate) fn new(trace: Trace<'static>, bar: ProgressBar) -> Self {
-        Self { trace, chunk: Vec::new(), next: (0, 0), replayed: 0, error: None, bar }
+impl<'a> Replay<'a> {
+    pub(crate) fn new(trace: &'a mut dyn RecordSource, progress: Box<dyn FnMut(u64) + 'a>) -> Self {
+        let (chunk, next) = (Vec::new(), (0, 0));
+        Self { trace, chunk, next, before: 0, vsyscall_fetches: 0, error: None, progress }
     }
 
-    /// What was replayed, if the trace was whole.
-    pub(crate) fn finish(self) -> Result<Replayed, TraceError> {
-        self.bar.finish_and_clear();
+    /// The number of the last record that was begun, from 1; 0 before the first.
+    pub(crate) fn position(&self) -> u64 {
         let (records, accesses) = self.next;
+        self.before + records as u64 + u64::from(accesses > 0)
+    }
+
+    /// Says what was replayed, if the trace was whole.
+    pub(crate) fn finish(self) -> Result<Replayed, TraceError> {
+        let records = self.position();
         match self.error {
             Some(error) => Err(error),
             None => Ok(Replayed {
-                replayed: self.replayed + records as u64 + u64::from(accesses > 0),
+                records,
+                vsyscall_fetches: self.vsyscall_fetches,
                 hash: self.trace.content_hash(),
                 provenance: self.trace.provenance().map(str::to_owned),
             }),
         }
     }
 
-    /// Fetches the next chunk; false at the end of the trace, or where it is damaged.
+    /// Takes the next chunk; false at the end of the trace, or where it is damaged.
     #[cold]
     fn refill(&mut self) -> bool {
-        self.replayed += self.chunk.len() as u64;
-        self.bar.set_position(self.replayed);
+        self.before += self.chunk.len() as u64;
+        (self.progress)(self.before);
         self.chunk.clear();
         self.next = (0, 0);
         match self.trace.next_chunk() {
@@ -69,7 +85,7 @@ impl Replay {
     }
 }
 
-impl Program for Replay {
+impl Program for Replay<'_> {
     #[inline]
     fn step(&mut self, _: Reply<'_>) -> Op {
         loop {
@@ -78,6 +94,10 @@ impl Program for Replay {
                 let accesses = now.kind.accesses();
                 let last = access + 1 >= accesses.len();
                 self.next = if last { (record + 1, 0) } else { (record, access + 1) };
+                if is_vsyscall(now) {
+                    self.vsyscall_fetches += 1;
+                    continue;
+                }
                 return Self::op(now, accesses[access]);
             }
             if !self.refill() {
@@ -85,4 +105,9 @@ impl Program for Replay {
             }
         }
     }
+}
+
+#[inline]
+fn is_vsyscall(record: Record) -> bool {
+    record.addr.raw() >> 12 == VSYSCALL_PAGE && record.kind == RecordKind::Fetch
 }

@@ -1,15 +1,13 @@
 //! A report as tables to read.
 
-use super::Report;
-use anyhow::Result;
-use comfy_table::{Cell, CellAlignment, Table, presets::NOTHING};
+use super::{HostReport, Report};
+use crate::table::{Table, count, left, print, right, table};
 use emmu_timing::{
     Account, ByAccount, CyclesByCause, KindCounts, PerThousand, SecondStageReport, TlbReport,
 };
-use indicatif::HumanCount;
-use std::io::Write;
+use std::io::{self, Write};
 
-pub(super) fn write(report: &Report, out: &mut impl Write) -> Result<()> {
+pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     write_head(report, out)?;
     section(out, "References", &references(report))?;
     section(out, "TLBs", &tlbs(report))?;
@@ -19,14 +17,21 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> Result<()> {
     write_foot(report, out)
 }
 
-fn write_head(report: &Report, out: &mut impl Write) -> Result<()> {
+fn write_head(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let Report { trace, machine, .. } = report;
     let mut head = table(&["emmu", ""]);
     head.set_header([left("emmu"), left(report.version)]);
-    let records = format!("{}, {} records", trace.name, HumanCount(trace.records));
+    let records = format!("{}, {} records", trace.name, count(trace.records));
     head.add_row([left("trace"), left(&records)]);
     if let Some(provenance) = &trace.provenance {
         head.add_row([left(""), left(provenance)]);
+    }
+    if trace.vsyscall_fetches > 0 {
+        let skipped = count(trace.vsyscall_fetches);
+        head.add_row([
+            left(""),
+            left(&format!("{skipped} fetches from the vsyscall page skipped")),
+        ]);
     }
     head.add_row([left("machine"), left(&format!("{}, {}", machine.name, machine.format))]);
     head.add_row([left(""), left(&machine.description)]);
@@ -155,50 +160,25 @@ fn cycles(report: &Report) -> Table {
     rows
 }
 
-fn write_foot(report: &Report, out: &mut impl Write) -> Result<()> {
+fn write_foot(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let overheads = &report.cycles.overhead_by_account;
     let mut rows = table(&["", ""]);
     let perfect = "Overhead against a perfect TLB";
     add_row(&mut rows, perfect, [factor(report.cycles.overhead)]);
     add_row(&mut rows, "  of the program alone", [factor(overheads[Account::User])]);
     print(out, &rows)?;
-    let rate = report.host.references_per_second / 1e6;
-    writeln!(out, "{rate:.1} million references a second, {:.2} s", report.host.seconds)?;
-    Ok(())
+    match report.host {
+        Some(HostReport { seconds, references_per_second }) => {
+            let rate = references_per_second / 1e6;
+            writeln!(out, "{rate:.1} million references a second, {seconds:.2} s")
+        }
+        None => Ok(()),
+    }
 }
 
-fn section(out: &mut impl Write, title: &str, rows: &Table) -> Result<()> {
+fn section(out: &mut impl Write, title: &str, rows: &Table) -> io::Result<()> {
     writeln!(out, "{title}")?;
     print(out, rows)
-}
-
-/// Prints a table, without the blanks that pad its lines, and an empty line.
-pub(crate) fn print(out: &mut impl Write, rows: &Table) -> Result<()> {
-    for line in rows.lines() {
-        let line = line.strip_prefix(' ').unwrap_or(&line).trim_end();
-        if !line.is_empty() {
-            writeln!(out, "{line}")?;
-        }
-    }
-    writeln!(out)?;
-    Ok(())
-}
-
-pub(crate) fn table(header: &[&str]) -> Table {
-    let mut rows = Table::new();
-    rows.load_style(NOTHING);
-    if header.iter().any(|title| !title.is_empty()) {
-        rows.set_header(header.iter().map(right));
-    }
-    rows
-}
-
-pub(crate) fn left(text: &str) -> Cell {
-    Cell::new(text)
-}
-
-pub(crate) fn right(text: impl ToString) -> Cell {
-    Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
 fn add_row<const N: usize>(rows: &mut Table, name: &str, cells: [String; N]) {
@@ -216,10 +196,6 @@ fn add_share(rows: &mut Table, name: &str, cycles: &ByAccount<u64>, all: u64) {
     #[expect(clippy::cast_precision_loss, reason = "a share to read")]
     let share = (all > 0).then(|| cycles.total() as f64 / all as f64);
     add_row(rows, name, [user, supervisor, count(cycles.total()), percent(share)]);
-}
-
-pub(crate) fn count(number: u64) -> String {
-    HumanCount(number).to_string()
 }
 
 fn whole(number: Option<u64>) -> String {
@@ -246,27 +222,19 @@ fn none() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        report::{Host, MachineId, TraceId},
-        simulate::Outcome,
-    };
+    use crate::{MachineReport, replay::Replayed, simulation::Outcome};
     use emmu_core::{Access, Event, GuestAccess, PhysAddr, Probe, VirtAddr};
     use emmu_os::{Exit, OsStats};
     use emmu_timing::{Counters, Cycles, Machine};
 
-    /// The report of a run in which this happened.
+    /// The report of a run in which these events happened.
     fn text(events: &[Event]) -> String {
         let machine = Machine::preset("textbook-sv39").unwrap();
-        let (counters, cycles) = (Counters::default(), Cycles::new(&machine));
-        let mut outcome =
-            Outcome { exit: Exit::Code(0), stats: OsStats::default(), counters, cycles };
-        for &event in events {
-            outcome.counters.on(event);
-            outcome.cycles.on(event);
-        }
-        let trace = TraceId { name: "none".to_owned(), hash: None, provenance: None, records: 0 };
-        let host = Host::new(1.0, &outcome.counters);
-        let report = Report::new(trace, MachineId::new(&machine), 0, &outcome, host);
+        let mut meters = (Counters::default(), Cycles::new(&machine));
+        events.iter().for_each(|&event| meters.on(event));
+        let outcome = Outcome { exit: Exit::Code(0), stats: OsStats::default(), meters };
+        let replayed = Replayed { records: 0, vsyscall_fetches: 0, hash: None, provenance: None };
+        let report = Report::new("none", replayed, MachineReport::new(&machine), 0, &outcome);
         let mut out = Vec::new();
         write(&report, &mut out).unwrap();
         String::from_utf8(out).unwrap()

@@ -1,13 +1,15 @@
-//! The units and tables of each format that a machine description can name.
+//! The formats that a machine description can name, each with the operating system's tables for it.
 
 use emmu_os::{AArch64Tables, RiscVTables, TableFormat, X86Tables};
 use emmu_paging::{AArch64, RiscV, X86, format::Format};
 use emmu_timing::PagingFormat;
 
-/// What is to be done with a paging unit and the tables that it walks, whatever their format.
-pub(crate) trait WithTables {
+/// Work with a paging unit and the tables that it walks, in whichever format.
+pub trait WithTables {
+    /// The result of the work.
     type Output;
 
+    /// Does the work for a unit of `format`, for which the operating system writes `tables`.
     fn with<F: Format + 'static, T: TableFormat + 'static>(
         self,
         format: F,
@@ -15,8 +17,8 @@ pub(crate) trait WithTables {
     ) -> Self::Output;
 }
 
-/// Does it in this format.
-pub(crate) fn with_tables<W: WithTables>(format: PagingFormat, what: W) -> W::Output {
+/// Does the work in the format that a machine description names.
+pub fn with_tables<W: WithTables>(format: PagingFormat, what: W) -> W::Output {
     match format {
         PagingFormat::RiscvSv32 => what.with(RiscV::rv32(), RiscVTables::SV32),
         PagingFormat::RiscvSv39 => what.with(RiscV::rv64(), RiscVTables::SV39),
