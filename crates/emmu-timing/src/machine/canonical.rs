@@ -24,7 +24,8 @@ impl Machine {
 
     /// A hash of everything that has a bearing on results: 32 hexadecimal digits of BLAKE3 over the
     /// canonical form without name, description, sources and confidences. Machines with the same hash
-    /// give the same numbers; comments, white space and the order of keys do not count.
+    /// give the same numbers; comments, white space and the order of keys do not count. Neither does the number of
+    /// page walkers, as long as no model of time runs two walks at once: every machine is hashed with one.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut text = Text { lines: VERSION.to_owned(), sources: false };
@@ -116,11 +117,16 @@ impl Text {
 
     fn walker(&mut self, machine: &Machine) {
         self.part("[walker]", &machine.walker, |text| {
-            text.number("count", machine.walker.value.count.get());
+            text.number("count", text.walkers(machine));
             if let Some(level) = machine.walker.value.cache {
                 text.string("cache", level.name());
             }
         });
+    }
+
+    /// [`crate::Cycles`], the only model of time, runs one walk after the other, so a hash of results knows one walker.
+    const fn walkers(&self, machine: &Machine) -> u32 {
+        if self.sources { machine.walker.value.count.get() } else { 1 }
     }
 
     fn caches(&mut self, machine: &Machine) {

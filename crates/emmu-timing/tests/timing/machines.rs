@@ -248,7 +248,7 @@ fn the_hash_of_a_machine_stays_what_it_is() {
 }
 
 #[test]
-fn every_number_counts_in_the_hash() {
+fn every_number_but_that_of_walkers_counts_in_the_hash() {
     for name in Machine::presets() {
         let text = Machine::preset(name).unwrap().to_toml();
         let hash = |text: &str| Machine::from_toml("x", text).map(|machine| machine.hash());
@@ -259,7 +259,8 @@ fn every_number_counts_in_the_hash() {
             lines[index] = format!("{key} = {}", number * 2 + u64::from(number == 0));
             // A cache with twice the ways does not always exist; descriptions of those that do not are skipped.
             if let Ok(changed) = hash(&lines.join("\n")) {
-                assert_ne!(Ok(changed), hash(&text), "{name}: {line}");
+                let is_same = Ok(changed) == hash(&text);
+                assert_eq!(is_same, key == "count", "{name}: {line}");
             }
         }
     }
