@@ -30,7 +30,7 @@ pub enum SimError {
         /// Name of the machine.
         machine: String,
         /// The reason.
-        source: OsError,
+        source: Box<OsError>,
     },
     /// The operating system refuses to start or to continue the program.
     #[error("{trace}: record {record}: {source}")]
@@ -40,7 +40,7 @@ pub enum SimError {
         /// Number of the record at which the run ended, from 1; 0 before the first.
         record: u64,
         /// The reason.
-        source: OsError,
+        source: Box<OsError>,
     },
     /// The trace is malformed, damaged or unreadable.
     #[error("{trace}: {source}")]
@@ -58,7 +58,7 @@ pub enum SimError {
         /// Number of the record, from 1.
         record: u64,
         /// The reason.
-        kill: Kill,
+        kill: Box<Kill>,
     },
     /// The trace has no references that can be run.
     #[error("{trace}: the trace has no references")]

@@ -172,12 +172,13 @@ impl Report {
         writeln!(out, "{text}")
     }
 
-    /// Writes two columns: the path of each value in the JSON object, and the value.
+    /// Writes one table with a row for each number: a line with the names of the columns, then the rows. The column
+    /// `value` has nothing but numbers. The book's page "Measure" documents every metric and its unit.
     ///
     /// # Errors
     /// Any error of `out`.
     pub fn write_csv(&self, out: &mut impl Write) -> io::Result<()> {
-        csv::write(&serde_json::to_value(self).map_err(io::Error::other)?, out)
+        csv::write(self, out)
     }
 
     /// Writes tables for reading.

@@ -186,7 +186,7 @@ pub(crate) struct Outcome {
 /// The operating system's failure, and whether it happened before the program began.
 struct Failure {
     boot: bool,
-    source: OsError,
+    source: Box<OsError>,
 }
 
 fn play<U, S>(
@@ -201,8 +201,8 @@ where
     S: AddressSpaces,
 {
     let booted = Os::boot(cpu, spaces, memory);
-    let mut os = booted.map_err(|source| Failure { boot: true, source })?;
-    let stopped = |source| Failure { boot: false, source };
+    let mut os = booted.map_err(|source| Failure { boot: true, source: Box::new(source) })?;
+    let stopped = |source| Failure { boot: false, source: Box::new(source) };
     let layout = layout.map_or_else(|| os.everything(), Ok).map_err(stopped)?;
     let exit = os.run(&layout, replay).map_err(stopped)?;
     let stats = os.stats();
@@ -230,7 +230,11 @@ fn conclude(
     };
     let replayed = replay.finish().map_err(|source| SimError::Trace { trace: trace(), source })?;
     if let Exit::Killed(kill) = outcome.exit {
-        return Err(SimError::Killed { trace: trace(), record: replayed.records, kill });
+        return Err(SimError::Killed {
+            trace: trace(),
+            record: replayed.records,
+            kill: Box::new(kill),
+        });
     }
     if replayed.records == replayed.vsyscall_fetches {
         return Err(SimError::NoReferences { trace: trace() });

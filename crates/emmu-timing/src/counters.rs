@@ -303,19 +303,19 @@ pub(crate) fn level_index(level: u8) -> usize {
 
 /// The names of the causes of faults in reports.
 const FAULT_KINDS: [&str; 15] = [
-    "non-canonical",
-    "walk-disabled",
+    "non_canonical",
+    "walk_disabled",
     "bounds",
-    "no-segment",
+    "no_segment",
     "absent",
     "reserved",
     "misaligned",
     "permission",
-    "read-only",
-    "protection-key",
-    "access-flag",
-    "dirty-flag",
-    "address-size",
+    "read_only",
+    "protection_key",
+    "access_flag",
+    "dirty_flag",
+    "address_size",
     "protection",
     "bus",
 ];
@@ -343,7 +343,7 @@ fn fault_kind(cause: Cause) -> usize {
 
 /// The names of the scopes of invalidations in reports.
 const INVALIDATE_KINDS: [&str; 8] =
-    ["all", "non-global", "asid", "page", "page-in-asid", "range", "guest", "second-stage"];
+    ["all", "non_global", "asid", "page", "page_in_asid", "range", "guest", "second_stage"];
 
 /// Returns the index of a scope in [`INVALIDATE_KINDS`].
 pub(crate) fn invalidate_kind(scope: Invalidate) -> usize {

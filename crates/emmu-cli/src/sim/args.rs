@@ -31,6 +31,6 @@ pub(crate) enum Format {
     Text,
     /// One JSON object.
     Json,
-    /// Two columns: the path of each number in the JSON object, and the number.
+    /// One table, with a row for each number of the JSON object.
     Csv,
 }

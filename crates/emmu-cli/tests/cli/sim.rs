@@ -115,9 +115,10 @@ fn one_trace_has_one_hash_in_any_encoding() {
 fn csv_has_the_numbers_of_json() {
     let run = emmu_reading(&["sim", "-", "--format", "csv"], LACKEY.as_bytes());
     let report = json(&["-"]);
-    let total = format!("cycles.total,{}", report["cycles"]["total"]);
+    let total = report["cycles"]["total"].to_string();
+    let total = format!("standard input,skylake-sp,0,cycles.total,cycles,,,,{total}");
     assert!(run.out.lines().any(|line| line == total), "{}", run.out);
-    assert!(run.out.starts_with("key,value\n"));
+    assert!(run.out.starts_with("trace,machine,seed,metric,unit,account,side,level,value\n"));
 }
 
 #[test]

@@ -27,11 +27,10 @@ fn write_head(report: &Report, out: &mut impl Write) -> io::Result<()> {
         head.add_row([left(""), left(provenance)]);
     }
     if trace.vsyscall_fetches > 0 {
+        let fetches = if trace.vsyscall_fetches == 1 { "fetch" } else { "fetches" };
         let skipped = count(trace.vsyscall_fetches);
-        head.add_row([
-            left(""),
-            left(&format!("{skipped} fetches from the vsyscall page skipped")),
-        ]);
+        let note = format!("{skipped} {fetches} from the vsyscall page skipped");
+        head.add_row([left(""), left(&note)]);
     }
     head.add_row([left("machine"), left(&format!("{}, {}", machine.name, machine.format))]);
     head.add_row([left(""), left(&machine.description)]);
@@ -82,7 +81,7 @@ fn tlbs(report: &Report) -> Table {
 }
 
 fn tlb_name(tlb: &TlbReport) -> String {
-    format!("L{} {}", tlb.level, tlb.side)
+    format!("L{} {}", tlb.level, tlb.side.replace('_', "-"))
 }
 
 fn walks(report: &Report) -> Table {

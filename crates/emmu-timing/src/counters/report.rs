@@ -88,7 +88,7 @@ impl PerThousand {
 pub struct TlbReport {
     /// The level; 1 is nearest to the CPU.
     pub level: u8,
-    /// `instruction`, `data`, `unified` or `second-stage`.
+    /// `instruction`, `data`, `unified` or `second_stage`.
     pub side: &'static str,
     /// Lookups that found the page.
     pub hits: ByAccount<u64>,
@@ -234,7 +234,7 @@ fn side_name(side: Side) -> &'static str {
         Side::Instruction => "instruction",
         Side::Data => "data",
         Side::Unified => "unified",
-        Side::SecondStage => "second-stage",
+        Side::SecondStage => "second_stage",
     }
 }
 

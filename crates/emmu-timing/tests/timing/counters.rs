@@ -84,7 +84,7 @@ fn faults_are_told_by_cause() {
     let fault = |cause| Event::Fault { access: load(0), cause };
     let counters = count([Cause::Absent, Cause::ReadOnly, Cause::Absent].map(fault));
     let faults: Vec<_> = counters.report().faults.into_iter().collect();
-    assert_eq!(faults, [("absent", 2), ("read-only", 1)]);
+    assert_eq!(faults, [("absent", 2), ("read_only", 1)]);
 }
 
 #[test]
