@@ -94,6 +94,28 @@ pub(crate) fn no_std_crates() -> impl Iterator<Item = &'static str> {
     TABLE.iter().filter(|row| matches!(row.external, External::NoStd(_))).map(|row| row.name)
 }
 
+/// Returns the rank of a crate's layer (0 is the lowest) and the name of the layer.
+pub(crate) fn row(name: &str) -> Option<(usize, &'static str)> {
+    find(name).map(|row| (row.layer as usize, row.layer.label()))
+}
+
+impl Layer {
+    /// The name of the layer in the picture of the crates.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::Parts => "parts of units",
+            Self::Units => "units, memory",
+            Self::Machine => "CPU, heap, vectors",
+            Self::Systems => "systems",
+            Self::Checks => "checks",
+            Self::Facade => "facade",
+            Self::Command => "command",
+            Self::Tests => "tests only",
+        }
+    }
+}
+
 /// A broken rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Violation {

@@ -8,6 +8,8 @@ mod layers;
 mod markdown;
 mod mutants;
 mod no_std;
+mod pictures;
+mod places;
 mod plain_words;
 mod process;
 mod readme;
@@ -31,12 +33,14 @@ struct Args {
 enum Rule {
     /// Dependencies between the crates point one way; the low crates stay small, `no_std` and safe
     Layers,
-    /// Links in Markdown files resolve, the book is whole, and no crate has more unplain doc lines than it had
+    /// Links resolve, book and pictures are up to date, and no crate has more unplain doc lines than it had
     DocsCheck {
         /// Lower the numbers in docs/plain-words.toml to those of today
         #[arg(long)]
         update: bool,
     },
+    /// Draws the pictures of the book from their sources
+    Pictures,
     /// The low crates compile without the standard library
     NoStd,
     /// Runs every fuzz target for a few seconds, starting from its kept seeds
@@ -81,6 +85,10 @@ fn run(rule: &Rule) -> Result<bool, Error> {
     Ok(match rule {
         Rule::Layers => report("layers", &layers::check(&workspace::load(&root)?)),
         Rule::DocsCheck { update } => report("docs-check", &check_docs(&root, *update)?),
+        Rule::Pictures => {
+            pictures::write(&root)?;
+            true
+        }
         Rule::NoStd => no_std::build(&root)?,
         Rule::FuzzSmoke { seconds } => fuzz::smoke(&root, *seconds)?,
         Rule::SpecMap { check: true } => report("spec-map", &spec_map::check(&root)?),
@@ -94,12 +102,14 @@ fn run(rule: &Rule) -> Result<bool, Error> {
     })
 }
 
-/// Checks links, pages and plain words. Prints where a number of [`plain_words`] can fall, or writes it.
+/// Checks links, pages, the functions that they name, pictures and plain words. Prints where a number of [`plain_words`] can fall, or writes it.
 fn check_docs(root: &Path, update: bool) -> Result<Vec<String>, Error> {
     let mut violations: Vec<_> = docs::check(root)?.iter().map(ToString::to_string).collect();
     if update && let Some((allowed, found)) = plain_words::update(root)? {
         violations.push(format!("{found} unplain doc lines in all, {allowed} allowed"));
     }
+    violations.extend(places::check(root)?);
+    violations.extend(pictures::check(root)?);
     let (rises, falls) = plain_words::check(root)?;
     falls.iter().for_each(|fall| println!("docs-check: {fall}"));
     violations.extend(rises.iter().map(ToString::to_string));
@@ -121,6 +131,8 @@ enum Error {
     File { path: std::path::PathBuf, error: std::io::Error },
     #[error("{path}: {error}")]
     Toml { path: std::path::PathBuf, error: toml::de::Error },
+    #[error("{path}:{line}: {problem}")]
+    Picture { path: std::path::PathBuf, line: usize, problem: String },
     #[error("cargo metadata: {0}")]
     Metadata(#[from] cargo_metadata::Error),
     #[error("{program} does not start: {error}")]
