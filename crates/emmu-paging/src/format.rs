@@ -4,12 +4,14 @@
 pub mod aarch64;
 pub mod described;
 pub mod hashed;
+mod plan;
 pub mod riscv;
 mod shape;
 #[cfg(feature = "serde")]
 mod snapshot;
 pub mod x86;
 
+pub use plan::{PagingFormat, Plan};
 pub(crate) use shape::{LEVEL_SLOTS, slot};
 pub use shape::{MAX_LEVELS, Shape, ShapeError};
 

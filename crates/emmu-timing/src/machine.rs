@@ -3,7 +3,6 @@
 mod cache;
 mod canonical;
 mod error;
-mod format;
 mod preset;
 mod provenance;
 mod read;
@@ -14,8 +13,8 @@ mod shape;
 mod stage;
 
 pub use cache::{CacheError, CacheModel};
+pub use emmu_paging::format::PagingFormat;
 pub use error::{MachineError, Place};
-pub use format::PagingFormat;
 pub use provenance::{Confidence, Provenance, Sourced};
 pub use stage::{Banks, StageModel, TlbModel, WalkCacheModel};
 

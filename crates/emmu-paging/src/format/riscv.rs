@@ -30,7 +30,7 @@ pub use registers::{
 
 use pmp::Pmp;
 
-use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
+use super::{Entry, Extent, Format, Mapping, Plan, ReadWord, Root, Route, Shape};
 use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
@@ -110,10 +110,9 @@ impl Mode {
     }
 
     const fn shape(self) -> Shape {
-        // spec: riscv-sv32, riscv-sv48-sv57
         match self {
-            Self::Sv32 => Shape::uniform(Width::B4, 12, 10, 2),
-            _ => Shape::uniform(Width::B8, 12, 9, self.levels()),
+            Self::Sv32 => SV32.shape(),
+            _ => shape_of(self.levels()),
         }
     }
 
@@ -125,6 +124,28 @@ impl Mode {
             Self::Levels(levels) => Extent::sign_extended(12 + 9 * levels as u32),
         }
     }
+}
+
+/// Sv32, of 32-bit harts.
+// spec: riscv-sv32
+pub const SV32: Plan =
+    Plan::of::<RiscV>("riscv-sv32", Shape::uniform(Width::B4, 12, 10, 2), 2).with_leaves_up_to(1);
+/// Sv39.
+pub const SV39: Plan = plan("riscv-sv39", 3);
+/// Sv48.
+pub const SV48: Plan = plan("riscv-sv48", 4);
+/// Sv57.
+pub const SV57: Plan = plan("riscv-sv57", 5);
+
+/// Every level can have leaf entries.
+const fn plan(name: &'static str, levels: u8) -> Plan {
+    Plan::of::<RiscV>(name, shape_of(levels), levels).with_leaves_up_to(levels - 1)
+}
+
+/// The shape of the modes of 64-bit harts.
+const fn shape_of(levels: u8) -> Shape {
+    // spec: riscv-sv48-sv57
+    Shape::uniform(Width::B8, 12, 9, levels)
 }
 
 /// What the registers come to, so that no access has to work it out.

@@ -22,7 +22,9 @@ pub use ept::{EPTP, Ept, EptEntry, EptRights, ExitQualification, VPID, VmExit, X
 pub use exception::{PageFaultCode, X86Exception};
 pub use registers::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, PKRU, RFLAGS, RFLAGS_AC};
 
-use super::{Entry, Extent, Format, LEVEL_SLOTS, Mapping, ReadWord, Root, Route, Shape, slot};
+use super::{
+    Entry, Extent, Format, LEVEL_SLOTS, Mapping, Plan, ReadWord, Root, Route, Shape, slot,
+};
 use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
@@ -99,23 +101,23 @@ impl Mode {
         }
     }
 
-    const fn shape(self) -> Shape {
-        // spec: x86-modes, x86-cr3
+    /// The level plan; while paging is off, that of 32-bit paging.
+    const fn plan(self) -> &'static Plan {
         match self {
-            Self::Bits32 | Self::Off => Shape::uniform(Width::B4, 12, 10, 2),
-            // The PDPTEs of PAE paging are registers; the walk has the two levels below them.
-            Self::Pae => Shape::uniform(Width::B8, 12, 9, 2),
-            Self::Level4 => Shape::uniform(Width::B8, 12, 9, 4),
-            Self::Level5 => Shape::uniform(Width::B8, 12, 9, 5),
+            Self::Off | Self::Bits32 => &BITS32,
+            Self::Pae => &PAE,
+            Self::Level4 => &LEVEL4,
+            Self::Level5 => &LEVEL5,
         }
     }
 
+    const fn shape(self) -> Shape {
+        self.plan().shape()
+    }
+
     const fn top_level(self) -> u8 {
-        match self {
-            Self::Off | Self::Bits32 | Self::Pae => 1,
-            Self::Level4 => 3,
-            Self::Level5 => 4,
-        }
+        // spec: x86-cr3
+        self.plan().levels() - 1
     }
 
     const fn is_ia32e(self) -> bool {
@@ -131,6 +133,21 @@ impl Mode {
         }
     }
 }
+
+/// 32-bit paging, with pages of 4 MiB.
+// spec: x86-modes
+pub const BITS32: Plan =
+    Plan::of::<X86>("x86-32", Shape::uniform(Width::B4, 12, 10, 2), 2).with_leaves_up_to(1);
+/// PAE paging. Its PDPTEs are registers; the walk has the two levels below them.
+pub const PAE: Plan = Plan::of::<X86>("x86-pae", Shape::uniform(Width::B8, 12, 9, 2), 2)
+    .with_leaves_up_to(1)
+    .with_address_bits(32);
+/// 4-level paging.
+pub const LEVEL4: Plan =
+    Plan::of::<X86>("x86-64-4level", Shape::uniform(Width::B8, 12, 9, 4), 4).with_leaves_up_to(2);
+/// 5-level paging.
+pub const LEVEL5: Plan =
+    Plan::of::<X86>("x86-64-5level", Shape::uniform(Width::B8, 12, 9, 5), 5).with_leaves_up_to(2);
 
 /// What the registers come to, so that no access has to work it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

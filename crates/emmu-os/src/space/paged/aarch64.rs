@@ -1,10 +1,11 @@
 //! AArch64 page tables (Arm ARM, DDI 0487, chapter D8 "The AArch64 Virtual Memory System Architecture").
 
-use super::{Roots, TableFormat, TableShape, Valid};
+use super::{TableFormat, TableShape, Valid};
 use crate::{CpuPort, OsError, Rights};
-use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr, Width, bit_range};
-use emmu_paging::format::aarch64::{
-    Descriptor, MAIR_EL1, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1,
+use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr, bit_range};
+use emmu_paging::format::{
+    Plan,
+    aarch64::{Descriptor, K4, K16, K64, MAIR_EL1, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1},
 };
 
 /// Stage 1 at EL1&0 with one of the three granules, and 48-bit addresses in each half: programs have 256 TiB.
@@ -13,28 +14,22 @@ use emmu_paging::format::aarch64::{
 /// is set when it is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AArch64Tables {
-    levels: u8,
-    page_bits: u8,
-    window_level: u8,
+    plan: &'static Plan,
     /// TCR_EL1.TG0 and TG1, which have different codes for one granule.
     granule: u64,
 }
 
 impl AArch64Tables {
     /// Pages of 4 KiB, 4 levels.
-    pub const K4: Self = Self { levels: 4, page_bits: 12, window_level: 2, granule: 0b10 << 30 };
+    pub const K4: Self = Self { plan: &K4, granule: 0b10 << 30 };
     /// Pages of 16 KiB, 4 levels: the root has two entries.
-    pub const K16: Self =
-        Self { levels: 4, page_bits: 14, window_level: 1, granule: 0b10 << 14 | 0b01 << 30 };
+    pub const K16: Self = Self { plan: &K16, granule: 0b10 << 14 | 0b01 << 30 };
     /// Pages of 64 KiB, 3 levels.
-    pub const K64: Self =
-        Self { levels: 3, page_bits: 16, window_level: 1, granule: 0b01 << 14 | 0b11 << 30 };
-
-    const ADDRESS_BITS: u8 = 48;
+    pub const K64: Self = Self { plan: &K64, granule: 0b01 << 14 | 0b11 << 30 };
 
     /// T0SZ, T1SZ, TG0, TG1, IPS for 48 bits of physical address, AS for ASIDs of 16.
     const fn tcr(self) -> u64 {
-        let size = 64 - Self::ADDRESS_BITS as u64;
+        let size = 64 - self.plan.address_bits() as u64;
         size | size << 16 | self.granule | 0b101 << 32 | 1 << 36
     }
 }
@@ -48,14 +43,7 @@ const PAN_ON: u64 = 1 << 22;
 
 impl TableFormat for AArch64Tables {
     fn shape(&self) -> TableShape {
-        TableShape {
-            levels: self.levels,
-            page_bits: self.page_bits,
-            entry: Width::B8,
-            address_bits: Self::ADDRESS_BITS,
-            window_level: self.window_level,
-            roots: Roots::Apart,
-        }
+        TableShape::of(self.plan)
     }
 
     /// It withholds nothing: the leaf alone decides.
@@ -78,7 +66,7 @@ impl TableFormat for AArch64Tables {
 
     fn target(&self, entry: u64) -> Option<PhysAddr> {
         let valid = Descriptor::from_bits_retain(entry).contains(Descriptor::VALID);
-        valid.then_some(PhysAddr::new(entry & bit_range(47, self.page_bits.into())))
+        valid.then_some(PhysAddr::new(entry & bit_range(47, self.shape().page_bits.into())))
     }
 
     /// Nothing is remembered of the time before (TLBI VMALLE1) when the MMU is turned on, as the last step.

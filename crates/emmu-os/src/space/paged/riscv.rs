@@ -1,9 +1,12 @@
 //! RISC-V page tables (Privileged Architecture, version 20240411, chapter "Supervisor-Level ISA").
 
-use super::{Roots, TableFormat, TableShape, Valid};
+use super::{TableFormat, TableShape, Valid};
 use crate::{CpuPort, OsError, Rights};
 use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr, Width, bit_range, low_mask};
-use emmu_paging::format::riscv::{Pte, SATP, SSTATUS, Status};
+use emmu_paging::format::{
+    Plan,
+    riscv::{Pte, SATP, SSTATUS, SV32, SV39, SV48, SV57, Status},
+};
 
 /// Sv32, Sv39, Sv48 or Sv57.
 ///
@@ -11,23 +14,23 @@ use emmu_paging::format::riscv::{Pte, SATP, SSTATUS, Status};
 /// use for these bits, and cannot know whether hardware sets them (Svadu) or faults (Svade).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RiscVTables {
-    levels: u8,
+    plan: &'static Plan,
     mode: u64,
     name: &'static str,
 }
 
 impl RiscVTables {
     /// 2 levels, on RV32: programs have 2 GiB.
-    pub const SV32: Self = Self { levels: 2, mode: 1, name: "Sv32" };
+    pub const SV32: Self = Self { plan: &SV32, mode: 1, name: "Sv32" };
     /// 3 levels: programs have 256 GiB.
-    pub const SV39: Self = Self { levels: 3, mode: 8, name: "Sv39" };
+    pub const SV39: Self = Self { plan: &SV39, mode: 8, name: "Sv39" };
     /// 4 levels: programs have 128 TiB.
-    pub const SV48: Self = Self { levels: 4, mode: 9, name: "Sv48" };
+    pub const SV48: Self = Self { plan: &SV48, mode: 9, name: "Sv48" };
     /// 5 levels: programs have 64 PiB.
-    pub const SV57: Self = Self { levels: 5, mode: 10, name: "Sv57" };
+    pub const SV57: Self = Self { plan: &SV57, mode: 10, name: "Sv57" };
 
     const fn is_rv32(self) -> bool {
-        self.levels == 2
+        matches!(self.plan.entry(), Width::B4)
     }
 
     /// Where satp has MODE and ASID, and how many bits of ASID.
@@ -43,12 +46,7 @@ impl RiscVTables {
 
 impl TableFormat for RiscVTables {
     fn shape(&self) -> TableShape {
-        let (entry, address_bits, window_level) = match self.is_rv32() {
-            true => (Width::B4, 32, 1),
-            false => (Width::B8, 12 + 9 * self.levels, 2),
-        };
-        let (levels, roots) = (self.levels, Roots::Shared);
-        TableShape { levels, page_bits: 12, entry, address_bits, window_level, roots }
+        TableShape::of(self.plan)
     }
 
     fn table(&self, table: PhysAddr, _: u8, _: Privilege) -> u64 {

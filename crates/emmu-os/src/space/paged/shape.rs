@@ -1,6 +1,7 @@
 //! How addresses are cut for tables, and which of them are the kernel's.
 
 use emmu_core::{PhysAddr, VirtAddr, Width, low_mask};
+use emmu_paging::format::Plan;
 
 /// The shape of an architecture's page tables. A table is as large as a page of the smallest size, and the root need
 /// not fill it; level 0 is the level of the smallest pages.
@@ -31,6 +32,18 @@ pub enum Roots {
 }
 
 impl TableShape {
+    /// Returns the shape that a format's level plan has.
+    pub(super) fn of(plan: &Plan) -> Self {
+        Self {
+            levels: plan.levels(),
+            page_bits: plan.page_bits()[0],
+            entry: plan.entry(),
+            address_bits: plan.address_bits(),
+            window_level: plan.window_level(),
+            roots: if plan.has_two_roots() { Roots::Apart } else { Roots::Shared },
+        }
+    }
+
     /// Bytes of a page of the smallest size, and of a table.
     #[must_use]
     pub const fn page(&self) -> u64 {

@@ -1,10 +1,13 @@
 //! x86-64 page tables (Intel SDM Vol. 3A, chapter 5 "Paging", December 2024).
 
-use super::{Roots, TableFormat, TableShape, Valid};
+use super::{TableFormat, TableShape, Valid};
 use crate::{CpuPort, OsError, Rights};
 use emmu_core::{Asid, PhysAddr, Privilege, VirtAddr, Width, bit_range};
 use emmu_cpu::Stop;
-use emmu_paging::format::x86::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, Pte};
+use emmu_paging::format::{
+    Plan,
+    x86::{BITS32, CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, LEVEL4, LEVEL5, PAE, Pte},
+};
 
 /// 32-bit, PAE, 4-level or 5-level paging.
 ///
@@ -12,6 +15,8 @@ use emmu_paging::format::x86::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer
 /// paging is, the machine reaches only the first 4 GiB, so the kernel's part of memory must lie there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct X86Tables {
+    plan: &'static Plan,
+    /// Levels of tables: one more than a walk reads where the first is loaded into registers.
     levels: u8,
     /// The bits of CR4 that make it this mode.
     mode: Cr4,
@@ -19,20 +24,20 @@ pub struct X86Tables {
 
 impl X86Tables {
     /// 2 levels of 4-byte entries: programs have 2 GiB, in which what can be read can be executed.
-    pub const BITS32: Self = Self { levels: 2, mode: Cr4::PSE };
+    pub const BITS32: Self = Self { plan: &BITS32, levels: 2, mode: Cr4::PSE };
     /// 3 levels, the first of which has four entries that are loaded with CR3: programs have 2 GiB.
-    pub const PAE: Self = Self { levels: 3, mode: Cr4::PAE };
+    pub const PAE: Self = Self { plan: &PAE, levels: 3, mode: Cr4::PAE };
     /// 4 levels: programs have 128 TiB.
-    pub const LEVEL4: Self = Self { levels: 4, mode: Cr4::PAE };
+    pub const LEVEL4: Self = Self { plan: &LEVEL4, levels: 4, mode: Cr4::PAE };
     /// 5 levels: programs have 64 PiB.
-    pub const LEVEL5: Self = Self { levels: 5, mode: Cr4::PAE.union(Cr4::LA57) };
+    pub const LEVEL5: Self = Self { plan: &LEVEL5, levels: 5, mode: Cr4::PAE.union(Cr4::LA57) };
 
     const fn is_long(self) -> bool {
         self.levels >= 4
     }
 
     const fn has_wide_entries(self) -> bool {
-        self.levels > 2
+        matches!(self.plan.entry(), Width::B8)
     }
 
     /// Whether entries of this level are PDPTEs of PAE paging, which have no rights and are loaded with CR3.
@@ -46,13 +51,7 @@ const LAST_PCID: Asid = Asid(0xfff);
 
 impl TableFormat for X86Tables {
     fn shape(&self) -> TableShape {
-        let (address_bits, window_level) = match self.is_long() {
-            true => (12 + 9 * self.levels, 2),
-            false => (32, 1),
-        };
-        let entry = if self.has_wide_entries() { Width::B8 } else { Width::B4 };
-        let (levels, roots) = (self.levels, Roots::Shared);
-        TableShape { levels, page_bits: 12, entry, address_bits, window_level, roots }
+        TableShape { levels: self.levels, ..TableShape::of(self.plan) }
     }
 
     /// R/W and U/S are the AND of all entries on the way, so the leaf alone decides.

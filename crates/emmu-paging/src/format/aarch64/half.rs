@@ -1,8 +1,18 @@
 //! The two halves of the address space, and what TCR_EL1 and a TTBR come to for each.
 
-use super::Descriptor;
-use crate::format::{Extent, Shape};
+use super::{AArch64, Descriptor};
+use crate::format::{Extent, Plan, Shape};
 use emmu_core::{Cause, PhysAddr, VirtAddr, Width, bit_range, low_mask};
+
+/// The bits of addresses in a half that are implemented.
+const ADDRESS_BITS: u8 = 48;
+
+/// The granule of 4 KiB, with 48-bit addresses.
+pub const K4: Plan = Granule::K4.plan("aarch64-4k-48");
+/// The granule of 16 KiB, with 48-bit addresses.
+pub const K16: Plan = Granule::K16.plan("aarch64-16k-48");
+/// The granule of 64 KiB, with 48-bit addresses.
+pub const K64: Plan = Granule::K64.plan("aarch64-64k-48");
 
 /// A translation granule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +35,36 @@ impl Granule {
     /// A table fills one granule with 8-byte descriptors.
     pub(super) const fn stride(self) -> u8 {
         self.page_bits() - 3
+    }
+
+    /// The plan of halves of 2^48 bytes: at each level that has leaves a block, and a contiguous run of blocks.
+    const fn plan(self, name: &'static str) -> Plan {
+        let levels = self.levels(ADDRESS_BITS);
+        let shape = self.shape(ADDRESS_BITS);
+        let mut plan = Plan::of::<AArch64>(name, shape, levels)
+            .with_page(self.page_bits() + self.contiguous_bits(0))
+            .with_two_roots();
+        let mut level = 1;
+        while level < levels {
+            if self.has_blocks(level) {
+                let run = shape.page_bits(level) + self.contiguous_bits(level);
+                plan = plan.with_leaves(level).with_page(run);
+            }
+            level += 1;
+        }
+        plan
+    }
+
+    /// The number of levels that translate addresses of so many bits.
+    const fn levels(self, address_bits: u8) -> u8 {
+        // spec: arm-start
+        (address_bits - self.page_bits()).div_ceil(self.stride())
+    }
+
+    const fn shape(self, address_bits: u8) -> Shape {
+        let levels = self.levels(address_bits);
+        Shape::uniform(Width::B8, self.page_bits(), self.stride(), levels)
+            .with_end(levels, address_bits)
     }
 
     /// The largest TxSZ, with FEAT_TTST.
@@ -138,14 +178,11 @@ impl Control {
     }
 
     const fn levels(self) -> u8 {
-        // spec: arm-start
-        (64 - self.txsz - self.granule.page_bits()).div_ceil(self.granule.stride())
+        self.granule.levels(64 - self.txsz)
     }
 
     const fn shape(self) -> Shape {
-        let levels = self.levels();
-        Shape::uniform(Width::B8, self.granule.page_bits(), self.granule.stride(), levels)
-            .with_end(levels, 64 - self.txsz)
+        self.granule.shape(64 - self.txsz)
     }
 
     /// Bits from the top (below a tag) down to the size of the half must all equal bit 55.
