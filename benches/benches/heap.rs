@@ -64,7 +64,7 @@ fn against_length(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("heap");
     group.throughput(Throughput::Elements(1));
     for free in [16, 256, 4096] {
-        for policy in Policy::ALL {
+        for &policy in Policy::ALL {
             let built = torn(free, list(policy));
             bench(&mut group, BenchmarkId::new(policy.name(), free), built);
         }

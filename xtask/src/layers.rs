@@ -109,6 +109,7 @@ impl Layer {
             Self::Machine => "CPU, heap, vectors",
             Self::Systems => "systems",
             Self::Checks => "checks",
+            Self::Runs => "runs",
             Self::Facade => "facade",
             Self::Command => "command",
             Self::Tests => "tests only",

@@ -82,6 +82,7 @@ impl fmt::Display for Transfer {
 /// The reason why the bus refused a transfer. The address is that of the first byte that it refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum BusError {
     /// No memory or device answers at this address.
     #[error("no memory or device answers at physical address {addr}")]

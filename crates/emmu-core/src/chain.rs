@@ -24,6 +24,7 @@ pub struct Chain<A, B> {
 
 /// The reason why two units cannot be chained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum ChainError {
     /// Both units have a register with this number, so that a write would not say which one it means.
     #[error("both units have a register with the number {id}: {first} and {second}")]

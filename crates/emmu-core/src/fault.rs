@@ -113,8 +113,12 @@ impl fmt::Display for FaultEntry {
 
 /// The causes of a fault. Each manual groups them in its own way; the exception table of each architecture does
 /// so too.
+///
+/// Later versions may add causes. An exception table reports a cause that it does not know as an absent mapping. Its
+/// test visits every cause in [`Cause::ALL`], so that a new cause is looked up in the manual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Cause {
     /// The address is outside the virtual address space: not canonical, or beyond the configured width.
     #[error("the address is outside the virtual address space")]
@@ -163,10 +167,54 @@ pub enum Cause {
     Bus(#[from] BusError),
 }
 
+impl Cause {
+    /// Every cause once, in the order in which reports list them. [`Cause::Bus`] stands for all refusals of the bus.
+    pub const ALL: &'static [Self] = &[
+        Self::NonCanonical,
+        Self::WalkDisabled,
+        Self::Bounds,
+        Self::NoSegment,
+        Self::Absent,
+        Self::Reserved,
+        Self::Misaligned,
+        Self::Permission,
+        Self::ReadOnly,
+        Self::ProtectionKey,
+        Self::AccessFlag,
+        Self::DirtyFlag,
+        Self::AddressSize,
+        Self::Protection,
+        Self::Bus(BusError::Unmapped { addr: PhysAddr::ZERO }),
+    ];
+
+    /// Returns the name of the cause in reports. All refusals of the bus have one name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        // A new cause has a place in `ALL`, too.
+        match self {
+            Self::NonCanonical => "non-canonical",
+            Self::WalkDisabled => "walk-disabled",
+            Self::Bounds => "bounds",
+            Self::NoSegment => "no-segment",
+            Self::Absent => "absent",
+            Self::Reserved => "reserved",
+            Self::Misaligned => "misaligned",
+            Self::Permission => "permission",
+            Self::ReadOnly => "read-only",
+            Self::ProtectionKey => "protection-key",
+            Self::AccessFlag => "access-flag",
+            Self::DirtyFlag => "dirty-flag",
+            Self::AddressSize => "address-size",
+            Self::Protection => "protection",
+            Self::Bus(_) => "bus",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
+    use std::{collections::BTreeSet, string::ToString};
 
     #[test]
     fn a_fault_names_access_cause_byte_and_entry() {
@@ -178,6 +226,12 @@ mod tests {
             "supervisor store of 2 bytes at 0xfff: nothing is mapped there, first at 0x1000 \
              (level 0 entry at 0x8008 holds 0x0)"
         );
+    }
+
+    #[test]
+    fn no_two_causes_have_one_name() {
+        let names: BTreeSet<_> = Cause::ALL.iter().map(|cause| cause.name()).collect();
+        assert_eq!(names.len(), Cause::ALL.len());
     }
 
     #[test]

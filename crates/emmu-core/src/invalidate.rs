@@ -50,7 +50,10 @@ impl fmt::Display for Vmid {
 /// Svinval's `sinval.vma`, `hinval.vvma` and `hinval.gvma` do what `sfence.vma`, `hfence.vvma` and
 /// `hfence.gvma` do. Svinval's `sfence.w.inval` and `sfence.inval.ir` order them and drop nothing: emmu
 /// performs everything in order.
+///
+/// Later versions may add scopes. A unit drops every entry when it is asked for a scope that it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Invalidate {
     /// Every entry, global ones too.
     All,
@@ -101,4 +104,48 @@ pub enum Invalidate {
         /// vmalle1` must follow it.
         combined: bool,
     },
+}
+
+impl Invalidate {
+    /// The names of all scopes, in the order in which reports list them.
+    pub const NAMES: &'static [&'static str] =
+        &["all", "non-global", "asid", "page", "page-in-asid", "range", "guest", "second-stage"];
+
+    /// Returns the name of the scope in reports: one of [`Invalidate::NAMES`].
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::NonGlobal => "non-global",
+            Self::Asid(_) => "asid",
+            Self::Page(_) => "page",
+            Self::PageInAsid { .. } => "page-in-asid",
+            Self::Range { .. } => "range",
+            Self::Guest { .. } => "guest",
+            Self::SecondStage { .. } => "second-stage",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn the_names_are_those_of_the_scopes() {
+        let (addr, asid) = (VirtAddr::ZERO, Asid(0));
+        let scopes = [
+            Invalidate::All,
+            Invalidate::NonGlobal,
+            Invalidate::Asid(asid),
+            Invalidate::Page(addr),
+            Invalidate::PageInAsid { addr, asid, global: false },
+            Invalidate::Range { addr, len: 0, asid: None },
+            Invalidate::Guest { vmid: Vmid(0), asid: None, addr: None, keeps_global: false },
+            Invalidate::SecondStage { tables: None, addr: None, combined: false },
+        ];
+        let names: Vec<_> = scopes.into_iter().map(Invalidate::name).collect();
+        assert_eq!(names, Invalidate::NAMES);
+    }
 }

@@ -27,7 +27,10 @@ pub struct TlbId {
 }
 
 /// Something that happened. A unit and a CPU tell events in the order in which they happen.
+///
+/// Later versions may add events. A probe ignores the events that it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// The CPU starts an access. All events up to the next `Access` or `Restart` belong to it.
     Access(Access),
@@ -120,6 +123,58 @@ pub enum Event {
     Invalidate(Invalidate),
 }
 
+impl Event {
+    /// The names of all events. The test of a probe that must know every event compares its own list with this one.
+    pub const NAMES: &'static [&'static str] = &[
+        "access",
+        "restart",
+        "tlb-hit",
+        "tlb-miss",
+        "tlb-fill",
+        "walk-begin",
+        "walk-cache-hit",
+        "walk-cache-miss",
+        "entry-read",
+        "entry-update",
+        "walk-end",
+        "second-stage",
+        "second-stage-end",
+        "transfer",
+        "fault",
+        "trap-enter",
+        "trap-return",
+        "register-write",
+        "invalidate",
+    ];
+
+    /// Returns the name of the event: one of [`Event::NAMES`].
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        // A new event has a place in `NAMES`, too.
+        match self {
+            Self::Access(_) => "access",
+            Self::Restart(_) => "restart",
+            Self::TlbHit { .. } => "tlb-hit",
+            Self::TlbMiss { .. } => "tlb-miss",
+            Self::TlbFill { .. } => "tlb-fill",
+            Self::WalkBegin(_) => "walk-begin",
+            Self::WalkCacheHit { .. } => "walk-cache-hit",
+            Self::WalkCacheMiss => "walk-cache-miss",
+            Self::EntryRead { .. } => "entry-read",
+            Self::EntryUpdate { .. } => "entry-update",
+            Self::WalkEnd { .. } => "walk-end",
+            Self::SecondStage(_) => "second-stage",
+            Self::SecondStageEnd => "second-stage-end",
+            Self::Transfer { .. } => "transfer",
+            Self::Fault { .. } => "fault",
+            Self::TrapEnter => "trap-enter",
+            Self::TrapReturn => "trap-return",
+            Self::RegisterWrite(_) => "register-write",
+            Self::Invalidate(_) => "invalidate",
+        }
+    }
+}
+
 /// A listener to events. Whatever counts, prices, records or explains is a probe.
 ///
 /// `()` ignores every event, and code that is monomorphised with it contains no probing at all. Probes combine:
@@ -184,6 +239,36 @@ mod tests {
         (&mut left, Some(&mut right)).on(Event::WalkCacheMiss);
         assert_eq!(left, [Event::WalkCacheMiss]);
         assert_eq!(left, right);
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_events() {
+        let access = Access::load(VirtAddr::ZERO, 1);
+        let guest = GuestAccess { addr: PhysAddr::ZERO, kind: access.kind, walk: false, rights: 0 };
+        let (tlb, level, addr, raw) = (TlbId { level: 1, side: Side::Data }, 0, PhysAddr::ZERO, 0);
+        let events = [
+            Event::Access(access),
+            Event::Restart(access),
+            Event::TlbHit { tlb, access },
+            Event::TlbMiss { tlb, access },
+            Event::TlbFill { tlb, page: access.addr, bits: 12 },
+            Event::WalkBegin(access),
+            Event::WalkCacheHit { level },
+            Event::WalkCacheMiss,
+            Event::EntryRead { level, addr, raw },
+            Event::EntryUpdate { level, addr, raw },
+            Event::WalkEnd { faulted: false },
+            Event::SecondStage(guest),
+            Event::SecondStageEnd,
+            Event::Transfer { access, addr },
+            Event::Fault { access, cause: Cause::Absent },
+            Event::TrapEnter,
+            Event::TrapReturn,
+            Event::RegisterWrite(RegisterId(0)),
+            Event::Invalidate(Invalidate::All),
+        ];
+        let names: Vec<_> = events.iter().map(Event::name).collect();
+        assert_eq!(names, Event::NAMES);
     }
 
     #[test]

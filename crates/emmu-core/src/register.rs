@@ -36,6 +36,8 @@ pub fn find_register(registers: &[RegisterInfo], name: &str) -> Option<RegisterI
 }
 
 /// The reason why a register could not be read or written. The register is unchanged.
+///
+/// The list is complete: the CPU maps each reason to an exception of its own, and a snapshot keeps each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum RegisterError {
     /// The unit has no register with this number.

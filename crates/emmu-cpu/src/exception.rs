@@ -7,6 +7,7 @@ use thiserror::Error;
 /// Why an operation stopped before it was done. It has changed no memory and no register then, but for
 /// what the trap itself saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum Stop {
     /// The CPU took the exception: it saved a [`Trap`] and stands at the handler. Whoever plays the
     /// instructions now plays the handler's.
@@ -48,6 +49,7 @@ impl Stop {
 
 /// What makes a CPU leave the program for the handler, before any architecture numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum Exception {
     /// An access was refused.
     #[error(transparent)]
@@ -90,6 +92,7 @@ impl Exception {
 /// What is illegal about an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Illegal {
     /// The operation is privileged.
     #[error("to {operation} needs {needed} privilege, and the CPU is in {held} mode")]
@@ -120,6 +123,7 @@ pub enum Illegal {
 /// A privileged operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Operation {
     /// Reading a register of the translation unit.
     ReadRegister(RegisterId),

@@ -7,6 +7,7 @@ use thiserror::Error;
 /// Why a manager did not do what it was asked to. Nothing has changed then, unless it is [`HeapError::Corrupt`] or
 /// [`HeapError::Bus`], which may come in the middle: there is no telling what such a heap would do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum HeapError {
     /// No free block is good enough, and the heap does not grow.
     #[error("out of memory: no free block has room for {need} bytes, {searched} searched")]
@@ -77,6 +78,7 @@ pub enum HeapError {
 
 /// Why nothing that was allocated can be at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum InvalidFree {
     /// It is not in the heap.
     #[error("it is outside of the heap")]
@@ -100,6 +102,7 @@ pub enum InvalidFree {
 
 /// What is wrong with a word of a manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Corruption {
     /// Its seal does not fit: see [`Field`] for what it should be.
     #[error("overwritten")]
@@ -147,6 +150,7 @@ pub enum Corruption {
 
 /// Why there can be no such manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A number that is not what it must be.
     #[error("{what} is {value}, expected {expected}")]

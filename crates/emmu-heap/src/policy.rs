@@ -6,6 +6,7 @@ use core::cmp::Reverse;
 
 /// Which of the free blocks that are large enough is taken. Of equals, the first on the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Policy {
     /// The smallest. Searches the whole list.
     Best,
@@ -21,8 +22,8 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// All four.
-    pub const ALL: [Self; 4] = [Self::Best, Self::Worst, Self::First, Self::Next];
+    /// All of them, in the order in which reports list them.
+    pub const ALL: &'static [Self] = &[Self::Best, Self::Worst, Self::First, Self::Next];
 
     /// Its name in the field.
     #[must_use]
@@ -52,6 +53,7 @@ impl Policy {
 
 /// Where on the list a freed block is put. What is left of a block that was split stays where that block was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Order {
     /// By rising addresses: neighbours in memory are neighbours on the list.
     #[default]
@@ -68,8 +70,8 @@ pub enum Order {
 
 impl Order {
     /// All five.
-    pub const ALL: [Self; 5] =
-        [Self::Address, Self::SizeAscending, Self::SizeDescending, Self::Front, Self::Back];
+    pub const ALL: &'static [Self] =
+        &[Self::Address, Self::SizeAscending, Self::SizeDescending, Self::Front, Self::Back];
 
     /// Its name on the command line.
     #[must_use]

@@ -28,6 +28,7 @@ pub(crate) const WORD: u64 = Width::B8.bytes();
 /// What a word of a manager is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Field {
     /// The head pointer of a list, or the pointer of a stack.
     Head = 1,

@@ -8,6 +8,7 @@ use thiserror::Error;
 /// The kinds of region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum RegionKind {
     /// Memory that can be read and written.
     Ram,
@@ -67,6 +68,7 @@ impl fmt::Display for Region {
 
 /// The reason why a region cannot be added to a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum MapError {
     /// The region has no bytes.
     #[error("the {kind} at {start} has a size of 0 bytes; expected at least 1")]

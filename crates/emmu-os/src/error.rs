@@ -9,6 +9,7 @@ use thiserror::Error;
 /// What the operating system could not do. Unless it is [`Kernel`](Self::Kernel) or
 /// [`Damaged`](Self::Damaged), everything is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OsError {
     /// There is not enough memory.
     #[error(transparent)]
@@ -55,6 +56,7 @@ pub enum OsError {
 
 /// There is not enough memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum OutOfMemory {
     /// Too few frames are free.
     #[error("out of frames: {needed} needed, {free} of {total} free")]
@@ -100,6 +102,7 @@ pub enum OutOfMemory {
 
 /// The memory that the operating system was given to manage is unfit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum MemoryError {
     /// It passes the last address.
     #[error("memory of {size:#x} bytes at {start} passes the last address")]
@@ -171,6 +174,7 @@ impl fmt::Display for Exit {
 
 /// Why the operating system ended a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Kill {
     /// It used an address outside its regions.
     #[error("outside its regions: {0}")]

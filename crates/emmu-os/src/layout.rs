@@ -53,6 +53,7 @@ impl Layout {
 
 /// Why there can be no such layout, or not on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum LayoutError {
     /// A region without bytes.
     #[error("the region at {start} has no bytes; expected at least 1")]

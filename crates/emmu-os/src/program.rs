@@ -9,6 +9,7 @@ pub const MAX_ACCESS: u32 = 1 << 16;
 
 /// One operation of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Op {
     /// Reads an instruction, and is there: the program counter becomes `addr`.
     Fetch {
@@ -78,6 +79,7 @@ pub enum SystemCall {
 
 /// What came of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reply<'a> {
     /// Nothing to tell: the program has just begun, or the operation reads nothing.
     Nothing,

@@ -167,6 +167,7 @@ pub trait AddressSpaces {
 
 /// What [`AddressSpaces::map`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Mapped {
     /// A page was mapped.
     Page {

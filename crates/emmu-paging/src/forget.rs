@@ -81,6 +81,8 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
                 self.forget_range((addr, len), walk_caches, is_seen);
             }
             Invalidate::Guest { .. } | Invalidate::SecondStage { .. } => {}
+            // A scope that is not known here: everything is enough.
+            _ => self.scopes.end_context(present),
         }
     }
 

@@ -172,7 +172,6 @@ impl InvalidationReach {
 
     const fn of(&self, scope: Invalidate) -> Reach {
         match scope {
-            Invalidate::All => Reach::Exact,
             Invalidate::NonGlobal => self.non_global,
             Invalidate::Asid(_) => self.asid,
             Invalidate::Page(_) => self.page,
@@ -180,6 +179,8 @@ impl InvalidationReach {
             Invalidate::Range { .. } => self.range,
             Invalidate::Guest { .. } => self.guest,
             Invalidate::SecondStage { .. } => self.second_stage,
+            // `All`, and a scope that no description names.
+            _ => Reach::Exact,
         }
     }
 }

@@ -283,9 +283,6 @@ impl<B: Bus + ?Sized, P: Probe + ?Sized> TranslationUnit<B, P> for SegmentTable 
         self.epoch = self.epoch.wrapping_add(1);
         let bits = self.geometry.offset_bits();
         match scope {
-            Invalidate::All | Invalidate::NonGlobal | Invalidate::Asid(_) => {
-                self.cache.forget_all();
-            }
             Invalidate::Page(addr) | Invalidate::PageInAsid { addr, .. } => {
                 self.cache.forget(addr.block(bits));
             }
@@ -295,6 +292,8 @@ impl<B: Bus + ?Sized, P: Probe + ?Sized> TranslationUnit<B, P> for SegmentTable 
                 self.cache.forget_range(addr.block(bits), last.block(bits));
             }
             Invalidate::Guest { .. } | Invalidate::SecondStage { .. } => {}
+            // All address spaces are one here, and no entry is global. Nor is less known of any other scope.
+            _ => self.cache.forget_all(),
         }
     }
 

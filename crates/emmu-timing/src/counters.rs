@@ -43,10 +43,12 @@ pub struct Counters {
     walks: WalkCounts,
     second_stage: WalkCounts,
     in_second_stage: bool,
-    faults: [u64; FAULT_KINDS.len()],
+    /// In the order of [`Cause::ALL`].
+    faults: [u64; Cause::ALL.len()],
     traps_entered: u64,
     traps_returned: u64,
-    invalidations: [u64; INVALIDATE_KINDS.len()],
+    /// In the order of [`Invalidate::NAMES`].
+    invalidations: [u64; Invalidate::NAMES.len()],
     register_writes: u64,
     transfers: ByAccount<[u64; 4]>,
     bytes: ByAccount<[u64; 4]>,
@@ -99,10 +101,10 @@ impl Default for Counters {
             walks: WalkCounts::NONE,
             second_stage: WalkCounts::NONE,
             in_second_stage: false,
-            faults: [0; FAULT_KINDS.len()],
+            faults: [0; Cause::ALL.len()],
             traps_entered: 0,
             traps_returned: 0,
-            invalidations: [0; INVALIDATE_KINDS.len()],
+            invalidations: [0; Invalidate::NAMES.len()],
             register_writes: 0,
             transfers: ByAccount::default(),
             bytes: ByAccount::default(),
@@ -213,14 +215,17 @@ impl Counters {
 
     /// Returns the number of refused accesses, by [`Cause`]. All bus errors count as one cause.
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        FAULT_KINDS.into_iter().zip(self.faults)
+        Cause::ALL.iter().map(|cause| cause.name()).zip(self.faults)
+    }
+
+    /// Returns the number of invalidations, by the name of their scope.
+    fn invalidations(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Invalidate::NAMES.iter().copied().zip(self.invalidations)
     }
 
     #[inline(never)]
     fn on_others(&mut self, event: Event) {
         match event {
-            // `on` has counted these itself.
-            Event::Access(_) | Event::TlbHit { .. } | Event::Transfer { .. } => {}
             Event::TlbMiss { tlb, access } => self.tlb_mut(tlb).misses[account(access)] += 1,
             Event::TlbFill { tlb, .. } => self.tlb_mut(tlb).fills += 1,
             Event::SecondStage(_) => self.in_second_stage = true,
@@ -234,11 +239,13 @@ impl Counters {
             Event::EntryUpdate { level, .. } => self.stage_mut().updates[level_index(level)] += 1,
             Event::WalkEnd { faulted } => self.stage_mut().end(faulted),
             Event::Restart(access) => self.restarts[account(access)] += 1,
-            Event::Fault { cause, .. } => self.faults[fault_kind(cause)] += 1,
+            Event::Fault { cause, .. } => count(&mut self.faults, cause_index(cause)),
             Event::TrapEnter => self.traps_entered += 1,
             Event::TrapReturn => self.traps_returned += 1,
             Event::RegisterWrite(_) => self.register_writes += 1,
-            Event::Invalidate(scope) => self.invalidations[invalidate_kind(scope)] += 1,
+            Event::Invalidate(scope) => count(&mut self.invalidations, scope_index(scope)),
+            // Those of `on` itself.
+            _ => {}
         }
     }
 
@@ -301,60 +308,63 @@ pub(crate) fn level_index(level: u8) -> usize {
     usize::from(level).min(MAX_LEVELS - 1)
 }
 
-/// The names of the causes of faults in reports.
-const FAULT_KINDS: [&str; 15] = [
-    "non_canonical",
-    "walk_disabled",
-    "bounds",
-    "no_segment",
-    "absent",
-    "reserved",
-    "misaligned",
-    "permission",
-    "read_only",
-    "protection_key",
-    "access_flag",
-    "dirty_flag",
-    "address_size",
-    "protection",
-    "bus",
-];
-
-/// Returns the index of a cause in [`FAULT_KINDS`].
-fn fault_kind(cause: Cause) -> usize {
-    match cause {
-        Cause::NonCanonical => 0,
-        Cause::WalkDisabled => 1,
-        Cause::Bounds => 2,
-        Cause::NoSegment => 3,
-        Cause::Absent => 4,
-        Cause::Reserved => 5,
-        Cause::Misaligned => 6,
-        Cause::Permission => 7,
-        Cause::ReadOnly => 8,
-        Cause::ProtectionKey => 9,
-        Cause::AccessFlag => 10,
-        Cause::DirtyFlag => 11,
-        Cause::AddressSize => 12,
-        Cause::Protection => 13,
-        Cause::Bus(_) => 14,
+/// Adds 1 to the count at this index, if there is one.
+fn count(counts: &mut [u64], place: Option<usize>) {
+    if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
+        *count += 1;
     }
 }
 
-/// The names of the scopes of invalidations in reports.
-const INVALIDATE_KINDS: [&str; 8] =
-    ["all", "non_global", "asid", "page", "page_in_asid", "range", "guest", "second_stage"];
+/// Returns the place of a cause in [`Cause::ALL`].
+fn cause_index(cause: Cause) -> Option<usize> {
+    Cause::ALL.iter().position(|known| known.name() == cause.name())
+}
 
-/// Returns the index of a scope in [`INVALIDATE_KINDS`].
-pub(crate) fn invalidate_kind(scope: Invalidate) -> usize {
-    match scope {
-        Invalidate::All => 0,
-        Invalidate::NonGlobal => 1,
-        Invalidate::Asid(_) => 2,
-        Invalidate::Page(_) => 3,
-        Invalidate::PageInAsid { .. } => 4,
-        Invalidate::Range { .. } => 5,
-        Invalidate::Guest { .. } => 6,
-        Invalidate::SecondStage { .. } => 7,
+/// Returns the place of a scope in [`Invalidate::NAMES`].
+fn scope_index(scope: Invalidate) -> Option<usize> {
+    Invalidate::NAMES.iter().position(|name| *name == scope.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A new event must be listed here; decide then whether it is counted, and in `cycles.rs` whether it is priced.
+    #[test]
+    fn every_event_is_counted() {
+        let counted = [
+            "access",
+            "restart",
+            "tlb-hit",
+            "tlb-miss",
+            "tlb-fill",
+            "walk-begin",
+            "walk-cache-hit",
+            "walk-cache-miss",
+            "entry-read",
+            "entry-update",
+            "walk-end",
+            "second-stage",
+            "second-stage-end",
+            "transfer",
+            "fault",
+            "trap-enter",
+            "trap-return",
+            "register-write",
+            "invalidate",
+        ];
+        assert_eq!(Event::NAMES, counted);
+    }
+
+    #[test]
+    fn faults_are_counted_by_cause() {
+        let access = Access::load(emmu_core::VirtAddr::ZERO, 1);
+        let mut counters = Counters::default();
+        for &cause in Cause::ALL {
+            counters.on(Event::Fault { access, cause });
+        }
+        let names: Vec<_> = counters.faults().filter(|&(_, count)| count == 1).collect();
+        assert_eq!(names.len(), Cause::ALL.len());
+        assert_eq!(names[4], ("absent", 1));
     }
 }

@@ -271,9 +271,8 @@ impl Cycles {
             Event::Invalidate(scope) => {
                 self.kernel().invalidations += u64::from(self.invalidate_prices.of(scope));
             }
-            // `on` has priced these itself, or they cost nothing.
-            Event::TlbHit { .. } | Event::TlbMiss { .. } | Event::Transfer { .. } => {}
-            Event::Access(_) | Event::Restart(_) | Event::TlbFill { .. } | Event::Fault { .. } => {}
+            // `on` has priced these itself, or they cost nothing: `Access`, `Restart`, `TlbFill` and `Fault`.
+            _ => {}
         }
     }
 
@@ -370,7 +369,6 @@ impl Cycles {
 impl InvalidatePrices {
     fn of(&self, scope: Invalidate) -> u32 {
         match scope {
-            Invalidate::All => self.all,
             Invalidate::NonGlobal => self.non_global,
             Invalidate::Asid(_) => self.asid,
             Invalidate::Page(_) => self.page,
@@ -378,6 +376,8 @@ impl InvalidatePrices {
             Invalidate::Range { .. } => self.range,
             Invalidate::Guest { .. } => self.guest,
             Invalidate::SecondStage { .. } => self.second_stage,
+            // Of everything, or of a scope that no description prices.
+            _ => self.all,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 
 /// A place in a trace: a line of a text, or a byte of a binary format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Position {
     /// Line of a text trace, from 1.
     Line(u64),

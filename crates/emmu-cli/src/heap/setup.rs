@@ -54,8 +54,8 @@ impl Setup {
 
     /// Every policy, and then the managers that have none.
     pub(crate) fn all(arguments: &Arguments) -> Vec<Self> {
-        let lists = Policy::ALL.map(|policy| Kind::list(arguments, policy));
-        let kinds = lists.into_iter().chain([Kind::Tree, Kind::Buddy]);
+        let lists = Policy::ALL.iter().map(|&policy| Kind::list(arguments, policy));
+        let kinds = lists.chain([Kind::Tree, Kind::Buddy]);
         kinds.map(|kind| Self::of(kind, arguments)).collect()
     }
 

@@ -206,6 +206,7 @@ fn definition(
             let place = fitting.iter().min_by_key(|place| distance(place))?;
             Some((*place, distance(place) as u64 + 1))
         }
+        _ => panic!("{policy:?} has no definition here"),
     }
 }
 

@@ -30,7 +30,7 @@ fn heap30(memory: &mut Memory, policy: Policy) -> (FreeList, PhysAddr) {
 
 #[test]
 fn eleven_fail_though_twenty_are_free() {
-    for policy in Policy::ALL {
+    for &policy in Policy::ALL {
         let mut memory = memory();
         let (mut list, _) = heap30(&mut memory, policy);
         let refused = list.allocate(&mut memory, Request::new(11 * UNIT));
@@ -51,7 +51,7 @@ fn one_splits_a_ten_into_one_and_nine() {
 
 #[test]
 fn the_middle_freed_gives_one_thirty() {
-    for policy in Policy::ALL {
+    for &policy in Policy::ALL {
         let mut memory = memory();
         let (mut list, middle) = heap30(&mut memory, policy);
         list.release(&mut memory, middle, Some(10 * UNIT)).unwrap();

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 /// A file is no image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum ImageError {
     /// It does not begin as images do.
     #[error("byte 0: expected \"EMI1\"")]

@@ -101,18 +101,8 @@ impl X86Segments {
             Cause::Bounds | Cause::NoSegment => true,
             // Pages deny permission too.
             Cause::Permission => self.linear(fault.access).is_err(),
-            Cause::NonCanonical
-            | Cause::WalkDisabled
-            | Cause::Absent
-            | Cause::Reserved
-            | Cause::Misaligned
-            | Cause::ReadOnly
-            | Cause::ProtectionKey
-            | Cause::AccessFlag
-            | Cause::DirtyFlag
-            | Cause::AddressSize
-            | Cause::Protection
-            | Cause::Bus(_) => false,
+            // Of paging behind, or of the bus.
+            _ => false,
         };
         let vector = match SegmentRegister::of(fault.access) {
             SegmentRegister::Ss => Vector::StackFault,

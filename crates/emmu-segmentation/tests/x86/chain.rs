@@ -191,6 +191,33 @@ fn each_unit_knows_its_own_faults() {
     assert!(refused(load(0x10_0000, 1)).contains("PageFault"));
 }
 
+/// Whoever adds a cause says here whether it is one of segmentation. `Permission` is, if the descriptor denies the access.
+#[test]
+fn every_cause_is_of_segments_or_of_what_is_behind() {
+    let access = load(0, 1);
+    let is_own =
+        |&&cause: &&Cause| X86Segments::flat().exception(&Fault::new(access, cause)).is_some();
+    let (own, behind): (Vec<_>, Vec<_>) = Cause::ALL.iter().partition(is_own);
+    assert_eq!(own, [Cause::Bounds, Cause::NoSegment]);
+    let behind: Vec<_> = behind.into_iter().map(Cause::name).collect();
+    let expected = [
+        "non-canonical",
+        "walk-disabled",
+        "absent",
+        "reserved",
+        "misaligned",
+        "permission",
+        "read-only",
+        "protection-key",
+        "access-flag",
+        "dirty-flag",
+        "address-size",
+        "protection",
+        "bus",
+    ];
+    assert_eq!(behind, expected);
+}
+
 #[test]
 fn gates_to_privilege_are_kept_by_the_cpu() {
     let (unit, memory) = BOTH[0].chain(&[0, descriptor(0, 0xff, 0xf2, B)]);

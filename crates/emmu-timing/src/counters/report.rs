@@ -1,6 +1,6 @@
 //! Reports of counts, for JSON and other formats.
 
-use super::{Counters, INVALIDATE_KINDS, TlbCounts, WalkCounts};
+use super::{Counters, TlbCounts, WalkCounts};
 use crate::{ByAccount, ratio};
 use emmu_core::{Side, TlbId};
 use serde::{Serialize, Serializer};
@@ -174,11 +174,7 @@ impl Counters {
             faults: self.faults().filter(|&(_, count)| count != 0).collect(),
             traps_entered: self.traps_entered,
             traps_returned: self.traps_returned,
-            invalidations: INVALIDATE_KINDS
-                .into_iter()
-                .zip(self.invalidations)
-                .filter(|&(_, count)| count != 0)
-                .collect(),
+            invalidations: self.invalidations().filter(|&(_, count)| count != 0).collect(),
             register_writes: self.register_writes,
             transfers: TransferReport { count: kinds(&self.transfers), bytes: kinds(&self.bytes) },
         }

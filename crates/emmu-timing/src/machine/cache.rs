@@ -14,6 +14,7 @@ pub struct CacheModel {
 
 /// The reason why a data cache of this shape cannot exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum CacheError {
     /// The line size is no power of two from 8 to 4096. Address bits choose the byte in a line.
     #[error("line = {line}: expected a power of two from 8 to 4096")]

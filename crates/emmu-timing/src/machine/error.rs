@@ -35,6 +35,7 @@ impl fmt::Display for Place {
 
 /// The reason why a machine description was refused. It names the first problem found.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum MachineError {
     /// The text is not TOML.
     #[error("{place}: not TOML: {problem}")]

@@ -54,5 +54,6 @@ fn words(scope: Invalidate, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         Invalidate::SecondStage { tables: Some(_), .. } => f.write_str("tlbi vmalls12e1"),
         Invalidate::SecondStage { tables: None, .. } => f.write_str("tlbi alle1"),
+        _ => write!(f, "{scope:?}"),
     }
 }

@@ -40,13 +40,6 @@ pub enum FaultStatus {
 impl FaultStatus {
     const fn of(cause: Cause, on_walk: bool) -> Self {
         match cause {
-            Cause::NonCanonical
-            | Cause::WalkDisabled
-            | Cause::Bounds
-            | Cause::NoSegment
-            | Cause::Absent
-            | Cause::Reserved
-            | Cause::Misaligned => Self::Translation,
             Cause::Permission | Cause::ReadOnly | Cause::ProtectionKey | Cause::DirtyFlag => {
                 Self::Permission
             }
@@ -54,6 +47,8 @@ impl FaultStatus {
             Cause::AddressSize => Self::AddressSize,
             Cause::Protection | Cause::Bus(_) if on_walk => Self::ExternalAbortOnWalk,
             Cause::Protection | Cause::Bus(_) => Self::ExternalAbort,
+            // Nothing is mapped there, for whatever reason.
+            _ => Self::Translation,
         }
     }
 

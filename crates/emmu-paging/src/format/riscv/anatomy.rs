@@ -65,5 +65,6 @@ fn words(scope: Invalidate, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let shifted = addr.map(|addr| format_args!("{addr} >> 2").to_string());
             write!(f, "hfence.gvma {}, {}", Operand(shifted), Operand(tables))
         }
+        _ => write!(f, "{scope:?}"),
     }
 }

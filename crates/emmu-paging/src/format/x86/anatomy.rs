@@ -48,5 +48,6 @@ fn words(scope: Invalidate, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "invept 1 (eptp {eptp:#x})")
         }
         Invalidate::SecondStage { tables: None, .. } => f.write_str("invept 2"),
+        _ => write!(f, "{scope:?}"),
     }
 }

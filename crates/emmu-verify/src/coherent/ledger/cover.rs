@@ -136,6 +136,8 @@ fn cover<A: Manual>(scope: Invalidate, now: &A, space: Space) -> Option<Cover> {
             let is_named = is_named && (combined || !is_first);
             return is_named.then_some(Cover { pages, walk_caches: second, ..all });
         }
+        // A scope that this ledger does not know strikes out everything, so that no hit after it is excused.
+        _ => all,
     };
     (is_first && now.is_present(space)).then_some(cover)
 }
@@ -223,5 +225,18 @@ impl<A: Manual> Fill<A> {
     /// Strikes out what of it an invalidation covers; says whether nothing is left.
     fn cover(&mut self, Cover { pages, .. }: Cover, now: &A) -> bool {
         pages.is_none_or(|(first, last)| self.piece.lose(&(now.place(first)..=now.place(last))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use emmu_core::Invalidate;
+
+    /// Whoever adds a scope says above what it strikes out.
+    #[test]
+    fn every_scope_is_covered() {
+        let covered =
+            ["all", "non-global", "asid", "page", "page-in-asid", "range", "guest", "second-stage"];
+        assert_eq!(Invalidate::NAMES, covered);
     }
 }
