@@ -192,19 +192,19 @@ impl Cause {
     pub const fn name(self) -> &'static str {
         // A new cause has a place in `ALL`, too.
         match self {
-            Self::NonCanonical => "non-canonical",
-            Self::WalkDisabled => "walk-disabled",
+            Self::NonCanonical => "non_canonical",
+            Self::WalkDisabled => "walk_disabled",
             Self::Bounds => "bounds",
-            Self::NoSegment => "no-segment",
+            Self::NoSegment => "no_segment",
             Self::Absent => "absent",
             Self::Reserved => "reserved",
             Self::Misaligned => "misaligned",
             Self::Permission => "permission",
-            Self::ReadOnly => "read-only",
-            Self::ProtectionKey => "protection-key",
-            Self::AccessFlag => "access-flag",
-            Self::DirtyFlag => "dirty-flag",
-            Self::AddressSize => "address-size",
+            Self::ReadOnly => "read_only",
+            Self::ProtectionKey => "protection_key",
+            Self::AccessFlag => "access_flag",
+            Self::DirtyFlag => "dirty_flag",
+            Self::AddressSize => "address_size",
             Self::Protection => "protection",
             Self::Bus(_) => "bus",
         }

@@ -109,20 +109,20 @@ pub enum Invalidate {
 impl Invalidate {
     /// The names of all scopes, in the order in which reports list them.
     pub const NAMES: &'static [&'static str] =
-        &["all", "non-global", "asid", "page", "page-in-asid", "range", "guest", "second-stage"];
+        &["all", "non_global", "asid", "page", "page_in_asid", "range", "guest", "second_stage"];
 
     /// Returns the name of the scope in reports: one of [`Invalidate::NAMES`].
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::All => "all",
-            Self::NonGlobal => "non-global",
+            Self::NonGlobal => "non_global",
             Self::Asid(_) => "asid",
             Self::Page(_) => "page",
-            Self::PageInAsid { .. } => "page-in-asid",
+            Self::PageInAsid { .. } => "page_in_asid",
             Self::Range { .. } => "range",
             Self::Guest { .. } => "guest",
-            Self::SecondStage { .. } => "second-stage",
+            Self::SecondStage { .. } => "second_stage",
         }
     }
 }

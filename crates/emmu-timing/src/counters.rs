@@ -244,7 +244,7 @@ impl Counters {
             Event::TrapReturn => self.traps_returned += 1,
             Event::RegisterWrite(_) => self.register_writes += 1,
             Event::Invalidate(scope) => count(&mut self.invalidations, scope_index(scope)),
-            // Those of `on` itself.
+            // `on` has counted these itself.
             _ => {}
         }
     }
@@ -308,7 +308,7 @@ pub(crate) fn level_index(level: u8) -> usize {
     usize::from(level).min(MAX_LEVELS - 1)
 }
 
-/// Adds 1 to the count at this index, if there is one.
+/// Adds one to the count at this place, if there is such a place.
 fn count(counts: &mut [u64], place: Option<usize>) {
     if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
         *count += 1;
@@ -329,28 +329,28 @@ fn scope_index(scope: Invalidate) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A new event must be listed here; decide then whether it is counted, and in `cycles.rs` whether it is priced.
+    /// A new event needs a decision here whether it is counted, and in `cycles.rs` whether it is priced.
     #[test]
     fn every_event_is_counted() {
         let counted = [
             "access",
             "restart",
-            "tlb-hit",
-            "tlb-miss",
-            "tlb-fill",
-            "walk-begin",
-            "walk-cache-hit",
-            "walk-cache-miss",
-            "entry-read",
-            "entry-update",
-            "walk-end",
-            "second-stage",
-            "second-stage-end",
+            "tlb_hit",
+            "tlb_miss",
+            "tlb_fill",
+            "walk_begin",
+            "walk_cache_hit",
+            "walk_cache_miss",
+            "entry_read",
+            "entry_update",
+            "walk_end",
+            "second_stage",
+            "second_stage_end",
             "transfer",
             "fault",
-            "trap-enter",
-            "trap-return",
-            "register-write",
+            "trap_enter",
+            "trap_return",
+            "register_write",
             "invalidate",
         ];
         assert_eq!(Event::NAMES, counted);

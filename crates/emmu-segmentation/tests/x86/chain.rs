@@ -191,7 +191,7 @@ fn each_unit_knows_its_own_faults() {
     assert!(refused(load(0x10_0000, 1)).contains("PageFault"));
 }
 
-/// Whoever adds a cause says here whether it is one of segmentation. `Permission` is, if the descriptor denies the access.
+/// A new cause needs a decision here whether segments raise it. They raise `Permission` where a descriptor denies the access.
 #[test]
 fn every_cause_is_of_segments_or_of_what_is_behind() {
     let access = load(0, 1);
@@ -201,17 +201,17 @@ fn every_cause_is_of_segments_or_of_what_is_behind() {
     assert_eq!(own, [Cause::Bounds, Cause::NoSegment]);
     let behind: Vec<_> = behind.into_iter().map(Cause::name).collect();
     let expected = [
-        "non-canonical",
-        "walk-disabled",
+        "non_canonical",
+        "walk_disabled",
         "absent",
         "reserved",
         "misaligned",
         "permission",
-        "read-only",
-        "protection-key",
-        "access-flag",
-        "dirty-flag",
-        "address-size",
+        "read_only",
+        "protection_key",
+        "access_flag",
+        "dirty_flag",
+        "address_size",
         "protection",
         "bus",
     ];
