@@ -1,36 +1,61 @@
-//! The command line: the list of commands. The arguments of each stand beside it.
+//! The command line: the list of commands. The arguments of each command stand beside it.
 
 use crate::{
-    check::Check, compare::Compare, explain::Explain, heap::Heap, import::Import,
-    machines::Machines, sim::Sim,
+    check::Check, compare::Compare, completions::Completions, explain::Explain, heap::Heap, help,
+    import::Import, machines::Machines, man::Man, sim::Sim,
 };
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Memory-management hardware, emulated: what address translation does, and what it costs in cycles.
 ///
 /// Without a command, runs `emmu sim`: the bundled trace of a real program on the default machine.
 #[derive(Debug, Parser)]
-#[command(name = "emmu", version, max_term_width = 100)]
+#[command(
+    name = "emmu",
+    version,
+    max_term_width = 100,
+    after_help = help::examples(&["emmu", "emmu help sim", "emmu sim --machine cortex-a53 --limit 100_000"])
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
 
+// The help of each command is the description of its arguments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a memory trace through a machine, and report what translation cost.
     Sim(Sim),
-    /// Convert a trace to emmu's compact format.
     Import(Import),
-    /// List the machines, or show one.
     Machines(Machines),
-    /// Run one program under every memory system, from one process at a time to paging: what it costs, and
-    /// who keeps programs apart.
     Compare(Compare),
-    /// Explain what becomes of an address: every bit, comparison and memory read, and why it faults.
     Explain(Explain),
-    /// Put emmu's translation units and memory managers to vectors: files of cases with known answers.
     Check(Check),
-    /// Run a memory manager step by step: its free list, what it searched, how torn it is, and what leaks.
     Heap(Heap),
+    Completions(Completions),
+    Man(Man),
+}
+
+impl Arguments {
+    /// Reads the command line. Prints help where it is asked for, and otherwise says in one line what is wrong.
+    pub(crate) fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| {
+            if error.use_stderr() {
+                eprintln!("emmu: {}", in_one_line(&error.to_string()));
+                return ExitCode::from(2);
+            }
+            // Whoever closes standard output does not want the help.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        })
+    }
+}
+
+/// Joins the paragraphs of clap's message, without the hint at the help.
+fn in_one_line(message: &str) -> String {
+    let paragraphs = message.strip_prefix("error: ").unwrap_or(message).split("\n\n");
+    let paragraphs = paragraphs.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let kept: Vec<_> =
+        paragraphs.filter(|text| !text.starts_with("For more information")).collect();
+    kept.join("; ")
 }

@@ -36,5 +36,5 @@ pub(crate) fn run(arguments: &Compare, out: &mut impl Write) -> Result<()> {
         let attacks = attack::all(kind, &setting, &shape)?;
         report.add(kind, cost, attacks);
     }
-    if arguments.json { report.write_json(out) } else { report.write_text(out) }
+    arguments.output.write(&report, Report::write_text, out)
 }

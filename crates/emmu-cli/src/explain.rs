@@ -30,15 +30,8 @@ use story::{Explanation, Narrator, Stage, Tell};
 pub(crate) fn run(arguments: &Explain, out: &mut impl Write) -> Result<()> {
     let accesses = arguments.unit.accesses();
     let explained = explain(&arguments.unit)?;
-    match accesses.json {
-        true => {
-            let report = Report { prices: &accesses.machine, explained: &explained };
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
-        }
-        false => text::write(&explained, out)?,
-    }
-    Ok(())
+    let report = Report { prices: &accesses.machine, explained: &explained };
+    accesses.output.write(&report, |report, out| text::write(report.explained, out), out)
 }
 
 /// All that `--json` says.
@@ -84,18 +77,18 @@ where
 
 impl Accesses {
     fn numbers(&self) -> impl Iterator<Item = Result<Number>> {
-        self.addresses.iter().map(|text| Number::parse("address", text))
+        self.addresses.iter().map(|text| number::parse("address", text))
     }
 
     fn memory_size(&self, machine: &Machine) -> Result<u64> {
         match &self.memory {
-            Some(text) => Ok(Number::parse("--memory", text)?.value),
+            Some(text) => Ok(number::parse("--memory", text)?.value),
             None => Ok(machine.memory.value.size),
         }
     }
 
     fn size(&self) -> Result<u32> {
-        let size = Number::parse("--size", &self.size)?.value;
+        let size = number::parse("--size", &self.size)?.value;
         let fits = u32::try_from(size).ok().filter(|size| (1..=4096).contains(size));
         fits.with_context(|| format!("--size: expected 1 to 4096 bytes, found {size}"))
     }

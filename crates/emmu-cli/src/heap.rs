@@ -25,22 +25,8 @@ pub(crate) fn run(arguments: &Heap, out: &mut impl Write) -> Result<()> {
         let setups = Setup::all(arguments);
         let runs = setups.iter().map(|setup| run::run(setup, &ops));
         let comparison = Comparison::new(arguments, runs.collect::<Result<_>>()?);
-        return write(arguments, &comparison, text::comparison, out);
+        return arguments.output.write(&comparison, text::comparison, out);
     }
-    let report: Report = run::run(&Setup::new(arguments), &ops)?;
-    write(arguments, &report, text::report, out)
-}
-
-fn write<T: serde::Serialize, W: Write>(
-    arguments: &Heap,
-    report: &T,
-    text: fn(&T, &mut W) -> Result<()>,
-    out: &mut W,
-) -> Result<()> {
-    if arguments.json {
-        serde_json::to_writer_pretty(&mut *out, report)?;
-        writeln!(out)?;
-        return Ok(());
-    }
-    text(report, out)
+    let report: Report = run::run(&Setup::new(arguments)?, &ops)?;
+    arguments.output.write(&report, text::report, out)
 }

@@ -6,24 +6,32 @@
 mod args;
 mod check;
 mod compare;
+mod completions;
 mod explain;
 mod heap;
+mod help;
 mod import;
 mod machines;
+mod man;
+mod number;
+mod output;
 mod progress;
 mod sim;
 mod trace;
 
 use anyhow::Result;
 use args::{Arguments, Command};
-use clap::Parser;
 use std::{
     io::{self, BufWriter, Write},
     process::ExitCode,
 };
 
 fn main() -> ExitCode {
-    let command = Arguments::parse().command.unwrap_or_else(|| Command::Sim(sim::Sim::default()));
+    let arguments = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    let command = arguments.command.unwrap_or_else(|| Command::Sim(sim::Sim::default()));
     let mut out = BufWriter::new(io::stdout().lock());
     let done = run(&command, &mut out).and_then(|code| {
         out.flush()?;
@@ -47,6 +55,8 @@ fn run(command: &Command, out: &mut impl Write) -> Result<ExitCode> {
         Command::Machines(arguments) => machines::run(arguments, out)?,
         Command::Compare(arguments) => compare::run(arguments, out)?,
         Command::Explain(arguments) => explain::run(arguments, out)?,
+        Command::Completions(arguments) => completions::run(arguments, out)?,
+        Command::Man(arguments) => man::run(arguments, out)?,
         Command::Check(arguments) if !check::run(arguments, out)? => return Ok(ExitCode::FAILURE),
         Command::Check(_) => {}
     }

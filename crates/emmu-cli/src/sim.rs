@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Sim, out: &mut impl Write) -> Result<()> {
     let time = start.elapsed();
     bar.finish_and_clear();
     let report = report?.with_host_time(time);
-    match arguments.format {
+    match arguments.format() {
         Format::Text => report.write_text(out)?,
         Format::Json => report.write_json(out)?,
         Format::Csv => report.write_csv(out)?,

@@ -1,10 +1,15 @@
 //! The arguments of `emmu check`.
 
+use crate::help;
 use clap::Args;
 use std::path::PathBuf;
 
-/// `emmu check`.
+/// Put emmu's translation units and memory managers to vectors: files of cases with known answers.
 #[derive(Debug, Args)]
+#[command(after_help = help::examples(&[
+    "emmu check vectors.jsonl",
+    "emmu check --reference vectors.jsonl",
+]))]
 pub(crate) struct Check {
     /// Files of translation vectors or of textbook records (linear and multi-level paging, relocation,
     /// segmentation; free lists and buddies), JSON Lines, plain or gzip.

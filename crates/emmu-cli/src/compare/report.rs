@@ -97,12 +97,6 @@ impl Report {
         }
     }
 
-    pub(crate) fn write_json(&self, out: &mut impl Write) -> Result<()> {
-        // As a whole first: an error of the output is to be one of input and output, and not of JSON.
-        writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
-        Ok(())
-    }
-
     pub(crate) fn write_text(&self, out: &mut impl Write) -> Result<()> {
         print(out, &self.head())?;
         print(out, &self.costs())?;

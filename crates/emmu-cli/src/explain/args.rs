@@ -2,13 +2,20 @@
 //!
 //! Numbers are texts here: what is wrong with one is said in one line, like everything else that is wrong.
 
+use crate::{help, output::Output};
 use clap::{Args, Subcommand, ValueEnum};
 use emmu_core::AccessKind;
 
-/// `emmu explain`.
-///
-/// Numbers are decimal, hexadecimal (0x3082) or binary (0b1010), and may end in K, M or G.
+/// Explain what becomes of an address: every bit, comparison and memory read, and why it faults.
 #[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = false,
+    after_help = help::examples(&[
+        "emmu explain base-bounds --base 12418 --bounds 472 430 523",
+        "emmu explain paging --entry 3=0x80000006 0x3229",
+    ])
+)]
 pub(crate) struct Explain {
     #[command(subcommand)]
     pub(super) unit: Unit,
@@ -16,13 +23,9 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Unit {
-    /// Two registers: base and bounds.
     BaseBounds(BaseBounds),
-    /// A few segments in registers.
     Segments(Segments),
-    /// Many segments, described by a table in memory.
     Table(Table),
-    /// Pages, with a page table in memory whose shape you describe.
     Paging(Paging),
 }
 
@@ -61,9 +64,8 @@ pub(super) struct Accesses {
     /// Whose prices are told: a name that `emmu machines` lists, or a TOML file.
     #[arg(long, short, value_name = "NAME|FILE", default_value = "textbook-sv39")]
     pub(super) machine: String,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -90,8 +92,12 @@ impl Kind {
     }
 }
 
-/// `emmu explain base-bounds`.
+/// Two registers: base and bounds.
 #[derive(Debug, Args)]
+#[command(after_help = help::examples_and_numbers(&[
+    "emmu explain base-bounds --base 12418 --bounds 472 430 523",
+    "emmu explain base-bounds --base 16K --end 24K 0x1ae --access store",
+]))]
 pub(super) struct BaseBounds {
     /// Physical address of the program's byte 0.
     #[arg(long, value_name = "N")]
@@ -106,8 +112,12 @@ pub(super) struct BaseBounds {
     pub(super) accesses: Accesses,
 }
 
-/// `emmu explain segments`.
+/// A few segments in registers.
 #[derive(Debug, Args)]
+#[command(after_help = help::examples_and_numbers(&[
+    "emmu explain segments --segment 32K:2K:r-x --segment 34K:3K --segment 28K:2K:rw-:down 4200",
+    "emmu explain segments --implicit --segment 4K:1K:r-x --segment 8K:1K --segment 12K:1K 7 --json",
+]))]
 pub(super) struct Segments {
     /// Width of virtual addresses.
     #[arg(long, value_name = "BITS", default_value_t = 14)]
@@ -126,8 +136,12 @@ pub(super) struct Segments {
     pub(super) accesses: Accesses,
 }
 
-/// `emmu explain table`.
+/// Many segments, described by a table in memory.
 #[derive(Debug, Args)]
+#[command(after_help = help::examples_and_numbers(&[
+    "emmu explain table --segment 2047=0x80000:300:rw- --segment 5=absent 0x7ff0012b 0x500000",
+    "emmu explain table --cache 0 --segment 0=32K:2K:r-x 0x64 --access fetch",
+]))]
 pub(super) struct Table {
     /// Width of virtual addresses.
     #[arg(long, value_name = "BITS", default_value_t = 32)]
@@ -151,8 +165,12 @@ pub(super) struct Table {
     pub(super) accesses: Accesses,
 }
 
-/// `emmu explain paging`.
+/// Pages, with a page table in memory whose shape you describe.
 #[derive(Debug, Args)]
+#[command(after_help = help::examples_and_numbers(&[
+    "emmu explain paging --entry 3=0x80000006 0x3229 0x3229 0x1000",
+    "emmu explain paging --levels 2 --entry 1=0x80000003 --entry @12K=0x80000006 0x2010",
+]))]
 pub(super) struct Paging {
     /// Width of virtual addresses.
     #[arg(long, value_name = "BITS", default_value_t = 14)]

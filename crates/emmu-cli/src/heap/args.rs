@@ -1,53 +1,64 @@
 //! The arguments of `emmu heap`.
 
+use crate::{help, number, output::Output};
 use clap::{Args, ValueEnum};
 
-/// `emmu heap`.
+/// Run a memory manager step by step: its free list, what it searched, how torn it is, and what leaks.
+///
+/// Numbers count units, as in textbooks: a unit is 64 bytes of emulated memory.
 #[derive(Debug, Args)]
+#[command(after_help = help::examples_and_numbers(&[
+    "emmu heap +10,+10,+10,-0,-2,+11 --size 30",
+    "emmu heap +3,+5,-0,-@99 --policy best --header 1 --align 4",
+    "emmu heap +5,+9,-0 --manager buddy --size 64",
+    "emmu heap +10,+20,+5,-0,-2,+4 --compare --format json",
+]))]
 pub(crate) struct Heap {
-    /// What is done, in order, separated by commas: `+10` asks for 10 units, `-0` frees what was asked for first (then
-    /// `-1`, …), `-@12` frees whatever is at address 12.
+    /// The operations in their order, separated by commas: `+10` asks for 10 units, `-0` frees what was asked for
+    /// first (then `-1`, …), `-@12` frees the block at address 12.
     #[arg(value_name = "OPS", allow_hyphen_values = true)]
     pub(crate) ops: String,
     /// The manager: a free list, balanced trees that answer as best fit does, or buddies.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) manager: Manager,
-    /// Which free block a list takes.
-    #[arg(long, short, value_enum, default_value_t)]
-    pub(crate) policy: HeapPolicy,
-    /// Where on a list a freed block is put.
-    #[arg(long, short, value_enum, default_value_t)]
-    pub(crate) order: HeapOrder,
-    /// All policies of the list, the trees and the buddies side by side.
+    /// The free block that a list takes [default: first].
+    #[arg(long, short, value_enum)]
+    pub(crate) policy: Option<HeapPolicy>,
+    /// The place on a list where a freed block is put [default: address].
+    #[arg(long, short, value_enum)]
+    pub(crate) order: Option<HeapOrder>,
+    /// Show all policies of the list, the trees and the buddies side by side. Each manager uses those of the other
+    /// options that it has.
     #[arg(long, conflicts_with_all = ["manager", "policy"])]
     pub(crate) compare: bool,
     /// Units of the heap.
-    #[arg(long, short, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=65536))]
+    #[arg(long, short, value_name = "N", default_value = "100", value_parser = number::within(1..=65536))]
     pub(crate) size: u64,
     /// Address of its first unit.
-    #[arg(long, short, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1 << 32))]
+    #[arg(long, short, value_name = "N", default_value = "0", value_parser = number::within(0..=1 << 32))]
     pub(crate) base: u64,
-    /// Units of the header before each block; it holds the size and a magic number. Buddies have none.
-    #[arg(long, short = 'H', value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=65536))]
-    pub(crate) header: u64,
-    /// Sizes are rounded up to a multiple of this many units. Buddies round to powers of two.
-    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=65536))]
-    pub(crate) align: u64,
-    /// Which end of a free block is handed out.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) take: HeapEnd,
-    /// Never merge free blocks of a list.
+    /// Units of the header before each block, which holds the size and a magic number. Lists and trees have it
+    /// [default: 0].
+    #[arg(long, short = 'H', value_name = "N", value_parser = number::within(0..=65536))]
+    pub(crate) header: Option<u64>,
+    /// Sizes are rounded up to a multiple of this many units by lists and trees [default: 1]. Buddies round to powers
+    /// of two.
+    #[arg(long, short, value_name = "N", value_parser = number::within(1..=65536))]
+    pub(crate) align: Option<u64>,
+    /// The end of a free block that lists and trees hand out [default: low].
+    #[arg(long, value_enum)]
+    pub(crate) take: Option<HeapEnd>,
+    /// Never merge the free blocks of a list.
     #[arg(long)]
     pub(crate) no_coalesce: bool,
     /// Let a list grow up to this many units when nothing fits.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    #[arg(long, value_name = "N", value_parser = number::within(1..=65536))]
     pub(crate) grow: Option<u64>,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
-/// Which kind of memory manager.
+/// A kind of memory manager.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Manager {
     /// A free list.
@@ -59,7 +70,7 @@ pub(crate) enum Manager {
     Buddy,
 }
 
-/// Which free block a list takes.
+/// A rule for the free block that a list takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HeapPolicy {
     /// The smallest that is large enough.
@@ -73,7 +84,7 @@ pub(crate) enum HeapPolicy {
     Next,
 }
 
-/// Where on a list a freed block is put.
+/// A place on a list for a freed block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HeapOrder {
     /// By rising addresses.

@@ -1,5 +1,6 @@
 //! What is done to the heap, as it is written on the command line.
 
+use crate::number::number;
 use anyhow::{Context, Result, bail, ensure};
 use core::fmt;
 
@@ -53,16 +54,15 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Op>> {
 fn parse_op(word: &str) -> Result<Op> {
     let expected = "expected +SIZE, -NUMBER or -@ADDRESS";
     if let Some(size) = word.strip_prefix('+') {
-        return Ok(Op::Allocate(number(size).context(expected)?));
+        return Ok(Op::Allocate(parse_number(size).context(expected)?));
     }
     let Some(what) = word.strip_prefix('-') else { bail!(expected) };
     match what.strip_prefix('@') {
-        Some(addr) => Ok(Op::FreeAt(number(addr).context(expected)?)),
-        None => Ok(Op::Free(usize::try_from(number(what).context(expected)?)?)),
+        Some(addr) => Ok(Op::FreeAt(parse_number(addr).context(expected)?)),
+        None => Ok(Op::Free(usize::try_from(parse_number(what).context(expected)?)?)),
     }
 }
 
-fn number(digits: &str) -> Option<u64> {
-    let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
-    digits.parse().ok().filter(|number| plain && *number <= LARGEST)
+fn parse_number(text: &str) -> Option<u64> {
+    number(text).ok().filter(|number| *number <= LARGEST)
 }

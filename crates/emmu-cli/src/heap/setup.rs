@@ -2,7 +2,7 @@
 
 use super::UNIT;
 use super::args::{Heap as Arguments, HeapEnd, HeapOrder, HeapPolicy, Manager};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use emmu_core::PhysAddr;
 use emmu_heap::{
     Audited, Buddy, BuddyConfig, End, Extent, FreeList, FreeTree, Heap, Layout, ListConfig, Order,
@@ -43,13 +43,16 @@ pub(crate) enum Kind {
 }
 
 impl Setup {
-    pub(crate) fn new(arguments: &Arguments) -> Self {
+    /// # Errors
+    /// If an option is given that the manager has no use for.
+    pub(crate) fn new(arguments: &Arguments) -> Result<Self> {
+        arguments.refuse_unused_options()?;
         let manager = match arguments.manager {
-            Manager::List => Kind::list(arguments, arguments.policy.into()),
+            Manager::List => Kind::list(arguments, arguments.policy.unwrap_or_default().into()),
             Manager::Tree => Kind::Tree,
             Manager::Buddy => Kind::Buddy,
         };
-        Self::of(manager, arguments)
+        Ok(Self::of(manager, arguments))
     }
 
     /// Every policy, and then the managers that have none.
@@ -61,12 +64,14 @@ impl Setup {
 
     fn of(manager: Kind, arguments: &Arguments) -> Self {
         let Arguments { base, size, header, align, grow, take, .. } = *arguments;
-        let take = match take {
+        let take = match take.unwrap_or_default() {
             HeapEnd::Low => End::Low,
             HeapEnd::High => End::High,
         };
-        // Blocks of powers of two, told of by bytes elsewhere.
-        let (header, align) = if let Kind::Buddy = manager { (0, 1) } else { (header, align) };
+        // Buddies keep the sizes of blocks elsewhere, and round to powers of two.
+        let (header, align) =
+            if let Kind::Buddy = manager { (None, None) } else { (header, align) };
+        let (header, align) = (header.unwrap_or(0), align.unwrap_or(1));
         Self { manager, base, size, header, align, grow, take }
     }
 
@@ -123,7 +128,37 @@ impl Setup {
 
 impl Kind {
     fn list(arguments: &Arguments, policy: Policy) -> Self {
-        Self::List { policy, order: arguments.order.into(), coalesce: !arguments.no_coalesce }
+        Self::List {
+            policy,
+            order: arguments.order.unwrap_or_default().into(),
+            coalesce: !arguments.no_coalesce,
+        }
+    }
+}
+
+impl Arguments {
+    /// Refuses the options that only other managers have.
+    fn refuse_unused_options(&self) -> Result<()> {
+        let of_lists = [
+            ("--policy", self.policy.is_some()),
+            ("--order", self.order.is_some()),
+            ("--no-coalesce", self.no_coalesce),
+            ("--grow", self.grow.is_some()),
+        ];
+        let of_trees_too = [
+            ("--header", self.header.is_some()),
+            ("--align", self.align.is_some()),
+            ("--take", self.take.is_some()),
+        ];
+        let (manager, unused) = match self.manager {
+            Manager::List => return Ok(()),
+            Manager::Tree => ("tree", of_lists.to_vec()),
+            Manager::Buddy => ("buddy", [&of_lists[..], &of_trees_too].concat()),
+        };
+        match unused.iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => bail!("{option} has no meaning with --manager {manager}"),
+            None => Ok(()),
+        }
     }
 }
 

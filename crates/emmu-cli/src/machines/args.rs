@@ -1,9 +1,14 @@
 //! The arguments of `emmu machines`.
 
+use crate::help;
 use clap::Args;
 
-/// `emmu machines`.
+/// List the machines, or show one.
 #[derive(Debug, Args)]
+#[command(after_help = help::examples(&[
+    "emmu machines",
+    "emmu machines cortex-a53 > mine.toml",
+]))]
 pub(crate) struct Machines {
     /// Show this one: a name from the list, or a TOML file, which is checked.
     pub(crate) machine: Option<String>,

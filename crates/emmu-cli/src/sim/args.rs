@@ -1,10 +1,17 @@
 //! The arguments of `emmu sim`.
 
+use crate::{help, number};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
-/// `emmu sim`.
+/// Run a memory trace through a machine, and report what translation cost.
 #[derive(Debug, Default, Args)]
+#[command(after_help = help::examples_and_numbers(&[
+    "emmu sim",
+    "emmu sim trace.txt --machine cortex-a53",
+    "emmu sim --machine zen-2 --limit 100_000 --json",
+    "emmu sim - --format csv < trace.txt",
+]))]
 pub(crate) struct Sim {
     /// The trace: emmu's own format or valgrind lackey's text, plain or gzip; `-` is standard input. Without
     /// it, the bundled trace.
@@ -14,13 +21,23 @@ pub(crate) struct Sim {
     pub(crate) machine: Option<String>,
     /// How to print the report.
     #[arg(long, short, value_enum, default_value_t)]
-    pub(crate) format: Format,
+    format: Format,
+    /// Short for `--format json`.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     /// Stop after this many records of the trace.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number::within(1..=u64::MAX))]
     pub(crate) limit: Option<u64>,
     /// Changes what is drawn at random: the seeds of random replacement, exclusive-or this number.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::number)]
     pub(crate) seed: u64,
+}
+
+impl Sim {
+    /// Returns how to print the report, by either option.
+    pub(crate) const fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
 }
 
 /// How to print a report.

@@ -79,9 +79,36 @@ fn wrong_operations_are_refused_with_their_place() {
 }
 
 #[test]
-fn buddies_claim_neither_headers_nor_rounding() {
-    let told = heap(&["+5", "--manager", "buddy", "--header", "3", "--align", "7"]);
-    assert_eq!(told.lines().next(), Some("buddies"));
+fn options_that_a_manager_has_no_use_for_are_refused() {
+    let of_lists = [
+        &["--policy", "best"][..],
+        &["--order", "address"],
+        &["--no-coalesce"],
+        &["--grow", "200"],
+    ];
+    let of_trees_too = [["--header", "8"], ["--align", "1"], ["--take", "low"]];
+    let refused = |manager: &str, option: &[&str]| {
+        let message = refusal(&[&["heap", "+5", "--manager", manager], option].concat(), b"");
+        let expected = format!("{} has no meaning with --manager {manager}", option[0]);
+        assert_eq!(message, expected);
+    };
+    for option in of_lists {
+        refused("tree", option);
+        refused("buddy", option);
+        heap(&[&["+5"], option].concat());
+    }
+    for option in of_trees_too {
+        refused("buddy", &option);
+        heap(&[&["+5", "--manager", "tree"], &option[..]].concat());
+    }
+    // Side by side, an option is for the managers that have it.
+    heap(&["+5", "--compare", "--header", "8", "--order", "size-ascending"]);
+}
+
+#[test]
+fn sizes_and_addresses_are_written_as_everywhere() {
+    let plain = heap(&["+1024,-@16", "--size", "4096", "--base", "16"]);
+    assert_eq!(heap(&["+1K,-@0b1_0000", "--size", "0x1000", "--base", "0x10"]), plain);
 }
 
 #[test]

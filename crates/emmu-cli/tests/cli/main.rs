@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod explain;
 mod heap;
+mod help;
 mod import;
 mod machines;
 mod readme;
