@@ -1,6 +1,6 @@
 //! Free areas of any size.
 
-use crate::{CpuPort, Direction, Kernel, MemoryUsage, OsError, OutOfMemory, PhysicalMemory};
+use crate::{Direction, KernelPort, MemoryUsage, OsError, OutOfMemory, PhysicalMemory};
 use alloc::vec::Vec;
 use emmu_core::PhysAddr;
 
@@ -49,8 +49,8 @@ struct Free {
 
 impl AreaPool {
     /// One free area: the whole pool.
-    pub(crate) fn new<C: CpuPort>(
-        kernel: &mut Kernel<C>,
+    pub(crate) fn new(
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
     ) -> Result<Self, OsError> {
         let pool = Area::pool(memory);
@@ -66,11 +66,7 @@ impl AreaPool {
     }
 
     /// Takes the first `size` bytes of the first free area that has so many. What they hold has no meaning.
-    pub(crate) fn take<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        size: u64,
-    ) -> Result<Area, OsError> {
+    pub(crate) fn take(&mut self, kernel: &mut KernelPort<'_>, size: u64) -> Result<Area, OsError> {
         let refused = OutOfMemory::Area { needed: size, free: self.free, total: self.total };
         let size = size.max(1).checked_next_multiple_of(GRAIN).ok_or(refused)?;
         let found = self.find(kernel, |free| free.area.size >= size)?.ok_or(refused)?;
@@ -82,9 +78,9 @@ impl AreaPool {
 
     /// Makes what a free area has beyond `size` bytes an area of its own, and returns what is now next in
     /// the list.
-    fn split<C: CpuPort>(
+    fn split(
         &self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         found: Free,
         size: u64,
     ) -> Result<Option<PhysAddr>, OsError> {
@@ -98,11 +94,7 @@ impl AreaPool {
     }
 
     /// Gives an area back that [`take`](Self::take) gave out.
-    pub(crate) fn give<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        area: Area,
-    ) -> Result<(), OsError> {
+    pub(crate) fn give(&mut self, kernel: &mut KernelPort<'_>, area: Area) -> Result<(), OsError> {
         let mut below = None;
         let above = self.find(kernel, |free| {
             if free.area.start > area.start {
@@ -130,9 +122,9 @@ impl AreaPool {
     }
 
     /// Enlarges an area to at least `size` bytes, if what it needs is free where it would grow.
-    pub(crate) fn extend<C: CpuPort>(
+    pub(crate) fn extend(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         area: Area,
         size: u64,
         direction: Direction,
@@ -169,9 +161,9 @@ impl AreaPool {
 
     /// Slides all areas that are taken to the start of the pool, in their order, and zeros what they leave:
     /// one free area is left. Returns the bytes moved.
-    pub(crate) fn compact<C: CpuPort>(
+    pub(crate) fn compact(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         mut taken: Vec<&mut Area>,
     ) -> Result<u64, OsError> {
         taken.sort_by_key(|area| area.start);
@@ -200,9 +192,9 @@ impl AreaPool {
     }
 
     /// The first free area that `wanted` agrees to.
-    fn find<C: CpuPort>(
+    fn find(
         &self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         mut wanted: impl FnMut(Free) -> bool,
     ) -> Result<Option<Free>, OsError> {
         let (mut before, mut at) = (None, self.first);
@@ -217,9 +209,9 @@ impl AreaPool {
     }
 
     /// Reads a free area's words. Addresses rise and stay in the pool, so that every search ends.
-    fn read<C: CpuPort>(
+    fn read(
         &self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         before: Option<PhysAddr>,
         start: PhysAddr,
     ) -> Result<Free, OsError> {
@@ -240,9 +232,9 @@ impl AreaPool {
     }
 
     /// Makes `next` follow the area at `before`, or be the first.
-    fn link<C: CpuPort>(
+    fn link(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         before: Option<PhysAddr>,
         next: Option<PhysAddr>,
     ) -> Result<(), OsError> {
@@ -254,11 +246,7 @@ impl AreaPool {
     }
 }
 
-fn write<C: CpuPort>(
-    kernel: &mut Kernel<C>,
-    area: Area,
-    next: Option<PhysAddr>,
-) -> Result<(), OsError> {
+fn write(kernel: &mut KernelPort<'_>, area: Area, next: Option<PhysAddr>) -> Result<(), OsError> {
     kernel.store(area.start, area.size)?;
     kernel.store(area.start.wrapping_add(8), raw(next))?;
     Ok(())

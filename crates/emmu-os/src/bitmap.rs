@@ -1,6 +1,6 @@
 //! Which of equal things are taken: a bit for each, in emulated memory.
 
-use crate::{CpuPort, Kernel, OsError};
+use crate::{KernelPort, OsError};
 use emmu_core::PhysAddr;
 
 /// `count` bits in words of 8 bytes; a bit is 1 if its thing is taken.
@@ -21,8 +21,8 @@ impl Bitmap {
     }
 
     /// Writes the bits to `at`: nothing is taken.
-    pub(crate) fn new<C: CpuPort>(
-        kernel: &mut Kernel<C>,
+    pub(crate) fn new(
+        kernel: &mut KernelPort<'_>,
         at: PhysAddr,
         count: u64,
     ) -> Result<Self, OsError> {
@@ -39,10 +39,7 @@ impl Bitmap {
     }
 
     /// Takes the first that is free, if one is.
-    pub(crate) fn take<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-    ) -> Result<Option<u64>, OsError> {
+    pub(crate) fn take(&mut self, kernel: &mut KernelPort<'_>) -> Result<Option<u64>, OsError> {
         if self.free == 0 {
             return Ok(None);
         }
@@ -61,11 +58,7 @@ impl Bitmap {
     }
 
     /// Gives one back that [`take`](Self::take) gave out.
-    pub(crate) fn give<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        index: u64,
-    ) -> Result<(), OsError> {
+    pub(crate) fn give(&mut self, kernel: &mut KernelPort<'_>, index: u64) -> Result<(), OsError> {
         let (addr, bit) = (self.word(index), 1 << (index % BITS));
         let found = kernel.load(addr)?;
         if found & bit == 0 {
@@ -84,6 +77,7 @@ impl Bitmap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Kernel;
     use emmu_base_bounds::Bare;
     use emmu_core::VirtAddr;
     use emmu_cpu::Cpu;

@@ -1,6 +1,6 @@
 //! The driver of the disk.
 
-use crate::{CpuPort, Kernel};
+use crate::KernelPort;
 use emmu_core::PhysAddr;
 use emmu_cpu::Stop;
 use emmu_memory::Disk;
@@ -18,14 +18,14 @@ impl DiskDriver {
     }
 
     /// How many blocks the disk has.
-    pub(crate) fn blocks<C: CpuPort>(self, kernel: &mut Kernel<C>) -> Result<u64, Stop> {
+    pub(crate) fn blocks(self, kernel: &mut KernelPort<'_>) -> Result<u64, Stop> {
         kernel.load(self.register(Disk::BLOCKS))
     }
 
     /// Writes `count` blocks of memory from `addr` on to the disk.
-    pub(crate) fn save<C: CpuPort>(
+    pub(crate) fn save(
         self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         addr: PhysAddr,
         first: u64,
         count: u64,
@@ -37,9 +37,9 @@ impl DiskDriver {
     }
 
     /// Reads `count` blocks of the disk to memory from `addr` on.
-    pub(crate) fn restore<C: CpuPort>(
+    pub(crate) fn restore(
         self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         addr: PhysAddr,
         first: u64,
         count: u64,
@@ -61,12 +61,7 @@ impl DiskDriver {
         (0..count).try_for_each(|index| each(at(index), first + index))
     }
 
-    fn command<C: CpuPort>(
-        self,
-        kernel: &mut Kernel<C>,
-        block: u64,
-        command: u64,
-    ) -> Result<(), Stop> {
+    fn command(self, kernel: &mut KernelPort<'_>, block: u64, command: u64) -> Result<(), Stop> {
         kernel.store(self.register(Disk::BLOCK), block)?;
         kernel.store(self.register(Disk::COMMAND), command)
     }
@@ -76,11 +71,7 @@ impl DiskDriver {
     }
 }
 
-fn copy_block<C: CpuPort>(
-    kernel: &mut Kernel<C>,
-    from: PhysAddr,
-    to: PhysAddr,
-) -> Result<(), Stop> {
+fn copy_block(kernel: &mut KernelPort<'_>, from: PhysAddr, to: PhysAddr) -> Result<(), Stop> {
     let mut bytes = [0; Disk::BLOCK_LEN];
     kernel.load_bytes(from, &mut bytes)?;
     kernel.store_bytes(to, &bytes)

@@ -1,6 +1,6 @@
 //! Free frames.
 
-use crate::{CpuPort, Kernel, OsError, OutOfMemory};
+use crate::{KernelPort, OsError, OutOfMemory};
 use emmu_core::PhysAddr;
 
 /// The frames of the pool that nobody has: those given back, linked through their first words, and those
@@ -48,7 +48,7 @@ impl FramePool {
     }
 
     /// Takes a frame. What it holds has no meaning.
-    pub(crate) fn take<C: CpuPort>(&mut self, kernel: &mut Kernel<C>) -> Result<PhysAddr, OsError> {
+    pub(crate) fn take(&mut self, kernel: &mut KernelPort<'_>) -> Result<PhysAddr, OsError> {
         self.check(1)?;
         let frame = match self.returned {
             Some(frame) => {
@@ -66,9 +66,9 @@ impl FramePool {
     }
 
     /// Gives a frame back that [`take`](Self::take) gave out.
-    pub(crate) fn give<C: CpuPort>(
+    pub(crate) fn give(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         frame: PhysAddr,
     ) -> Result<(), OsError> {
         kernel.store(frame, self.returned.map_or(END, PhysAddr::raw))?;
@@ -78,9 +78,9 @@ impl FramePool {
     }
 
     /// The frame that was given back before `frame`.
-    fn next<C: CpuPort>(
+    fn next(
         &self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         frame: PhysAddr,
     ) -> Result<Option<PhysAddr>, OsError> {
         let found = kernel.load(frame)?;
@@ -97,6 +97,7 @@ impl FramePool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Kernel;
     use emmu_base_bounds::BaseBounds;
     use emmu_core::VirtAddr;
     use emmu_cpu::Cpu;

@@ -18,12 +18,30 @@ const ZEROS: [u8; FRAME_LEN] = [0; FRAME_LEN];
 /// which it sees physical memory. The window is a constant distance from physical memory, and that is 0 while
 /// translation is off, and on machines that do not translate the supervisor.
 #[derive(Clone, Debug)]
-pub struct Kernel<C> {
-    cpu: C,
+pub struct Kernel<C: ?Sized> {
     window: VirtAddr,
+    cpu: C,
 }
 
+/// The kernel on a CPU of any type. Address spaces work with this one, so that they are compiled once and not once for
+/// each CPU; a reference to any [`Kernel`] becomes a reference to it by itself.
+pub type KernelPort<'c> = Kernel<dyn CpuPort + 'c>;
+
 impl<C> Kernel<C> {
+    /// A kernel that sees physical memory where it is.
+    #[must_use]
+    pub const fn new(cpu: C) -> Self {
+        Self { window: VirtAddr::ZERO, cpu }
+    }
+
+    /// Takes the kernel off the CPU.
+    #[must_use]
+    pub fn into_cpu(self) -> C {
+        self.cpu
+    }
+}
+
+impl<C: ?Sized> Kernel<C> {
     /// The CPU.
     #[must_use]
     pub const fn cpu(&self) -> &C {
@@ -36,12 +54,6 @@ impl<C> Kernel<C> {
         &mut self.cpu
     }
 
-    /// Takes the kernel off the CPU.
-    #[must_use]
-    pub fn into_cpu(self) -> C {
-        self.cpu
-    }
-
     /// From now on physical address 0 is seen at `window`.
     pub const fn move_window(&mut self, window: VirtAddr) {
         self.window = window;
@@ -52,13 +64,7 @@ impl<C> Kernel<C> {
     }
 }
 
-impl<C: CpuPort> Kernel<C> {
-    /// A kernel that sees physical memory where it is.
-    #[must_use]
-    pub const fn new(cpu: C) -> Self {
-        Self { cpu, window: VirtAddr::ZERO }
-    }
-
+impl<C: CpuPort + ?Sized> Kernel<C> {
     /// Reads 8 bytes.
     ///
     /// # Errors

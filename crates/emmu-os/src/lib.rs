@@ -78,7 +78,7 @@ pub mod toy;
 pub use error::{Exit, Kill, MemoryError, OsError, OutOfMemory};
 pub use grow::{Direction, Growth};
 pub use image::{Image, ImageError};
-pub use kernel::{FRAME, FRAME_BITS, Kernel};
+pub use kernel::{FRAME, FRAME_BITS, Kernel, KernelPort};
 pub use layout::{Layout, LayoutError};
 pub use os::{Os, Turn};
 pub use port::CpuPort;

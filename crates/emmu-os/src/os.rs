@@ -201,7 +201,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
 }
 
 /// The registers of the translation unit that programs may write, with what they hold.
-fn read_user_registers<C: CpuPort>(cpu: &mut C) -> Result<Vec<(RegisterId, u64)>, OsError> {
+fn read_user_registers(cpu: &mut dyn CpuPort) -> Result<Vec<(RegisterId, u64)>, OsError> {
     let user = cpu.registers().iter().filter(|info| info.privilege == Privilege::User);
     let ids: Vec<_> = user.map(|info| info.id).collect();
     ids.into_iter().map(|id| Ok((id, cpu.read_register(id)?))).collect()

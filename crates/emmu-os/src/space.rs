@@ -8,7 +8,7 @@ pub(crate) mod segmented;
 pub(crate) mod whole;
 
 use crate::kernel::{FRAME, FRAME_BITS};
-use crate::{CpuPort, Growth, Kernel, Layout, MemoryError, OsError, Region};
+use crate::{Growth, KernelPort, Layout, MemoryError, OsError, Region};
 use alloc::vec::Vec;
 use emmu_core::{PhysAddr, VirtAddr};
 
@@ -35,19 +35,16 @@ pub trait AddressSpaces {
     ///
     /// # Errors
     /// [`OsError`] if memory or machine are unfit.
-    fn boot<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        memory: &PhysicalMemory,
-    ) -> Result<(), OsError>;
+    fn boot(&mut self, kernel: &mut KernelPort<'_>, memory: &PhysicalMemory)
+    -> Result<(), OsError>;
 
     /// Makes an address space for this layout.
     ///
     /// # Errors
     /// [`OsError`] if it does not fit; everything is as it was then.
-    fn create<C: CpuPort>(
+    fn create(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         layout: &Layout,
     ) -> Result<Self::Space, OsError>;
 
@@ -57,9 +54,9 @@ pub trait AddressSpaces {
     ///
     /// # Errors
     /// [`OsError`] if there is no memory; everything is as it was then.
-    fn map<C: CpuPort>(
+    fn map(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut Self::Space,
         region: &Region,
         addr: VirtAddr,
@@ -74,9 +71,9 @@ pub trait AddressSpaces {
     ///
     /// # Errors
     /// [`OsError`] if there is no room; everything is as it was then.
-    fn grow<C: CpuPort>(
+    fn grow(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut Self::Space,
         growth: &Growth,
     ) -> Result<u64, OsError>;
@@ -87,9 +84,9 @@ pub trait AddressSpaces {
     /// # Errors
     /// [`OsError::Immovable`] where that cannot be done, [`OsError::OutOfMemory`] if there is no other place;
     /// everything is as it was then.
-    fn relocate<C: CpuPort>(
+    fn relocate(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut Self::Space,
     ) -> Result<u64, OsError> {
         let _ = (kernel, space);
@@ -102,9 +99,9 @@ pub trait AddressSpaces {
     ///
     /// # Errors
     /// [`OsError::Immovable`] where that cannot be done; everything is as it was then.
-    fn compact<C: CpuPort>(
+    fn compact(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         spaces: Vec<&mut Self::Space>,
     ) -> Result<u64, OsError> {
         let _ = (kernel, spaces);
@@ -115,27 +112,19 @@ pub trait AddressSpaces {
     ///
     /// # Errors
     /// [`OsError::Kernel`] if the CPU refuses.
-    fn enter<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        space: &Self::Space,
-    ) -> Result<(), OsError>;
+    fn enter(&mut self, kernel: &mut KernelPort<'_>, space: &Self::Space) -> Result<(), OsError>;
 
     /// Leaves the CPU's user mode without an address space.
     ///
     /// # Errors
     /// [`OsError::Kernel`] if the CPU refuses.
-    fn leave<C: CpuPort>(&mut self, kernel: &mut Kernel<C>) -> Result<(), OsError>;
+    fn leave(&mut self, kernel: &mut KernelPort<'_>) -> Result<(), OsError>;
 
     /// Frees all that an address space has. The CPU is not in it.
     ///
     /// # Errors
     /// [`OsError::Kernel`] if the CPU refuses.
-    fn destroy<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        space: Self::Space,
-    ) -> Result<(), OsError>;
+    fn destroy(&mut self, kernel: &mut KernelPort<'_>, space: Self::Space) -> Result<(), OsError>;
 
     /// Who has the memory now.
     fn usage(&self) -> MemoryUsage;
@@ -159,7 +148,7 @@ pub trait AddressSpaces {
     ///
     /// # Errors
     /// [`OsError::Damaged`] names the first that are not.
-    fn inspect<C: CpuPort>(&self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+    fn inspect(&self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         let _ = kernel;
         Ok(())
     }

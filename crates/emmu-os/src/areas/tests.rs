@@ -1,6 +1,7 @@
 //! The pool against a map of its grains.
 
 use super::*;
+use crate::Kernel;
 use emmu_base_bounds::BaseBounds;
 use emmu_core::VirtAddr;
 use emmu_cpu::Cpu;

@@ -14,7 +14,7 @@ pub use uniprogramming::Uniprogramming;
 use super::PhysicalMemory;
 use super::whole;
 use crate::kernel::{FRAME, FRAME_LEN};
-use crate::{CpuPort, Kernel, Layout, OsError};
+use crate::{KernelPort, Layout, OsError};
 use emmu_core::PhysAddr;
 
 /// The operating system's own bytes, which programs here can overwrite: a pattern that stands for its code.
@@ -26,8 +26,8 @@ struct Resident {
 
 impl Resident {
     /// Writes the kernel's part of memory, but for its first `tables` bytes, which it changes itself.
-    fn install<C: CpuPort>(
-        kernel: &mut Kernel<C>,
+    fn install(
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
         tables: u64,
     ) -> Result<Self, OsError> {
@@ -38,7 +38,7 @@ impl Resident {
     }
 
     /// Finds the first byte that is no longer what was written.
-    fn inspect<C: CpuPort>(self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+    fn inspect(self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         self.each_piece(|addr, len| {
             let mut held = [0; FRAME_LEN];
             kernel.load_bytes(addr, &mut held[..len])?;
@@ -70,11 +70,7 @@ fn pattern(addr: PhysAddr) -> [u8; FRAME_LEN] {
 }
 
 /// Puts a program where its byte 0 is to be at `origin`, which its references have room for.
-fn load<C: CpuPort>(
-    kernel: &mut Kernel<C>,
-    origin: PhysAddr,
-    layout: &Layout,
-) -> Result<(), OsError> {
+fn load(kernel: &mut KernelPort<'_>, origin: PhysAddr, layout: &Layout) -> Result<(), OsError> {
     whole::write(kernel, origin, layout)?;
     Ok(whole::patch(kernel, origin, layout)?)
 }

@@ -5,7 +5,7 @@ mod pool;
 use super::whole::{self, ContiguousSpace};
 use super::{AddressSpaces, MemoryUsage, PhysicalMemory};
 use crate::areas::{Area, AreaPool};
-use crate::{CpuPort, Growth, Kernel, Layout, OsError};
+use crate::{Growth, KernelPort, Layout, OsError};
 use alloc::vec::Vec;
 use emmu_base_bounds::{BaseBounds, Convention};
 use emmu_core::VirtAddr;
@@ -45,9 +45,9 @@ impl Contiguous {
     }
 
     /// Moves a process to a new area of `size` bytes, and returns how many it had.
-    fn move_to_new<C: CpuPort>(
+    fn move_to_new(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut ContiguousSpace,
         size: u64,
     ) -> Result<u64, OsError> {
@@ -79,9 +79,9 @@ impl AddressSpaces for Contiguous {
         VirtAddr::new(u64::MAX)
     }
 
-    fn boot<C: CpuPort>(
+    fn boot(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
     ) -> Result<(), OsError> {
         self.leave(kernel)?;
@@ -89,9 +89,9 @@ impl AddressSpaces for Contiguous {
         Ok(())
     }
 
-    fn create<C: CpuPort>(
+    fn create(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         layout: &Layout,
     ) -> Result<ContiguousSpace, OsError> {
         let size = layout.end().raw();
@@ -101,9 +101,9 @@ impl AddressSpaces for Contiguous {
     }
 
     /// Between regions there is room already.
-    fn grow<C: CpuPort>(
+    fn grow(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut ContiguousSpace,
         growth: &Growth,
     ) -> Result<u64, OsError> {
@@ -120,18 +120,18 @@ impl AddressSpaces for Contiguous {
         Ok(moved)
     }
 
-    fn relocate<C: CpuPort>(
+    fn relocate(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut ContiguousSpace,
     ) -> Result<u64, OsError> {
         self.move_to_new(kernel, space, space.size)
     }
 
     /// Slots are never too small for what slots are for.
-    fn compact<C: CpuPort>(
+    fn compact(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         spaces: Vec<&mut ContiguousSpace>,
     ) -> Result<u64, OsError> {
         match &mut self.pool {
@@ -142,9 +142,9 @@ impl AddressSpaces for Contiguous {
         }
     }
 
-    fn enter<C: CpuPort>(
+    fn enter(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &ContiguousSpace,
     ) -> Result<(), OsError> {
         let bounds = self.bounds(space);
@@ -154,14 +154,14 @@ impl AddressSpaces for Contiguous {
     }
 
     /// Within bounds of 0 there is nothing.
-    fn leave<C: CpuPort>(&mut self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+    fn leave(&mut self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         kernel.cpu_mut().write_register(BaseBounds::BOUNDS, 0)?;
         Ok(())
     }
 
-    fn destroy<C: CpuPort>(
+    fn destroy(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: ContiguousSpace,
     ) -> Result<(), OsError> {
         self.pool.give(kernel, space.area)

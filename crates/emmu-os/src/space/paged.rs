@@ -15,7 +15,9 @@ pub use x86::X86Tables;
 use super::{AddressSpaces, Mapped, MemoryUsage, PhysicalMemory};
 use crate::frames::FramePool;
 use crate::kernel::FRAME_BITS;
-use crate::{CpuPort, Growth, Kernel, Layout, LayoutError, MemoryError, OsError, Region, Rights};
+use crate::{
+    CpuPort, Growth, KernelPort, Layout, LayoutError, MemoryError, OsError, Region, Rights,
+};
 use alloc::vec;
 use asids::Asids;
 use core::ops::RangeInclusive;
@@ -42,22 +44,22 @@ pub trait TableFormat {
     ///
     /// # Errors
     /// [`OsError`] if the machine cannot.
-    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Option<Asid>, OsError>;
+    fn start(&self, cpu: &mut dyn CpuPort, root: PhysAddr) -> Result<Option<Asid>, OsError>;
 
     /// Makes another root, of two the programs', and ASID those of the CPU. Nothing is invalidated.
     ///
     /// # Errors
     /// [`OsError::Kernel`] if the CPU refuses.
-    fn enter<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr, asid: Asid) -> Result<(), OsError>;
+    fn enter(&self, cpu: &mut dyn CpuPort, root: PhysAddr, asid: Asid) -> Result<(), OsError>;
 
     /// An entry was made valid, for the page at `addr` or for a table above it: does what the architecture
     /// asks for before the CPU may be relied upon to see it.
     ///
     /// # Errors
     /// [`OsError::Kernel`] if the CPU refuses.
-    fn made_valid<C: CpuPort>(
+    fn made_valid(
         &self,
-        cpu: &mut C,
+        cpu: &mut dyn CpuPort,
         addr: VirtAddr,
         asid: Asid,
         entry: Valid,
@@ -133,9 +135,9 @@ impl<F: TableFormat> Paged<F> {
     }
 
     /// Builds the kernel's tables, where translation is still off.
-    fn build_window<C: CpuPort>(
+    fn build_window(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
     ) -> Result<(), OsError> {
         self.check_pages(memory)?;
@@ -212,11 +214,7 @@ impl<F: TableFormat> Paged<F> {
     }
 
     /// Writes a new root: nothing for programs, and for the kernel what every root has.
-    fn write_root<C: CpuPort>(
-        &self,
-        kernel: &mut Kernel<C>,
-        root: PhysAddr,
-    ) -> Result<(), OsError> {
+    fn write_root(&self, kernel: &mut KernelPort<'_>, root: PhysAddr) -> Result<(), OsError> {
         let (users, page) = (self.shape().users_part(), self.shape().page());
         if users == page {
             return Ok(kernel.fill(root, page, &[])?);
@@ -229,9 +227,9 @@ impl<F: TableFormat> Paged<F> {
     }
 
     /// Frees what the entries in the first `len` bytes of a table of this level lead to.
-    fn release<C: CpuPort>(
+    fn release(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         table: PhysAddr,
         level: u8,
         len: u64,
@@ -248,21 +246,14 @@ impl<F: TableFormat> Paged<F> {
         Ok(())
     }
 
-    fn free_table<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        table: PhysAddr,
-    ) -> Result<(), OsError> {
+    fn free_table(&mut self, kernel: &mut KernelPort<'_>, table: PhysAddr) -> Result<(), OsError> {
         self.tables = self.tables.saturating_sub(1);
         self.pool.give(kernel, table)
     }
 }
 
 /// Takes a frame for a table, and clears it.
-fn empty_table<C: CpuPort>(
-    kernel: &mut Kernel<C>,
-    pool: &mut FramePool,
-) -> Result<PhysAddr, OsError> {
+fn empty_table(kernel: &mut KernelPort<'_>, pool: &mut FramePool) -> Result<PhysAddr, OsError> {
     let table = pool.take(kernel)?;
     kernel.fill(table, pool.frame(), &[])?;
     Ok(table)
@@ -285,9 +276,9 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         VirtAddr::new(1 << self.shape().half_bits())
     }
 
-    fn boot<C: CpuPort>(
+    fn boot(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
     ) -> Result<(), OsError> {
         self.build_window(kernel, memory)?;
@@ -303,9 +294,9 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         }
     }
 
-    fn create<C: CpuPort>(
+    fn create(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         layout: &Layout,
     ) -> Result<PagedSpace, OsError> {
         self.check_layout(layout)?;
@@ -319,9 +310,9 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
 
     /// The page is complete before its entry is, and a new table before the entry that points to it: a walk
     /// at any moment finds nothing or the whole.
-    fn map<C: CpuPort>(
+    fn map(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut PagedSpace,
         region: &Region,
         addr: VirtAddr,
@@ -349,9 +340,9 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
     }
 
     /// Nothing is mapped before it is used.
-    fn grow<C: CpuPort>(
+    fn grow(
         &mut self,
-        _: &mut Kernel<C>,
+        _: &mut KernelPort<'_>,
         _: &mut PagedSpace,
         growth: &Growth,
     ) -> Result<u64, OsError> {
@@ -359,25 +350,17 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         Ok(0)
     }
 
-    fn enter<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        space: &PagedSpace,
-    ) -> Result<(), OsError> {
+    fn enter(&mut self, kernel: &mut KernelPort<'_>, space: &PagedSpace) -> Result<(), OsError> {
         self.format.enter(kernel.cpu_mut(), space.root, space.asid)
     }
 
     /// The kernel's own tables have nothing for programs, and neither has the empty one beside them.
-    fn leave<C: CpuPort>(&mut self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+    fn leave(&mut self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         self.format.enter(kernel.cpu_mut(), self.idle, Asid(0))
     }
 
     /// The hardware forgets the space before the first of its frames is free for others.
-    fn destroy<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        space: PagedSpace,
-    ) -> Result<(), OsError> {
+    fn destroy(&mut self, kernel: &mut KernelPort<'_>, space: PagedSpace) -> Result<(), OsError> {
         kernel.cpu_mut().invalidate(Invalidate::Asid(space.asid))?;
         let shape = self.shape();
         self.release(kernel, space.root, shape.levels - 1, shape.users_part())?;

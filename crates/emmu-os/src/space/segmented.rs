@@ -6,7 +6,7 @@ mod shared;
 
 use super::{AddressSpaces, MemoryUsage, PhysicalMemory};
 use crate::areas::{Area, AreaPool};
-use crate::{CpuPort, Growth, Kernel, Layout, OsError};
+use crate::{Growth, KernelPort, Layout, OsError};
 use alloc::vec;
 use alloc::vec::Vec;
 use emmu_core::VirtAddr;
@@ -83,9 +83,9 @@ impl Segmented {
     }
 
     /// Writes all segments' registers; those that `segments` has not are empty.
-    fn write_registers<C: CpuPort>(
+    fn write_registers(
         &self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         segments: impl Iterator<Item = Segment>,
     ) -> Result<(), OsError> {
         let cpu = kernel.cpu_mut();
@@ -110,9 +110,9 @@ impl AddressSpaces for Segmented {
         self.shape.user_end()
     }
 
-    fn boot<C: CpuPort>(
+    fn boot(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
     ) -> Result<(), OsError> {
         self.leave(kernel)?;
@@ -120,9 +120,9 @@ impl AddressSpaces for Segmented {
         Ok(())
     }
 
-    fn create<C: CpuPort>(
+    fn create(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         layout: &Layout,
     ) -> Result<SegmentedSpace, OsError> {
         let plans = self.shape.plan(layout)?;
@@ -136,9 +136,9 @@ impl AddressSpaces for Segmented {
         Ok(space)
     }
 
-    fn grow<C: CpuPort>(
+    fn grow(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut SegmentedSpace,
         growth: &Growth,
     ) -> Result<u64, OsError> {
@@ -155,9 +155,9 @@ impl AddressSpaces for Segmented {
         Ok(moved)
     }
 
-    fn relocate<C: CpuPort>(
+    fn relocate(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut SegmentedSpace,
     ) -> Result<u64, OsError> {
         let moved = self.move_own(kernel, &mut space.pieces)?;
@@ -165,9 +165,9 @@ impl AddressSpaces for Segmented {
         Ok(moved)
     }
 
-    fn compact<C: CpuPort>(
+    fn compact(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         mut spaces: Vec<&mut SegmentedSpace>,
     ) -> Result<u64, OsError> {
         let pieces = spaces.iter_mut().flat_map(|space| &mut space.pieces);
@@ -181,22 +181,22 @@ impl AddressSpaces for Segmented {
         Ok(moved)
     }
 
-    fn enter<C: CpuPort>(
+    fn enter(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &SegmentedSpace,
     ) -> Result<(), OsError> {
         self.write_registers(kernel, space.segments.iter().copied())
     }
 
     /// Empty segments.
-    fn leave<C: CpuPort>(&mut self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+    fn leave(&mut self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         self.write_registers(kernel, core::iter::repeat(Segment::default()))
     }
 
-    fn destroy<C: CpuPort>(
+    fn destroy(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: SegmentedSpace,
     ) -> Result<(), OsError> {
         self.give_all(kernel, &space.pieces)

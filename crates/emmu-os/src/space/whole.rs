@@ -1,7 +1,7 @@
 //! Programs in one piece: all addresses from 0 to the end of the last region lie together.
 
 use crate::areas::Area;
-use crate::{CpuPort, Growth, Kernel, Layout, LayoutError, OsError, Region};
+use crate::{Growth, KernelPort, Layout, LayoutError, OsError, Region};
 use emmu_core::PhysAddr;
 use emmu_cpu::Stop;
 
@@ -27,8 +27,8 @@ impl ContiguousSpace {
 }
 
 /// Writes a program to `start`: the regions' images where they belong, and zeros around them.
-pub(super) fn write<C: CpuPort>(
-    kernel: &mut Kernel<C>,
+pub(super) fn write(
+    kernel: &mut KernelPort<'_>,
     start: PhysAddr,
     layout: &Layout,
 ) -> Result<(), OsError> {
@@ -43,18 +43,14 @@ pub(super) fn write<C: CpuPort>(
 }
 
 /// Copies what is in `from` to the start of `to`, which is no part of it, and zeros what was left.
-pub(super) fn move_to<C: CpuPort>(
-    kernel: &mut Kernel<C>,
-    from: Area,
-    to: PhysAddr,
-) -> Result<(), Stop> {
+pub(super) fn move_to(kernel: &mut KernelPort<'_>, from: Area, to: PhysAddr) -> Result<(), Stop> {
     kernel.copy(from.start, to, from.size)?;
     kernel.fill(from.start, from.size, &[])
 }
 
 /// Zeros the bytes that are new, of a program whose byte 0 is at `start`.
-pub(super) fn zero_added<C: CpuPort>(
-    kernel: &mut Kernel<C>,
+pub(super) fn zero_added(
+    kernel: &mut KernelPort<'_>,
     start: PhysAddr,
     growth: &Growth,
 ) -> Result<(), Stop> {
@@ -83,8 +79,8 @@ fn bytes_at(region: &Region, offset: u64, len: u64) -> u64 {
 }
 
 /// Static relocation: adds `origin` to every absolute reference of a program that was written there.
-pub(super) fn patch<C: CpuPort>(
-    kernel: &mut Kernel<C>,
+pub(super) fn patch(
+    kernel: &mut KernelPort<'_>,
     origin: PhysAddr,
     layout: &Layout,
 ) -> Result<(), Stop> {

@@ -4,7 +4,7 @@ use super::{Resident, load};
 use crate::areas::AreaPool;
 use crate::space::whole::{ContiguousSpace, check_references, zero_added};
 use crate::{
-    AddressSpaces, CpuPort, Direction, Growth, Kernel, Layout, MemoryUsage, OsError, PhysicalMemory,
+    AddressSpaces, Direction, Growth, KernelPort, Layout, MemoryUsage, OsError, PhysicalMemory,
 };
 use alloc::vec::Vec;
 use emmu_core::VirtAddr;
@@ -38,9 +38,9 @@ impl AddressSpaces for StaticRelocation {
         VirtAddr::new(self.pool.usage().total)
     }
 
-    fn boot<C: CpuPort>(
+    fn boot(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
     ) -> Result<(), OsError> {
         self.resident = Resident::install(kernel, memory, 0)?;
@@ -48,9 +48,9 @@ impl AddressSpaces for StaticRelocation {
         Ok(())
     }
 
-    fn create<C: CpuPort>(
+    fn create(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         layout: &Layout,
     ) -> Result<ContiguousSpace, OsError> {
         let size = layout.end().raw();
@@ -64,9 +64,9 @@ impl AddressSpaces for StaticRelocation {
     }
 
     /// Only where it lies.
-    fn grow<C: CpuPort>(
+    fn grow(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut ContiguousSpace,
         growth: &Growth,
     ) -> Result<u64, OsError> {
@@ -78,26 +78,26 @@ impl AddressSpaces for StaticRelocation {
         Ok(0)
     }
 
-    fn compact<C: CpuPort>(
+    fn compact(
         &mut self,
-        _: &mut Kernel<C>,
+        _: &mut KernelPort<'_>,
         _: Vec<&mut ContiguousSpace>,
     ) -> Result<u64, OsError> {
         Err(OsError::Immovable)
     }
 
     /// Nothing: it is there.
-    fn enter<C: CpuPort>(&mut self, _: &mut Kernel<C>, _: &ContiguousSpace) -> Result<(), OsError> {
+    fn enter(&mut self, _: &mut KernelPort<'_>, _: &ContiguousSpace) -> Result<(), OsError> {
         Ok(())
     }
 
-    fn leave<C: CpuPort>(&mut self, _: &mut Kernel<C>) -> Result<(), OsError> {
+    fn leave(&mut self, _: &mut KernelPort<'_>) -> Result<(), OsError> {
         Ok(())
     }
 
-    fn destroy<C: CpuPort>(
+    fn destroy(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: ContiguousSpace,
     ) -> Result<(), OsError> {
         self.pool.give(kernel, space.area)
@@ -111,7 +111,7 @@ impl AddressSpaces for StaticRelocation {
         space.base().raw()
     }
 
-    fn inspect<C: CpuPort>(&self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+    fn inspect(&self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         self.resident.inspect(kernel)
     }
 }

@@ -7,7 +7,7 @@ use crate::disk::DiskDriver;
 use crate::kernel::FRAME;
 use crate::space::whole::{check_references, zero_added};
 use crate::{
-    AddressSpaces, CpuPort, Growth, Kernel, Layout, MemoryError, MemoryUsage, OsError, OutOfMemory,
+    AddressSpaces, Growth, KernelPort, Layout, MemoryError, MemoryUsage, OsError, OutOfMemory,
     PhysicalMemory,
 };
 use emmu_core::{PhysAddr, VirtAddr};
@@ -78,7 +78,7 @@ impl TimeSharing {
         space.slot * (self.area.size / FRAME)
     }
 
-    fn save<C: CpuPort>(&mut self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+    fn save(&mut self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         if let Some(space) = self.loaded.take() {
             let first = self.first_block(space);
             self.disk.save(kernel, self.area.start, first, space.blocks())?;
@@ -87,11 +87,7 @@ impl TimeSharing {
     }
 
     /// Zeros what others have left in memory behind the process that is in it now.
-    fn loaded<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        space: DiskSpace,
-    ) -> Result<(), OsError> {
+    fn loaded(&mut self, kernel: &mut KernelPort<'_>, space: DiskSpace) -> Result<(), OsError> {
         let left = self.used.saturating_sub(space.size);
         kernel.fill(self.area.start.wrapping_add(space.size), left, &[])?;
         self.used = space.blocks() * FRAME;
@@ -111,9 +107,9 @@ impl AddressSpaces for TimeSharing {
         VirtAddr::new(self.area.size)
     }
 
-    fn boot<C: CpuPort>(
+    fn boot(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
     ) -> Result<(), OsError> {
         self.area = Area::pool(memory);
@@ -132,9 +128,9 @@ impl AddressSpaces for TimeSharing {
     }
 
     /// Loads the program, for which the one in memory is saved; that comes back when it goes on.
-    fn create<C: CpuPort>(
+    fn create(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         layout: &Layout,
     ) -> Result<DiskSpace, OsError> {
         let size = layout.end().raw();
@@ -150,9 +146,9 @@ impl AddressSpaces for TimeSharing {
     }
 
     /// Up to the size of memory, for which the process comes into it.
-    fn grow<C: CpuPort>(
+    fn grow(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut DiskSpace,
         growth: &Growth,
     ) -> Result<u64, OsError> {
@@ -166,11 +162,7 @@ impl AddressSpaces for TimeSharing {
         Ok(0)
     }
 
-    fn enter<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        space: &DiskSpace,
-    ) -> Result<(), OsError> {
+    fn enter(&mut self, kernel: &mut KernelPort<'_>, space: &DiskSpace) -> Result<(), OsError> {
         if self.is_loaded(space) {
             return Ok(());
         }
@@ -180,15 +172,11 @@ impl AddressSpaces for TimeSharing {
         self.loaded(kernel, *space)
     }
 
-    fn leave<C: CpuPort>(&mut self, _: &mut Kernel<C>) -> Result<(), OsError> {
+    fn leave(&mut self, _: &mut KernelPort<'_>) -> Result<(), OsError> {
         Ok(())
     }
 
-    fn destroy<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        space: DiskSpace,
-    ) -> Result<(), OsError> {
+    fn destroy(&mut self, kernel: &mut KernelPort<'_>, space: DiskSpace) -> Result<(), OsError> {
         self.loaded = self.loaded.filter(|loaded| *loaded != space);
         self.slots.give(kernel, space.slot)
     }
@@ -208,7 +196,7 @@ impl AddressSpaces for TimeSharing {
         self.area.start.raw()
     }
 
-    fn inspect<C: CpuPort>(&self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+    fn inspect(&self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         self.resident.inspect(kernel)
     }
 }

@@ -4,8 +4,7 @@ use super::{Resident, load};
 use crate::areas::Area;
 use crate::space::whole::{ContiguousSpace, check_references, zero_added};
 use crate::{
-    AddressSpaces, CpuPort, Growth, Kernel, Layout, MemoryUsage, OsError, OutOfMemory,
-    PhysicalMemory,
+    AddressSpaces, Growth, KernelPort, Layout, MemoryUsage, OsError, OutOfMemory, PhysicalMemory,
 };
 use emmu_core::VirtAddr;
 
@@ -38,9 +37,9 @@ impl AddressSpaces for Uniprogramming {
         VirtAddr::new(self.area.size)
     }
 
-    fn boot<C: CpuPort>(
+    fn boot(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
     ) -> Result<(), OsError> {
         self.resident = Resident::install(kernel, memory, 0)?;
@@ -48,9 +47,9 @@ impl AddressSpaces for Uniprogramming {
         Ok(())
     }
 
-    fn create<C: CpuPort>(
+    fn create(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         layout: &Layout,
     ) -> Result<ContiguousSpace, OsError> {
         let (area, size) = (self.area, layout.end().raw());
@@ -69,9 +68,9 @@ impl AddressSpaces for Uniprogramming {
     }
 
     /// It has all the memory already.
-    fn grow<C: CpuPort>(
+    fn grow(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         space: &mut ContiguousSpace,
         growth: &Growth,
     ) -> Result<u64, OsError> {
@@ -84,19 +83,15 @@ impl AddressSpaces for Uniprogramming {
     }
 
     /// Nothing: it is there.
-    fn enter<C: CpuPort>(&mut self, _: &mut Kernel<C>, _: &ContiguousSpace) -> Result<(), OsError> {
+    fn enter(&mut self, _: &mut KernelPort<'_>, _: &ContiguousSpace) -> Result<(), OsError> {
         Ok(())
     }
 
-    fn leave<C: CpuPort>(&mut self, _: &mut Kernel<C>) -> Result<(), OsError> {
+    fn leave(&mut self, _: &mut KernelPort<'_>) -> Result<(), OsError> {
         Ok(())
     }
 
-    fn destroy<C: CpuPort>(
-        &mut self,
-        _: &mut Kernel<C>,
-        _: ContiguousSpace,
-    ) -> Result<(), OsError> {
+    fn destroy(&mut self, _: &mut KernelPort<'_>, _: ContiguousSpace) -> Result<(), OsError> {
         self.taken = false;
         Ok(())
     }
@@ -111,7 +106,7 @@ impl AddressSpaces for Uniprogramming {
         space.base().raw()
     }
 
-    fn inspect<C: CpuPort>(&self, kernel: &mut Kernel<C>) -> Result<(), OsError> {
+    fn inspect(&self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         self.resident.inspect(kernel)
     }
 }

@@ -3,7 +3,7 @@
 use crate::areas::{Area, AreaPool};
 use crate::bitmap::Bitmap;
 use crate::{
-    CpuPort, Direction, Kernel, MemoryError, MemoryUsage, OsError, OutOfMemory, PhysicalMemory,
+    Direction, KernelPort, MemoryError, MemoryUsage, OsError, OutOfMemory, PhysicalMemory,
 };
 use emmu_core::PhysAddr;
 
@@ -16,9 +16,9 @@ pub(super) enum Pool {
 
 impl Pool {
     /// The same kind of pool, with all of this memory free.
-    pub(super) fn boot<C: CpuPort>(
+    pub(super) fn boot(
         self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
     ) -> Result<Self, OsError> {
         Ok(match self {
@@ -34,22 +34,14 @@ impl Pool {
         }
     }
 
-    pub(super) fn take<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        size: u64,
-    ) -> Result<Area, OsError> {
+    pub(super) fn take(&mut self, kernel: &mut KernelPort<'_>, size: u64) -> Result<Area, OsError> {
         match self {
             Self::Areas(areas) => areas.take(kernel, size),
             Self::Slots(slots) => slots.take(kernel, size),
         }
     }
 
-    pub(super) fn give<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        area: Area,
-    ) -> Result<(), OsError> {
+    pub(super) fn give(&mut self, kernel: &mut KernelPort<'_>, area: Area) -> Result<(), OsError> {
         match self {
             Self::Areas(areas) => areas.give(kernel, area),
             Self::Slots(slots) => slots.give(kernel, area),
@@ -57,9 +49,9 @@ impl Pool {
     }
 
     /// Enlarges an area where it lies, if it can be.
-    pub(super) fn extend<C: CpuPort>(
+    pub(super) fn extend(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         area: Area,
         size: u64,
     ) -> Result<Option<Area>, OsError> {
@@ -86,8 +78,8 @@ impl SlotPool {
         Self { first: PhysAddr::ZERO, slot: slot.max(1), total: 0, bitmap: Bitmap::default() }
     }
 
-    fn new<C: CpuPort>(
-        kernel: &mut Kernel<C>,
+    fn new(
+        kernel: &mut KernelPort<'_>,
         memory: &PhysicalMemory,
         slot: u64,
     ) -> Result<Self, OsError> {
@@ -111,14 +103,14 @@ impl SlotPool {
         if needed <= slot { Ok(()) } else { Err(OutOfMemory::Slot { needed, slot }.into()) }
     }
 
-    fn take<C: CpuPort>(&mut self, kernel: &mut Kernel<C>, size: u64) -> Result<Area, OsError> {
+    fn take(&mut self, kernel: &mut KernelPort<'_>, size: u64) -> Result<Area, OsError> {
         self.check(size)?;
         let slots = self.bitmap.count();
         let index = self.bitmap.take(kernel)?.ok_or(OutOfMemory::Slots { slots })?;
         Ok(Area { start: self.first.wrapping_add(index * self.slot), size: self.slot })
     }
 
-    fn give<C: CpuPort>(&mut self, kernel: &mut Kernel<C>, area: Area) -> Result<(), OsError> {
+    fn give(&mut self, kernel: &mut KernelPort<'_>, area: Area) -> Result<(), OsError> {
         self.bitmap.give(kernel, (area.start.raw() - self.first.raw()) / self.slot)
     }
 }

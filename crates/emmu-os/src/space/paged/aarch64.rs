@@ -70,7 +70,7 @@ impl TableFormat for AArch64Tables {
     }
 
     /// Nothing is remembered of the time before (TLBI VMALLE1) when the MMU is turned on, as the last step.
-    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Option<Asid>, OsError> {
+    fn start(&self, cpu: &mut dyn CpuPort, root: PhysAddr) -> Result<Option<Asid>, OsError> {
         cpu.write_register(MAIR_EL1, NORMAL)?;
         cpu.write_register(TCR_EL1, self.tcr())?;
         cpu.write_register(TTBR1_EL1, root.raw())?;
@@ -82,16 +82,16 @@ impl TableFormat for AArch64Tables {
     }
 
     /// No TLBI: the ASID differs, and nothing is remembered of it that is no longer so. Both change in one write.
-    fn enter<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr, asid: Asid) -> Result<(), OsError> {
+    fn enter(&self, cpu: &mut dyn CpuPort, root: PhysAddr, asid: Asid) -> Result<(), OsError> {
         cpu.write_register(TTBR0_EL1, root.raw() | u64::from(asid.0) << 48)?;
         Ok(())
     }
 
     /// Nothing: what is invalid is held by no TLB, so no TLBI is needed where an entry was (chapter D8, "TLB
     /// maintenance requirements").
-    fn made_valid<C: CpuPort>(
+    fn made_valid(
         &self,
-        _: &mut C,
+        _: &mut dyn CpuPort,
         _: VirtAddr,
         _: Asid,
         _: Valid,

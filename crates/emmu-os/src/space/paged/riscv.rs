@@ -71,7 +71,7 @@ impl TableFormat for RiscVTables {
     /// The number of ASID bits is found as the manual says: "by writing one to every bit position in the
     /// ASID field, then reading back". A mode that the hart lacks is not written at all; Sv32's on RV64, where it is
     /// another field, reads back with ones above it.
-    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Option<Asid>, OsError> {
+    fn start(&self, cpu: &mut dyn CpuPort, root: PhysAddr) -> Result<Option<Asid>, OsError> {
         let sstatus = Status::from_bits_retain(cpu.read_register(SSTATUS)?);
         cpu.write_register(SSTATUS, (sstatus - (Status::SUM | Status::MXR)).bits())?;
         cpu.write_register(SATP, self.satp(root, Asid(u16::MAX)))?;
@@ -86,7 +86,7 @@ impl TableFormat for RiscVTables {
     }
 
     /// No `sfence.vma`: the ASID differs, and nothing is remembered of it that is no longer so.
-    fn enter<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr, asid: Asid) -> Result<(), OsError> {
+    fn enter(&self, cpu: &mut dyn CpuPort, root: PhysAddr, asid: Asid) -> Result<(), OsError> {
         cpu.write_register(SATP, self.satp(root, asid))?;
         Ok(())
     }
@@ -94,9 +94,9 @@ impl TableFormat for RiscVTables {
     /// "If software modifies a non-leaf PTE, it should execute SFENCE.VMA with rs1=x0"; for a leaf, "with
     /// rs1 set to a virtual address within the page" ("Supervisor Memory-Management Fence Instruction"). The
     /// kernel does not rely on Svvptc.
-    fn made_valid<C: CpuPort>(
+    fn made_valid(
         &self,
-        cpu: &mut C,
+        cpu: &mut dyn CpuPort,
         addr: VirtAddr,
         asid: Asid,
         entry: Valid,

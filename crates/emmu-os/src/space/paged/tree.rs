@@ -3,7 +3,7 @@
 use super::TableFormat;
 use crate::frames::FramePool;
 use crate::kernel::FRAME_LEN;
-use crate::{CpuPort, Kernel, OsError};
+use crate::{KernelPort, OsError};
 use alloc::vec::Vec;
 use emmu_core::{PhysAddr, Privilege, VirtAddr, Width};
 use emmu_cpu::Stop;
@@ -38,9 +38,9 @@ impl Slot {
 
 impl<F: TableFormat> Tree<'_, F> {
     /// Follows the tables to the entry of level `leaf` for `addr`, as far as they go.
-    pub(super) fn find<C: CpuPort>(
+    pub(super) fn find(
         &self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         addr: VirtAddr,
         leaf: u8,
     ) -> Result<Slot, OsError> {
@@ -59,9 +59,9 @@ impl<F: TableFormat> Tree<'_, F> {
 
     /// Hangs a page's entry in at `slot`, with the tables that lack, from the page up: what is not yet
     /// reached from the root is complete when it is. The frames for them must be there.
-    pub(super) fn hang<C: CpuPort>(
+    pub(super) fn hang(
         &self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         pool: &mut FramePool,
         addr: VirtAddr,
         slot: Slot,
@@ -81,9 +81,9 @@ impl<F: TableFormat> Tree<'_, F> {
 }
 
 /// What the entries in the first `len` bytes of a table point to, read with one access for each frame of it.
-pub(super) fn targets<F: TableFormat, C: CpuPort>(
+pub(super) fn targets<F: TableFormat>(
     format: &F,
-    kernel: &mut Kernel<C>,
+    kernel: &mut KernelPort<'_>,
     table: PhysAddr,
     len: u64,
 ) -> Result<Vec<PhysAddr>, Stop> {

@@ -79,7 +79,7 @@ impl TableFormat for X86Tables {
 
     /// The order of SDM 11.8.5, "Initializing IA-32e Mode"; PCIDs can be turned on only after it (5.10.1). PDPTEs are
     /// loaded when paging is turned on (5.4.1).
-    fn start<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr) -> Result<Option<Asid>, OsError> {
+    fn start(&self, cpu: &mut dyn CpuPort, root: PhysAddr) -> Result<Option<Asid>, OsError> {
         let cr4 = Cr4::PGE | Cr4::SMEP | Cr4::SMAP | self.mode;
         set(cpu, CR4, cr4.bits())?;
         cpu.write_register(CR3, root.raw())?;
@@ -96,7 +96,7 @@ impl TableFormat for X86Tables {
     }
 
     /// Nothing of this PCID is remembered that is no longer so. Without PCIDs, the write forgets the last space.
-    fn enter<C: CpuPort>(&self, cpu: &mut C, root: PhysAddr, pcid: Asid) -> Result<(), OsError> {
+    fn enter(&self, cpu: &mut dyn CpuPort, root: PhysAddr, pcid: Asid) -> Result<(), OsError> {
         let pcid = if self.is_long() { u64::from(pcid.0) | CR3_NO_FLUSH } else { 0 };
         cpu.write_register(CR3, root.raw() | pcid)?;
         Ok(())
@@ -104,9 +104,9 @@ impl TableFormat for X86Tables {
 
     /// Nothing: "no invalidation is necessary" where P was 0 (SDM 5.10.4.3). A PDPTE counts from the next write of CR3 on
     /// (5.4.1); whether the new table hangs from one is not told.
-    fn made_valid<C: CpuPort>(
+    fn made_valid(
         &self,
-        cpu: &mut C,
+        cpu: &mut dyn CpuPort,
         _: VirtAddr,
         _: Asid,
         entry: Valid,
@@ -124,7 +124,7 @@ fn user(owner: Privilege) -> Pte {
 }
 
 /// Sets bits of a register, and leaves the others.
-fn set<C: CpuPort>(cpu: &mut C, id: emmu_core::RegisterId, bits: u64) -> Result<(), Stop> {
+fn set(cpu: &mut dyn CpuPort, id: emmu_core::RegisterId, bits: u64) -> Result<(), Stop> {
     let held = cpu.read_register(id)?;
     cpu.write_register(id, held | bits)
 }

@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::shared::SharedSegments;
 use super::{Memory, Piece, Segmented, SegmentedSpace};
 use crate::areas::Area;
-use crate::{CpuPort, Growth, Kernel, Layout, OsError, Region};
+use crate::{Growth, KernelPort, Layout, OsError, Region};
 use alloc::vec::Vec;
 
 impl Segmented {
@@ -17,9 +17,9 @@ impl Segmented {
     }
 
     /// Memory for each region, with what is in it at first; none if one lacks.
-    pub(super) fn take_all<C: CpuPort>(
+    pub(super) fn take_all(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         layout: &Layout,
         plans: &[Plan],
     ) -> Result<Vec<Piece>, OsError> {
@@ -36,9 +36,9 @@ impl Segmented {
         Ok(pieces)
     }
 
-    fn take_one<C: CpuPort>(
+    fn take_one(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         region: &Region,
         plan: Plan,
     ) -> Result<Memory, OsError> {
@@ -54,19 +54,15 @@ impl Segmented {
         })
     }
 
-    pub(super) fn give_all<C: CpuPort>(
+    pub(super) fn give_all(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         pieces: &[Piece],
     ) -> Result<(), OsError> {
         pieces.iter().try_for_each(|piece| self.give_one(kernel, piece.memory))
     }
 
-    fn give_one<C: CpuPort>(
-        &mut self,
-        kernel: &mut Kernel<C>,
-        memory: Memory,
-    ) -> Result<(), OsError> {
+    fn give_one(&mut self, kernel: &mut KernelPort<'_>, memory: Memory) -> Result<(), OsError> {
         let free = match memory {
             Memory::Own(area) => Some(area),
             Memory::Shared(id) => self.shared.leave(id),
@@ -76,9 +72,9 @@ impl Segmented {
 
     /// Gives a piece the memory that its region has now, and returns how many bytes had to move for it. A
     /// shared one becomes the process's own.
-    pub(super) fn enlarge<C: CpuPort>(
+    pub(super) fn enlarge(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         piece: Piece,
         region: &Region,
         growth: &Growth,
@@ -103,9 +99,9 @@ impl Segmented {
     }
 
     /// Copies a piece's bytes to `new`, and gives back what it had; if that was its own, zeros are left there.
-    fn leave_for<C: CpuPort>(
+    fn leave_for(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         piece: Piece,
         new: Area,
     ) -> Result<(), OsError> {
@@ -118,9 +114,9 @@ impl Segmented {
     }
 
     /// Moves all that is the process's own to other places.
-    pub(super) fn move_own<C: CpuPort>(
+    pub(super) fn move_own(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         pieces: &mut [Piece],
     ) -> Result<u64, OsError> {
         let own = |piece: &&mut Piece| matches!(piece.memory, Memory::Own(_));
@@ -136,9 +132,9 @@ impl Segmented {
     }
 
     /// As many areas, of the same sizes, as those pieces have that are not shared.
-    fn take_like<C: CpuPort>(
+    fn take_like(
         &mut self,
-        kernel: &mut Kernel<C>,
+        kernel: &mut KernelPort<'_>,
         pieces: &[Piece],
     ) -> Result<Vec<Piece>, OsError> {
         let mut new = Vec::new();
