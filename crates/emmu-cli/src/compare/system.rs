@@ -89,26 +89,28 @@ impl<'a> Setting<'a> {
 
     pub(crate) fn boot(&self, kind: Kind) -> Result<Box<dyn System>> {
         let booted = match kind {
-            Kind::Uniprogramming => self.boot_on(Bare, Uniprogramming::new()),
-            Kind::TimeSharing => self.boot_on(Bare, TimeSharing::new(DISK)),
-            Kind::StaticRelocation => self.boot_on(Bare, StaticRelocation::new()),
-            Kind::BaseBounds => self.boot_on(BaseBounds::default(), Contiguous::default()),
+            Kind::Uniprogramming => self.boot_on(Box::new(Bare), Uniprogramming::new()),
+            Kind::TimeSharing => self.boot_on(Box::new(Bare), TimeSharing::new(DISK)),
+            Kind::StaticRelocation => self.boot_on(Box::new(Bare), StaticRelocation::new()),
+            Kind::BaseBounds => {
+                self.boot_on(Box::new(BaseBounds::default()), Contiguous::default())
+            }
             Kind::Segmentation => {
                 let selection = Selection::Explicit { selector_bits: 2, segments: 4 };
                 let unit = Segmentation::new(self.address_bits, selection)?;
                 let spaces = Segmented::of(&unit)?;
-                self.boot_on(unit, spaces)
+                self.boot_on(Box::new(unit), spaces)
             }
             Kind::Paging => with_tables(self.machine.format, BootPaged(self)),
         };
         booted.with_context(|| format!("{}: the operating system does not boot", kind.name()))
     }
 
-    fn boot_on<U, S>(&self, unit: U, spaces: S) -> Result<Box<dyn System>>
-    where
-        U: TranslationUnit<Memory, (Cycles, DiskCycles)> + 'static,
-        S: AddressSpaces + 'static,
-    {
+    fn boot_on<S: AddressSpaces + 'static>(
+        &self,
+        unit: Unit,
+        spaces: S,
+    ) -> Result<Box<dyn System>> {
         let memory = PhysicalMemory::new(START, OS + self.memory, OS)?;
         let disk = Disk::new(ON_DISK * memory.pool_frames());
         let bus =
@@ -121,6 +123,12 @@ impl<'a> Setting<'a> {
     }
 }
 
+/// The probes that price a system's events and its disk's.
+type Prices = (Cycles, DiskCycles);
+
+/// The translation unit of a system. It is boxed, so that the CPU is compiled once for all systems.
+type Unit = Box<dyn TranslationUnit<Memory, Prices>>;
+
 struct BootPaged<'a, 'm>(&'a Setting<'m>);
 
 impl WithTables for BootPaged<'_, '_> {
@@ -132,7 +140,7 @@ impl WithTables for BootPaged<'_, '_> {
         tables: T,
     ) -> Self::Output {
         let unit = Paging::new(format, &self.0.machine.paging_config())?;
-        self.0.boot_on(unit, Paged::new(tables))
+        self.0.boot_on(Box::new(unit), Paged::new(tables))
     }
 }
 
@@ -157,18 +165,14 @@ pub(crate) trait System {
     fn privileged(&mut self) -> Result<Vec<(RegisterId, u64)>, OsError>;
 }
 
-struct Booted<U, S: AddressSpaces> {
-    os: Os<Cpu<U, Memory, (Cycles, DiskCycles)>, S>,
+struct Booted<S: AddressSpaces> {
+    os: Os<Cpu<Unit, Memory, Prices>, S>,
     window: u64,
     pool: PhysAddr,
     frames: u64,
 }
 
-impl<U, S> System for Booted<U, S>
-where
-    U: TranslationUnit<Memory, (Cycles, DiskCycles)>,
-    S: AddressSpaces,
-{
+impl<S: AddressSpaces> System for Booted<S> {
     fn spawn(&mut self, layout: &Layout) -> Result<Pid, OsError> {
         self.os.spawn(layout)
     }
