@@ -107,7 +107,7 @@ impl Row {
         }
     }
 
-    /// Whether this member of the object is a column already.
+    /// Says if this member of the object is a column already.
     fn has_column(&self, name: &str) -> bool {
         name == "level" && !self.level.is_empty() || name == "side" && !self.side.is_empty()
     }

@@ -213,7 +213,7 @@ fn factor(ratio: Option<f64>) -> String {
     ratio.map_or_else(none, |ratio| format!("{ratio:.4}x"))
 }
 
-/// What stands where there is nothing to divide by.
+/// Returns the mark that stands where there is nothing to divide by.
 fn none() -> String {
     "-".to_owned()
 }

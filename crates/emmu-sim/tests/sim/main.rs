@@ -3,6 +3,8 @@
 
 mod csv;
 mod json;
+mod own;
+mod runs;
 mod vsyscall;
 
 use emmu_sim::{Report, SimError, Simulation};
