@@ -1,7 +1,7 @@
 //! The seam between a reference model and the unit that it judges: the same registers, the same exceptions.
 
 use crate::generate::Generate;
-use crate::noted;
+use crate::recording;
 use core::fmt::Debug;
 use emmu_core::{Access, Bus, Fault, Invalidate, RegisterError};
 use emmu_oracle::{
@@ -53,7 +53,7 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
 
     /// What the model says of an access, and all that it tells besides.
     fn ask(&self, access: Access, memory: &dyn Memory) -> Nested<Self::Fault> {
-        noted::ask(self, access, memory)
+        recording::ask(self, access, memory)
     }
 
     /// What the model expects of [`switch_on`](Self::switch_on): the entries that it changes.

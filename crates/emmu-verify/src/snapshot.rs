@@ -9,7 +9,7 @@ mod guests;
 mod machine;
 mod machines;
 
-use crate::coherent::{Script, Step, setup};
+use crate::coherence::{Script, Step, setup};
 use crate::generate::Case;
 use crate::{Architecture, Unit};
 use core::fmt::Debug;

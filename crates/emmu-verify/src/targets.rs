@@ -5,8 +5,8 @@
 //! where; what is accepted must survive being written and read again.
 
 use crate::Architecture;
-use crate::agree::{Fenced, agree, fences_suffice, spans_agree};
-use crate::coherent::{self, Manual, Script};
+use crate::coherence::{self, Manual, Script};
+use crate::differential::{Fenced, agree, fences_suffice, spans_agree};
 use crate::generate::Case;
 use emmu_check::Units;
 use emmu_oracle::{aarch64, described, hashed, riscv, x86};
@@ -108,7 +108,7 @@ pub fn walk<A: Architecture>(bytes: &[u8]) -> Verdict {
 }
 
 /// Makes a case and a script of these bytes, the first of which says of which architecture and how many stages, and plays
-/// it on a unit and, with one stage, on a pair of CPUs ([`coherent::coherent`], [`coherent::twins_agree`]).
+/// it on a unit and, with one stage, on a pair of CPUs ([`coherence::coherent`], [`coherence::accelerator_agrees`]).
 ///
 /// # Errors
 /// The first answer that the manual does not allow, or the first difference.
@@ -147,13 +147,13 @@ fn fenced<A: Fenced>(bytes: &[u8], steps: &[[u8; 4]]) -> Verdict {
 }
 
 fn remembers_guests<A: Manual>(bytes: &[u8], script: Script) -> Verdict {
-    coherent::coherent(Case::<A>::from_bytes(bytes), script).map_err(|found| found.to_string())
+    coherence::coherent(Case::<A>::from_bytes(bytes), script).map_err(|found| found.to_string())
 }
 
 fn remembers<A: Manual<Second = ()>>(bytes: &[u8], script: Script) -> Verdict {
     let case = Case::<A>::from_bytes(bytes);
-    coherent::coherent(case.clone(), script.clone())
-        .and_then(|()| coherent::twins_agree(case, script))
+    coherence::coherent(case.clone(), script.clone())
+        .and_then(|()| coherence::accelerator_agrees(case, script))
         .map_err(|found| found.to_string())
 }
 

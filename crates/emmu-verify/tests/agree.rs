@@ -2,7 +2,7 @@
 
 use emmu_oracle::{aarch64, described, hashed, riscv, x86};
 use emmu_property::check;
-use emmu_verify::agree::{Disagreement, Fenced, Step, agree, fences_suffice, spans_agree};
+use emmu_verify::differential::{Disagreement, Fenced, Step, agree, fences_suffice, spans_agree};
 use emmu_verify::generate::Case;
 
 #[test]

@@ -3,16 +3,18 @@
 use emmu_core::{Access, Privilege, VirtAddr};
 use emmu_oracle::{aarch64, hashed, riscv, x86};
 use emmu_property::check;
-use emmu_verify::coherent::{Incoherent, Lively, Manual, Script, coherent, twins_agree};
+use emmu_verify::coherence::{
+    Incoherent, Manual, MostlyAllowed, Script, accelerator_agrees, coherent,
+};
 use emmu_verify::generate::Case;
 
 fn remembers<A: Manual + 'static>() {
-    let property = |Lively(case): Lively<A>, script| coherent(case, script);
+    let property = |MostlyAllowed(case): MostlyAllowed<A>, script| coherent(case, script);
     check(4000, property as fn(_, Script) -> Result<(), Incoherent>);
 }
 
-fn twins<A: Manual<Second = ()> + 'static>() {
-    let property = |Lively(case): Lively<A>, script| twins_agree(case, script);
+fn accelerator<A: Manual<Second = ()> + 'static>() {
+    let property = |MostlyAllowed(case): MostlyAllowed<A>, script| accelerator_agrees(case, script);
     check(1000, property as fn(_, Script) -> Result<(), Incoherent>);
 }
 
@@ -53,17 +55,17 @@ fn aarch64_units_with_stage_2_remember_what_the_manual_lets_them() {
 
 #[test]
 fn riscv_cpus_with_and_without_accelerator_do_the_same() {
-    twins::<riscv::Registers>();
+    accelerator::<riscv::Registers>();
 }
 
 #[test]
 fn x86_cpus_with_and_without_accelerator_do_the_same() {
-    twins::<x86::Registers>();
+    accelerator::<x86::Registers>();
 }
 
 #[test]
 fn aarch64_cpus_with_and_without_accelerator_do_the_same() {
-    twins::<aarch64::Registers>();
+    accelerator::<aarch64::Registers>();
 }
 
 /// A guest that translates nothing itself, and stores where the second stage may remember that it must not.

@@ -2,18 +2,18 @@
 
 use emmu_oracle::{aarch64, hashed, riscv, two_stage::Stage, x86};
 use emmu_property::{Arbitrary, Gen};
-use emmu_verify::coherent::{Lively, Manual, Script, Tally, tallied};
+use emmu_verify::coherence::{Coverage, Manual, MostlyAllowed, Script, coverage_of};
 
 /// What some hundred cases come to. `--nocapture` shows it.
-fn tally<A: Manual + 'static>() -> Tally {
+fn coverage<A: Manual + 'static>() -> Coverage {
     let mut entropy = Gen::from_size_and_seed(100, 5);
     let one = |_| {
-        let Lively(case) = Lively::<A>::arbitrary(&mut entropy);
-        tallied(case, Script::arbitrary(&mut entropy)).unwrap_or_else(|found| panic!("{found}"))
+        let MostlyAllowed(case) = MostlyAllowed::<A>::arbitrary(&mut entropy);
+        coverage_of(case, Script::arbitrary(&mut entropy)).unwrap_or_else(|found| panic!("{found}"))
     };
-    let tally = (0..500).map(one).sum();
-    println!("{tally}");
-    tally
+    let coverage = (0..500).map(one).sum();
+    println!("{coverage}");
+    coverage
 }
 
 /// Whether at least so many of a hundred are.
@@ -22,53 +22,53 @@ fn at_least(percent: u64, some: u64, all: u64) {
     assert!(100 * some >= percent * all, "{some} of {all} are not {percent} in a hundred");
 }
 
-fn is_dense_in_the_first_stage(tally: &Tally) {
-    at_least(33, tally.allowed, tally.accesses);
-    at_least(7, tally.hits_of(Stage::First), tally.accesses);
-    at_least(5, tally.shortened[0], tally.walks[0]);
+fn is_dense_in_the_first_stage(coverage: &Coverage) {
+    at_least(33, coverage.allowed, coverage.accesses);
+    at_least(7, coverage.hits_of(Stage::First), coverage.accesses);
+    at_least(5, coverage.shortened[0], coverage.walks[0]);
 }
 
-fn is_dense(tally: &Tally) {
-    is_dense_in_the_first_stage(tally);
-    at_least(33, tally.hits_of(Stage::Second), tally.accesses);
-    at_least(12, tally.shortened[1], tally.walks[1]);
+fn is_dense(coverage: &Coverage) {
+    is_dense_in_the_first_stage(coverage);
+    at_least(33, coverage.hits_of(Stage::Second), coverage.accesses);
+    at_least(12, coverage.shortened[1], coverage.walks[1]);
 }
 
 #[test]
 fn riscv_units_hit_and_find_tables_remembered() {
-    is_dense_in_the_first_stage(&tally::<riscv::Registers>());
+    is_dense_in_the_first_stage(&coverage::<riscv::Registers>());
 }
 
 #[test]
 fn x86_units_hit_and_find_tables_remembered() {
-    is_dense_in_the_first_stage(&tally::<x86::Registers>());
+    is_dense_in_the_first_stage(&coverage::<x86::Registers>());
 }
 
 #[test]
 fn aarch64_units_hit_and_find_tables_remembered() {
-    is_dense_in_the_first_stage(&tally::<aarch64::Registers>());
+    is_dense_in_the_first_stage(&coverage::<aarch64::Registers>());
 }
 
 #[test]
 fn units_of_hashed_tables_hit_and_find_probes_remembered() {
-    let tally = tally::<hashed::Registers>();
-    at_least(33, tally.allowed, tally.accesses);
-    at_least(7, tally.hits_of(Stage::First), tally.accesses);
+    let coverage = coverage::<hashed::Registers>();
+    at_least(33, coverage.allowed, coverage.accesses);
+    at_least(7, coverage.hits_of(Stage::First), coverage.accesses);
     // Most pages are found where they are looked for first.
-    assert!(tally.shortened[0] > 0);
+    assert!(coverage.shortened[0] > 0);
 }
 
 #[test]
 fn riscv_units_of_two_stages_hit_and_find_tables_remembered() {
-    is_dense(&tally::<riscv::hypervisor::Registers>());
+    is_dense(&coverage::<riscv::hypervisor::Registers>());
 }
 
 #[test]
 fn x86_units_with_ept_hit_and_find_tables_remembered() {
-    is_dense(&tally::<x86::ept::Registers>());
+    is_dense(&coverage::<x86::ept::Registers>());
 }
 
 #[test]
 fn aarch64_units_with_stage_2_hit_and_find_tables_remembered() {
-    is_dense(&tally::<aarch64::stage2::Registers>());
+    is_dense(&coverage::<aarch64::stage2::Registers>());
 }

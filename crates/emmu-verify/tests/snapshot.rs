@@ -3,7 +3,7 @@
 
 use emmu_oracle::{aarch64, hashed, riscv, x86};
 use emmu_property::check;
-use emmu_verify::coherent::Script;
+use emmu_verify::coherence::Script;
 use emmu_verify::generate::Case;
 use emmu_verify::snapshot::{aarch64_guest, described, machine_goes_on, unit_goes_on, x86_guest};
 use emmu_verify::targets;

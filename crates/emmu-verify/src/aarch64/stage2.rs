@@ -1,8 +1,8 @@
 //! AArch64 with stage 2, on units of two stages.
 
 use super::write_all;
-use crate::agree::Fenced;
 use crate::architecture::{Architecture, Run, SetupError, Unit};
+use crate::differential::Fenced;
 use emmu_core::{
     Access, Bus, Fault, Invalidate, PhysAddr, RegisterError, RegisterId, TranslationUnit, VirtAddr,
 };

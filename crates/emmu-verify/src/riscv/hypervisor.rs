@@ -1,8 +1,8 @@
 //! RISC-V with the hypervisor extension, on units of two stages.
 
 use super::{extensions, write_all};
-use crate::agree::Fenced;
 use crate::architecture::{Architecture, Run, SetupError, Unit};
+use crate::differential::Fenced;
 use emmu_core::{
     Access, AccessFlags, Asid, Bus, Fault, Invalidate, PhysAddr, RegisterError, RegisterId,
     TranslationUnit, VirtAddr, Vmid,

@@ -2,7 +2,7 @@
 
 use super::{Verdict, goes_on};
 use crate::Architecture as _;
-use crate::coherent::{Script, setup};
+use crate::coherence::{Script, setup};
 use crate::generate::Case;
 use emmu_core::{
     Access, AccessKind, PhysAddr, Privilege, RegisterError, RegisterId, Registers as _,

@@ -1,7 +1,7 @@
 //! Whole machines that are written down in the middle of what they do: a CPU with its unit and memory.
 
 use super::{Verdict, read_back, scope, written};
-use crate::coherent::Step;
+use crate::coherence::Step;
 use core::fmt::Debug;
 use emmu_core::{
     Access, AccessFlags, AccessKind, Bus, Event, PhysAddr, Privilege, TranslationUnit, VirtAddr,

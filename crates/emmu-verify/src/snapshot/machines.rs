@@ -2,7 +2,7 @@
 
 use super::machine::{Kept, Machine, goes_on, used};
 use super::{Verdict, read_back, written};
-use crate::coherent::{Script, Step, setup};
+use crate::coherence::{Script, Step, setup};
 use core::fmt::Display;
 use emmu_base_bounds::{Bare, BaseBounds, Convention};
 use emmu_core::{Bus, Chain, PhysAddr, Privilege, RegisterId, VirtAddr, Width};

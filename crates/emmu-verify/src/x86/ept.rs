@@ -1,8 +1,8 @@
 //! x86 in VMX non-root operation, on units with EPT.
 
 use super::write_all;
-use crate::agree::Fenced;
 use crate::architecture::{Architecture, Run, SetupError, Unit};
+use crate::differential::Fenced;
 use emmu_core::{
     Access, Asid, Bus, Cause, Fault, Invalidate, PhysAddr, RegisterError, RegisterId,
     TranslationUnit, VirtAddr, Vmid,

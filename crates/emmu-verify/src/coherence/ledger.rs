@@ -1,0 +1,323 @@
+//! What a unit may remember.
+
+mod cached_pages;
+mod cover;
+
+pub(super) use cached_pages::CachedPages;
+
+use super::{
+    EntryRead, Manual, Query, Space,
+    replay::{ReplayMemory, Walked, unpaged, walk, walk_alone},
+};
+use cached_pages::shifted;
+use core::cell::Cell;
+use emmu_core::{PhysAddr, VirtAddr, Vmid, low_mask};
+use emmu_oracle::{Outcome, reference::SparseMemory, two_stage::Visit};
+use emmu_paging::format::Format;
+use std::collections::BTreeSet;
+
+/// What a unit may remember of the walks that it made, of either stage.
+pub(super) struct Ledger<A> {
+    fills: Vec<Fill<A>>,
+    pointers: Vec<Pointer<A>>,
+    /// Where walks ended at an entry that allows no access, if such may be remembered.
+    refusals: Vec<Pointer<A>>,
+}
+
+/// Entries that were read, the root's first, and under which registers.
+#[derive(Clone, PartialEq)]
+pub(super) struct WalkPath<A> {
+    pub(super) registers: A,
+    pub(super) path: Vec<EntryRead>,
+}
+
+/// The second stage's part in what both stages made together.
+#[derive(Clone, PartialEq)]
+pub(super) struct Second<A> {
+    pub(super) walk_path: WalkPath<A>,
+    /// Around the guest-physical address of the access.
+    pub(super) pages: CachedPages,
+}
+
+/// What a TLB may hold: the outcome of a whole walk, of one stage, or of both with what the second one did last.
+#[derive(PartialEq)]
+pub(super) struct Fill<A> {
+    space: Space,
+    global: bool,
+    /// Of two stages, the first one's.
+    pages: CachedPages,
+    pub(super) walk_path: WalkPath<A>,
+    second: Option<Second<A>>,
+}
+
+/// What may be answered out of a TLB, and by which entries.
+pub(super) struct Recalled<A: Manual> {
+    pub(super) result: Result<Outcome, A::Fault>,
+    pub(super) walk_path: WalkPath<A>,
+}
+
+/// What a walk cache may hold: where a table is.
+#[derive(PartialEq)]
+struct Pointer<A> {
+    space: Space,
+    addr: VirtAddr,
+    /// The level of the entries in the table.
+    level: u8,
+    walk_path: WalkPath<A>,
+}
+
+/// A walk that succeeded.
+pub(super) struct Success<A> {
+    pub(super) query: Query,
+    pub(super) walk_path: WalkPath<A>,
+    /// The level of the first entry on its path.
+    pub(super) top: u8,
+    /// Of two stages, what the first one found.
+    pub(super) outcome: Outcome,
+    pub(super) second: Option<Second<A>>,
+}
+
+impl<A: Manual> Ledger<A> {
+    pub(super) fn new() -> Self {
+        Self { fills: Vec::new(), pointers: Vec::new(), refusals: Vec::new() }
+    }
+
+    /// Whose virtual machines' tables may be remembered.
+    pub(super) fn vmids(&self) -> BTreeSet<Vmid> {
+        let tables = self.pointers.iter().chain(&self.refusals);
+        tables.filter_map(|pointer| pointer.space.vmid).collect()
+    }
+
+    /// Takes note of a walk.
+    pub(super) fn note(&mut self, success: Success<A>) {
+        let Success { query, walk_path, top, outcome, second } = success;
+        let (space, addr) = (walk_path.registers.space(query), query.addr());
+        for (level, count) in (0..top).rev().zip(1..walk_path.path.len()) {
+            let path = walk_path.path[..count].to_vec();
+            let walk_path = WalkPath { registers: walk_path.registers.clone(), path };
+            note(&mut self.pointers, Pointer { space, addr, level, walk_path });
+        }
+        let is_first = matches!(query, Query::First(_));
+        let fill = Fill {
+            space,
+            global: is_first && walk_path.registers.is_global(&walk_path.path),
+            pages: CachedPages::of(query, &walk_path, &outcome),
+            walk_path,
+            second,
+        };
+        note(&mut self.fills, fill);
+    }
+
+    /// Takes note of a walk that was refused by the last of these entries, if that allows no access at all.
+    pub(super) fn note_refusal(
+        &mut self,
+        query: Query,
+        walk_path: WalkPath<A>,
+        memory: &SparseMemory,
+    ) {
+        if !A::Format::MAY_CACHE_INVALID || walk_path.path.is_empty() {
+            return;
+        }
+        let open = walk_path.registers.unprotected();
+        let (space, addr) = (open.space(query), query.addr());
+        let refusal = Pointer { space, addr, level: 0, walk_path };
+        let walk = |query| refusal.toward(&open, &open, query, memory);
+        let is_allowed = |query| walk(query).is_some_and(|walked| walked.result.is_ok());
+        if !query.of_all_kinds().into_iter().any(is_allowed) {
+            note(&mut self.refusals, refusal);
+        }
+    }
+
+    /// The refusals of this that may be remembered.
+    pub(super) fn refusals_of(
+        &self,
+        now: &A,
+        query: Query,
+        memory: &SparseMemory,
+    ) -> Vec<Recalled<A>> {
+        let space = now.space(query);
+        let recall = |refusal: &Pointer<A>| {
+            let registers = now.with_root_of(&refusal.walk_path.registers);
+            let fault = refusal.refuses(&registers, now, query, memory)?;
+            Some(Recalled { result: Err(fault), walk_path: refusal.walk_path.clone() })
+        };
+        let of_space = self.refusals.iter().filter(|refusal| refusal.space == space);
+        of_space.filter_map(recall).collect()
+    }
+
+    /// The ways to tables of this level that may be found remembered, with the entry that is asked for at `addr` if that
+    /// is known; under the registers of now, but with the root of then.
+    pub(super) fn pointers_to(
+        &self,
+        now: &A,
+        query: Query,
+        (level, addr): (u8, Option<PhysAddr>),
+        memory: &SparseMemory,
+    ) -> Vec<WalkPath<A>> {
+        self.leading(now, query, (level, addr), memory).map(|(_, walk_path)| walk_path).collect()
+    }
+
+    fn leading<'a>(
+        &'a self,
+        now: &'a A,
+        query: Query,
+        (level, addr): (u8, Option<PhysAddr>),
+        memory: &'a SparseMemory,
+    ) -> impl Iterator<Item = (&'a Pointer<A>, WalkPath<A>)> {
+        let space = now.space(query);
+        let of_level =
+            move |pointer: &&Pointer<A>| pointer.level == level && pointer.space == space;
+        let leads = move |pointer: &'a Pointer<A>| {
+            let registers = now.with_root_of(&pointer.walk_path.registers);
+            let walked = pointer.toward(&registers, now, query, memory)?;
+            let next = walked.path.get(pointer.walk_path.path.len()).map(|entry| entry.addr);
+            let walk_path = WalkPath { registers, path: pointer.walk_path.path.clone() };
+            (addr.is_none() || next.is_none() || addr == next).then_some((pointer, walk_path))
+        };
+        self.pointers.iter().filter(of_level).filter_map(leads)
+    }
+
+    /// All that may be answered out of a TLB.
+    pub(super) fn answers(&self, now: &A, query: Query, memory: &SparseMemory) -> Vec<Recalled<A>> {
+        // No walk reads the leaf of another page of a run, so that its protection may count or not.
+        let open = now.unprotected();
+        let answers = self.fills_for(now, query).flat_map(|fill| {
+            let walk_path = fill.walk_path_for(now, query);
+            let open = fill.is_run().then(|| fill.answer(&open, query, &walk_path, memory));
+            let answers = [Some(fill.answer(now, query, &walk_path, memory)), open];
+            let results = answers.into_iter().flatten().flatten();
+            results.map(move |result| Recalled { result, walk_path: walk_path.clone() })
+        });
+        answers.collect()
+    }
+
+    /// What a TLB may hold for this.
+    fn fills_for<'a>(&'a self, now: &'a A, query: Query) -> impl Iterator<Item = &'a Fill<A>> {
+        self.fills.iter().filter(move |fill| fill.serves(now, query))
+    }
+}
+
+impl<A: Manual> Pointer<A> {
+    /// The walk that comes by the table, if it does.
+    fn toward(
+        &self,
+        registers: &A,
+        now: &A,
+        query: Query,
+        memory: &SparseMemory,
+    ) -> Option<Walked<A::Fault>> {
+        let walked = walk_alone(registers, now, query, &self.walk_path.path, memory);
+        let noted = Query::probing(self.space, self.addr);
+        let same_root = registers.which_root(query) == registers.which_root(noted);
+        (same_root && walked.follows(&self.walk_path.path)).then_some(walked)
+    }
+}
+
+impl<A: Manual> Pointer<A> {
+    /// The refusal by the last of its entries, if the walk comes by it.
+    fn refuses(
+        &self,
+        registers: &A,
+        now: &A,
+        query: Query,
+        memory: &SparseMemory,
+    ) -> Option<A::Fault> {
+        let walked = self.toward(registers, now, query, memory)?;
+        let is_last = walked.path.len() == self.walk_path.path.len();
+        walked.result.err().filter(|_| is_last)
+    }
+}
+
+impl<A: Manual> Fill<A> {
+    /// Log2 of the size of all that the entry may stand for.
+    fn whole_bits(&self) -> u32 {
+        let of_second = self.second.as_ref().map_or(u32::MAX, |second| second.pages.whole_bits());
+        self.pages.whole_bits().min(of_second)
+    }
+
+    fn is_run(&self) -> bool {
+        self.pages.is_run() || self.second.as_ref().is_some_and(|second| second.pages.is_run())
+    }
+
+    fn serves(&self, now: &A, query: Query) -> bool {
+        let (place, whole) = (now.place(query.addr()), self.whole_bits());
+        // Each address of the whole is as far into it as its guest-physical one.
+        let gpa = |second: &Second<A>| second.pages.at & !low_mask(whole) | place & low_mask(whole);
+        let is_lost = |second: &Second<A>| second.pages.is_lost(gpa(second));
+        self.space.is_seen_from(now.space(query), self.global)
+            && shifted(place, whole) == shifted(self.pages.at, whole)
+            && !self.pages.is_lost(place)
+            && !self.second.as_ref().is_some_and(is_lost)
+    }
+
+    /// The entries that it is due to.
+    fn walk_path_for(&self, now: &A, query: Query) -> WalkPath<A> {
+        let path = self.pages.path_for(&self.walk_path.path, now.place(query.addr()));
+        WalkPath { registers: self.walk_path.registers.clone(), path }
+    }
+
+    /// What the model makes of the remembered entries, if they need no update.
+    fn answer(
+        &self,
+        now: &A,
+        query: Query,
+        WalkPath { registers, path }: &WalkPath<A>,
+        memory: &SparseMemory,
+    ) -> Option<Result<Outcome, A::Fault>> {
+        let (registers, place) = (now.with_root_of(registers), now.place(query.addr()));
+        let settled = Cell::new(true);
+        let beyond = |gpa, visit: Visit| {
+            // An update shows in what changes.
+            if visit.is_walk() {
+                return Ok(unpaged(gpa));
+            }
+            let gpa = self.pages.led(gpa, place);
+            let walked = self.beyond(now, query, gpa, memory);
+            settled.set(walked.is_some());
+            walked.map_or(Ok(unpaged(gpa)), |walked| walked.result)
+        };
+        let walked = walk(&registers, query, &ReplayMemory::new(path, &[], memory), &beyond);
+        // What the model writes to an entry that is on the way twice is not to be relied on.
+        let due = walked.result.is_ok() && !walked.changes.is_empty() && !walked.revisits();
+        if !walked.follows(path) || due || !settled.get() {
+            return None;
+        }
+        // The second stage has been asked for the right place of the run.
+        let is_led = self.second.is_some();
+        let led = |found| if is_led { found } else { self.pages.leads(found, place) };
+        Some(walked.result.map(led))
+    }
+
+    /// What the second stage is remembered to make of what the first one found.
+    fn beyond(
+        &self,
+        now: &A,
+        query: Query,
+        gpa: PhysAddr,
+        memory: &SparseMemory,
+    ) -> Option<Walked<A::Fault>> {
+        let query = Query::Second { access: query.access(), gpa, visit: Visit::Access };
+        let place = now.place(query.addr());
+        let (registers, path) = match &self.second {
+            None => (now.clone(), Vec::new()),
+            Some(Second { walk_path, pages }) => {
+                (now.with_root_of(&walk_path.registers), pages.path_for(&walk_path.path, place))
+            }
+        };
+        let mut walked = walk_alone(&registers, now, query, &path, memory);
+        if let Some(Second { pages, .. }) = &self.second {
+            walked.result = walked.result.map(|found| pages.leads(found, place));
+        }
+        let due = !walked.changes.is_empty() && !walked.revisits();
+        let settled = walked.follows(&path) && walked.path.len() == path.len();
+        (settled && !due).then_some(walked)
+    }
+}
+
+/// Adds an item that is not there yet. Each may lead to several others: if some were there twice, they would be
+/// without number before long.
+fn note<T: PartialEq>(items: &mut Vec<T>, item: T) {
+    if !items.contains(&item) {
+        items.push(item);
+    }
+}

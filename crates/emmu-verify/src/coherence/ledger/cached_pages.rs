@@ -1,0 +1,106 @@
+//! What one entry of a TLB may stand for.
+
+use super::WalkPath;
+use crate::Run;
+use crate::coherence::{EntryRead, Manual, Query};
+use core::ops::RangeInclusive;
+use emmu_core::{PhysAddr, low_mask};
+use emmu_oracle::Outcome;
+
+/// The page that a walk found, and those beside it that its leaf entry stands for too, if that is one of a run.
+#[derive(Clone, PartialEq)]
+pub(in crate::coherence) struct CachedPages {
+    /// The address that was asked for, as [`Manual::place`] has it.
+    pub(super) at: u64,
+    /// Log2 of the size of the page.
+    bits: u32,
+    run: Option<Run>,
+    /// Pages of the run for which it does no more.
+    lost: Vec<u64>,
+}
+
+impl CachedPages {
+    /// What a walk by these entries found.
+    pub(in crate::coherence) fn of<A: Manual>(
+        query: Query,
+        WalkPath { registers, path }: &WalkPath<A>,
+        found: &Outcome,
+    ) -> Self {
+        let at = registers.place(query.addr());
+        let leaf = path.last().map_or(0, |leaf| leaf.raw);
+        let run = registers.run_of(query, leaf, found.page_bits);
+        let run = run.filter(|run| fits(*run, at, found.pa));
+        let bits = run.map_or(found.page_bits, |run| run.page_bits);
+        Self { at, bits, run, lost: Vec::new() }
+    }
+
+    /// Log2 of the size of all that it is.
+    pub(super) fn whole_bits(&self) -> u32 {
+        self.bits + self.run.map_or(0, |run| run.bits)
+    }
+
+    /// Whether it is of a run.
+    pub(super) const fn is_run(&self) -> bool {
+        self.run.is_some()
+    }
+
+    pub(super) fn is_lost(&self, place: u64) -> bool {
+        self.lost.contains(&self.page(place))
+    }
+
+    /// The entries by which it was found, but with the leaf where that of another page of the run stands.
+    pub(super) fn path_for(&self, path: &[EntryRead], place: u64) -> Vec<EntryRead> {
+        let mut path = path.to_vec();
+        if let (Some(run), Some(leaf)) = (self.run, path.last_mut()) {
+            let number = |place| self.page(place) & low_mask(run.bits);
+            let further = number(place).wrapping_sub(number(self.at));
+            let moved = |addr: PhysAddr| {
+                PhysAddr::new(addr.raw().wrapping_add(further.wrapping_mul(leaf.size.into())))
+            };
+            (leaf.addr, leaf.host) = (moved(leaf.addr), moved(leaf.host));
+        }
+        path
+    }
+
+    /// Where the run leads from this place, if the leaf leads to `pa` from where it is taken for.
+    pub(super) fn led(&self, pa: PhysAddr, place: u64) -> PhysAddr {
+        let within = if self.is_run() { low_mask(self.whole_bits()) } else { 0 };
+        PhysAddr::new(pa.raw() & !within | place & within)
+    }
+
+    /// The same of what a walk found.
+    pub(super) fn leads(&self, found: Outcome, place: u64) -> Outcome {
+        Outcome { pa: self.led(found.pa, place), ..found }
+    }
+
+    /// Strikes out the pages of these addresses; says whether nothing is left. All of a page goes if some of it is
+    /// invalidated, but a run may be cached as its pages.
+    pub(super) fn lose(&mut self, places: &RangeInclusive<u64>) -> bool {
+        let lost = self.page(*places.start())..=self.page(*places.end());
+        let Some(run) = self.run else { return lost.contains(&self.page(self.at)) };
+        let start = shifted(self.page(self.at), run.bits) << run.bits;
+        let pages = start..=start + low_mask(run.bits);
+        self.lost.extend(pages.filter(|page| lost.contains(page)));
+        false
+    }
+
+    /// Whether one of these addresses is in it.
+    pub(super) fn is_met_by(&self, places: &RangeInclusive<u64>) -> bool {
+        let whole = |place| shifted(place, self.whole_bits());
+        (whole(*places.start())..=whole(*places.end())).contains(&whole(self.at))
+    }
+
+    fn page(&self, place: u64) -> u64 {
+        shifted(place, self.bits)
+    }
+}
+
+/// Whether an entry of a run lies in it where the address does. Else it is misprogrammed, and stands for itself.
+fn fits(run: Run, place: u64, pa: PhysAddr) -> bool {
+    let within = |addr| shifted(addr, run.page_bits) & low_mask(run.bits);
+    within(place) == within(pa.raw())
+}
+
+pub(super) fn shifted(number: u64, bits: u32) -> u64 {
+    number.checked_shr(bits).unwrap_or(0)
+}

@@ -1,0 +1,76 @@
+//! What happens to a unit, as plain numbers.
+
+use quickcheck::{Arbitrary, Gen};
+
+/// How a unit is made, and what happens to it. Any numbers will do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Which TLBs and walk caches it has.
+    pub setup: u16,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that happens: what, and three numbers that say how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step(pub [u8; 4]);
+
+/// A step, made out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// An access: which of the case's, and how it differs from that.
+    Access { which: u8, how: u8, beyond: u8 },
+    /// The repetition of an access that a ticket was given for.
+    Repeat { which: u8 },
+    /// A write of an entry on the way of an access: which one, and which bits change.
+    Poke { which: u8, level: u8, change: u8 },
+    /// An invalidation: of what concerns an access, how wide, in which address space.
+    Invalidate { which: u8, scope: u8, asid: u8 },
+    /// A register write.
+    RegisterWrite { choice: u8, value: u8 },
+}
+
+impl Step {
+    pub(super) fn action(self) -> Action {
+        let Self([what, which, how, more]) = self;
+        match what % 16 {
+            0..=8 => Action::Access { which, how, beyond: more },
+            9 => Action::Repeat { which },
+            10..=11 => Action::Poke { which, level: how, change: more },
+            12..=13 => Action::Invalidate { which, scope: how, asid: more },
+            _ => Action::RegisterWrite { choice: how, value: more },
+        }
+    }
+}
+
+impl Script {
+    /// A script of the first bytes, and the bytes left over. The first two are the setup, the third the number of
+    /// steps.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> (Self, &[u8]) {
+        let at = |index: usize| bytes.get(index).copied().unwrap_or(0);
+        let setup = u16::from_le_bytes([at(0), at(1)]);
+        let rest = bytes.get(3..).unwrap_or_default();
+        let (steps, rest) = rest.split_at(rest.len().min(4 * usize::from(at(2) % 128)));
+        let steps = steps.as_chunks().0.iter().map(|step| Step(*step)).collect();
+        (Self { setup, steps }, rest)
+    }
+}
+
+impl Arbitrary for Step {
+    fn arbitrary(entropy: &mut Gen) -> Self {
+        Self(core::array::from_fn(|_| u8::arbitrary(entropy)))
+    }
+}
+
+impl Arbitrary for Script {
+    fn arbitrary(entropy: &mut Gen) -> Self {
+        Self { setup: u16::arbitrary(entropy), steps: Vec::arbitrary(entropy) }
+    }
+
+    /// With fewer steps.
+    fn shrink(&self) -> Box<dyn Iterator<Item = Self>> {
+        let setup = self.setup;
+        Box::new(self.steps.shrink().map(move |steps| Self { setup, steps }))
+    }
+}

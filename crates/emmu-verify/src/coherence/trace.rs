@@ -1,0 +1,209 @@
+//! How an access found its answer, by what the unit tells.
+
+use super::replay::TracedRead;
+use emmu_core::{Event, GuestAccess, PhysAddr};
+use emmu_oracle::{Memory, reference::SparseMemory, two_stage::Visit};
+
+/// What a unit tells of one access.
+#[derive(Debug)]
+pub(super) struct Trace {
+    /// What the first stage did, or the only one.
+    pub(super) whole: Part,
+    /// What the second stage did for it, in order.
+    pub(super) parts: Vec<Part>,
+    /// Memory as it is to be after it.
+    pub(super) memory: SparseMemory,
+}
+
+/// What one stage did to translate one address.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// What the second stage was asked, if it is its part.
+    pub(super) guest: Option<GuestAccess>,
+    hit: bool,
+    missed: bool,
+    began: bool,
+    /// Whether the walk was in vain, if there was one.
+    pub(super) faulted: Option<bool>,
+    /// Level of the table that a walk cache remembered.
+    remembered: Option<u8>,
+    /// The entries that the walk read, the last time that it began.
+    pub(super) reads: Vec<TracedRead>,
+    /// The entries that it changed, all the time.
+    pub(super) updates: Vec<(PhysAddr, u64)>,
+    /// Whether it began several times.
+    pub(super) restarted: bool,
+    /// How many parts of the second stage were over when it last began.
+    pub(super) after: usize,
+    /// Where the first stage found the entry that it looked for at the address.
+    pub(super) led: Option<PhysAddr>,
+    /// Whether that entry was changed there.
+    pub(super) updating: bool,
+}
+
+/// How one stage came to its answer.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// No table decides about it.
+    Untranslated,
+    /// A TLB knew.
+    Hit,
+    /// A walk from an entry of this level on, the topmost.
+    FromRoot { level: u8 },
+    /// A walk that began in a table of this level that was remembered, with this entry unless it could not be read.
+    Shortened { level: u8, addr: Option<PhysAddr> },
+}
+
+impl Trace {
+    /// Made of the events of an access that found memory so. `None` if an entry held something else than it tells.
+    pub(super) fn of(events: &[Event], memory: SparseMemory) -> Option<Self> {
+        let mut trace = Self { whole: Part::default(), parts: Vec::new(), memory };
+        let (mut inside, mut pending) = (false, false);
+        for event in events {
+            match *event {
+                Event::SecondStage(guest) => {
+                    if trace.parts.last().is_some_and(Part::lost_update) {
+                        trace.whole.begin_again(trace.parts.len());
+                    }
+                    trace.parts.push(Part { guest: Some(guest), ..Part::default() });
+                    inside = true;
+                }
+                Event::SecondStageEnd => (inside, pending) = (false, true),
+                Event::EntryRead { level, addr, raw } => {
+                    let held = trace.held(addr, raw)?;
+                    let gpa = if inside { None } else { trace.arrive(&mut pending, addr, false) };
+                    let after = trace.parts.len() - usize::from(gpa.is_some());
+                    let traced = TracedRead { level, addr: gpa.unwrap_or(addr), host: addr, held };
+                    trace.part(inside)?.read(traced, after);
+                }
+                Event::EntryUpdate { addr, raw, .. } => {
+                    // No format has its flags above bit 31.
+                    trace.memory.write32(addr, u32::try_from(raw & 0xffff_ffff).ok()?);
+                    if !inside {
+                        trace.arrive(&mut pending, addr, true);
+                    }
+                    trace.part(inside)?.updates.push((addr, raw));
+                }
+                ref other => trace.part(inside)?.record(other),
+            }
+        }
+        Some(trace)
+    }
+
+    fn part(&mut self, inside: bool) -> Option<&mut Part> {
+        if inside { self.parts.last_mut() } else { Some(&mut self.whole) }
+    }
+
+    /// The first stage is at an entry, to which the second one has led it just now, if at all: from this
+    /// guest-physical address.
+    fn arrive(&mut self, pending: &mut bool, host: PhysAddr, updating: bool) -> Option<PhysAddr> {
+        let part = self.parts.last_mut().filter(|_| *pending)?;
+        *pending = false;
+        (part.led, part.updating) = (Some(host), updating);
+        part.guest.map(|guest| guest.addr)
+    }
+
+    /// The eight bytes that are there now, which begin with what is told.
+    fn held(&self, addr: PhysAddr, raw: u64) -> Option<u64> {
+        let word = |addr| self.memory.read32(addr).map_or(0, u64::from);
+        let (low, high) = (word(addr), word(addr.wrapping_add(4)));
+        let held = high << 32 | low;
+        (raw == low || raw == held).then_some(held)
+    }
+}
+
+impl Part {
+    fn record(&mut self, event: &Event) {
+        match *event {
+            Event::TlbHit { .. } => self.hit = true,
+            Event::TlbMiss { .. } => self.missed = true,
+            Event::WalkBegin(_) => self.began = true,
+            Event::WalkEnd { faulted } => self.faulted = Some(faulted),
+            Event::WalkCacheHit { level } => self.remembered = Some(level),
+            _ => {}
+        }
+    }
+
+    /// A walk that goes up begins again, from the root.
+    fn read(&mut self, traced: TracedRead, after: usize) {
+        if self.reads.last().is_some_and(|last| last.level <= traced.level) {
+            self.begin_again(after);
+        }
+        self.reads.push(traced);
+    }
+
+    fn begin_again(&mut self, after: usize) {
+        self.reads.clear();
+        (self.restarted, self.remembered, self.after) = (true, None, after);
+    }
+
+    /// Whether it led to an entry that was not changed after all, if the first stage went on: it held something else by
+    /// then, and the walk begins again.
+    fn lost_update(&self) -> bool {
+        self.guest.is_some_and(|guest| guest.walk) && self.led.is_none()
+    }
+
+    /// Whether the first level of TLB knew, so that nothing was filled.
+    pub(super) fn fills_nothing(&self) -> bool {
+        self.hit && !self.missed && !self.began
+    }
+
+    pub(super) fn source(&self) -> Source {
+        let (level, addr) = self.reads.first().map(|traced| (traced.level, traced.addr)).unzip();
+        match self.remembered {
+            Some(level) => Source::Shortened { level, addr },
+            None if self.began => Source::FromRoot { level: level.unwrap_or(0) },
+            None if self.hit => Source::Hit,
+            None => Source::Untranslated,
+        }
+    }
+
+    /// What the first stage wanted of the guest-physical address.
+    pub(super) fn visit(&self) -> Visit {
+        match self.guest {
+            Some(guest) if guest.walk => {
+                let reads = self.led.is_some() && !self.updating || !guest.kind.writes();
+                if reads { Visit::WalkRead } else { Visit::WalkUpdate }
+            }
+            _ => Visit::Access,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emmu_core::AccessKind;
+
+    /// The second stage is asked where the entry at this guest-physical address is, and knows.
+    fn query(gpa: u64) -> [Event; 2] {
+        let (addr, kind) = (PhysAddr::new(gpa), AccessKind::Amo);
+        let guest = GuestAccess { addr, kind, walk: true, rights: 0 };
+        [Event::SecondStage(guest), Event::SecondStageEnd]
+    }
+
+    fn read(level: u8, addr: u64) -> Event {
+        Event::EntryRead { level, addr: PhysAddr::new(addr), raw: 0 }
+    }
+
+    #[test]
+    fn a_walk_that_loses_an_update_begins_again_even_if_it_gets_nowhere() {
+        let mut events = Vec::new();
+        for (level, place) in [(1, 0x1000), (0, 0x2000)] {
+            events.extend(query(place));
+            events.push(read(level, place));
+        }
+        let trace = Trace::of(&events, SparseMemory::default()).unwrap();
+        assert_eq!(
+            (trace.whole.restarted, trace.whole.after, trace.whole.reads.len()),
+            (false, 0, 2)
+        );
+        // The update of the upper entry, lost; and the first entry once more, which cannot be reached.
+        events.extend(query(0x1000).into_iter().chain(query(0x1000)));
+        let trace = Trace::of(&events, SparseMemory::default()).unwrap();
+        assert_eq!(
+            (trace.whole.restarted, trace.whole.after, trace.whole.reads.len()),
+            (true, 3, 0)
+        );
+    }
+}

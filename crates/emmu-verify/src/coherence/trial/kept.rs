@@ -1,0 +1,94 @@
+//! Whether an invalidation leaves all that it is not for.
+
+use super::Trial;
+use crate::Unit;
+use crate::coherence::{
+    Incoherent, Manual, Query,
+    trace::{Part, Source, Trace},
+};
+use emmu_core::{Access, Invalidate, TranslationUnit};
+
+/// As many accesses are made again before and after an invalidation: the last ones that came out well.
+const WITNESSES: usize = 6;
+
+impl<A: Manual> Trial<A> {
+    /// Remembers an access that came out well, so that something is cached for it.
+    pub(super) fn witness(&mut self, access: Access) {
+        self.witnesses.retain(|other| *other != access);
+        self.witnesses.push(access);
+        let surplus = self.witnesses.len().saturating_sub(WITNESSES);
+        self.witnesses.drain(..surplus);
+    }
+
+    /// What a TLB or a walk cache knew of an access, it still knows after an invalidation that is not for any entry of
+    /// the ledger by which it can have known. `before` is the unit as it was.
+    ///
+    /// The stages are compared up to the first that fills something: from then on, what there is may have been evicted.
+    /// Of units that forget more, nothing is said.
+    pub(super) fn keeps(&mut self, before: &Unit<A>, scope: Invalidate) -> Result<(), Incoherent> {
+        let mut witnesses = if self.is_exact { self.witnesses.clone() } else { Vec::new() };
+        witnesses.retain(|access| !self.now.leaves_address_space(*access));
+        for access in witnesses {
+            let traces = [before, &self.unit].map(|unit| self.retraced(unit, access));
+            let [Some(was), Some(is)] = traces else { continue };
+            // Of a walk that began again, the last beginning is told, which knows nothing.
+            if was.whole.restarted || is.whole.restarted {
+                continue;
+            }
+            for ((query, was), (_, is)) in parts(access, &was).zip(parts(access, &is)) {
+                self.keeps_part(scope, access, query, [was.source(), is.source()])?;
+                let fills = |part: &Part| part.guest.is_some() && !part.fills_nothing();
+                if knows(&was.source()) != knows(&is.source()) || fills(was) || fills(is) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keeps_part(
+        &mut self,
+        scope: Invalidate,
+        access: Access,
+        query: Query,
+        [was, is]: [Source; 2],
+    ) -> Result<(), Incoherent> {
+        if knows(&was) == 0 || self.ledger.concerns(scope, &self.now, (query, &was), &self.memory) {
+            return Ok(());
+        }
+        self.coverage.kept += 1;
+        // An invalid entry that is remembered too refuses the access where a TLB knows nothing of it any more.
+        if knows(&is) >= knows(&was) || matches!(is, Source::Untranslated) {
+            return Ok(());
+        }
+        let traced =
+            format!("{access} in the {:?} stage: {was:?} before, then {is:?}", query.stage());
+        Err(self.incoherent(&format!("{scope:x?} forgot what it is not for: {traced}")))
+    }
+
+    /// What a copy of the unit makes of the access.
+    fn retraced(&self, unit: &Unit<A>, access: Access) -> Option<Trace> {
+        let (mut unit, mut memory, mut events) = (unit.clone(), self.memory.clone(), Vec::new());
+        // What comes of it is judged elsewhere.
+        let _ = unit.translate(access, &mut memory, &mut events);
+        Trace::of(&events, self.memory.clone())
+    }
+}
+
+/// What each stage was asked for an access, and what it did: the first stage, and then the second, one after the other.
+fn parts(access: Access, trace: &Trace) -> impl Iterator<Item = (Query, &Part)> {
+    let of_guest = trace.parts.iter().filter_map(move |part| {
+        let gpa = part.guest?.addr;
+        Some((Query::Second { access, gpa, visit: part.visit() }, part))
+    });
+    core::iter::once((Query::First(access), &trace.whole)).chain(of_guest)
+}
+
+/// How much was known: nothing, a table (the lower the more), or everything.
+fn knows(source: &Source) -> u8 {
+    match source {
+        Source::Untranslated | Source::FromRoot { .. } => 0,
+        Source::Shortened { level, .. } => u8::MAX - 1 - level,
+        Source::Hit => u8::MAX,
+    }
+}

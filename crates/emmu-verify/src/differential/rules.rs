@@ -1,0 +1,56 @@
+//! Rules that have to do with neither a unit nor a model.
+
+use super::{Mismatch, same, trace::Trace};
+use crate::Run;
+use emmu_core::{FaultEntry, PhysAddr};
+use emmu_oracle::{
+    Memory,
+    reference::SparseMemory,
+    two_stage::{Nested, Stage},
+};
+
+/// A mismatch between a rule and what the unit says.
+pub(super) fn refused(what: &'static str, got: &str) -> Mismatch {
+    Mismatch { what, expected: "something sound".to_owned(), got: got.to_owned() }
+}
+
+/// Bytes from `addr` on to the end of its 2^`bits`-byte block.
+pub(super) fn to_the_end(addr: PhysAddr, bits: u32) -> u64 {
+    match 1_u64.checked_shl(bits) {
+        Some(size) => size - addr.raw() % size,
+        None => (u64::MAX - addr.raw()).saturating_add(1),
+    }
+}
+
+/// Whether all entries of the run that the one at `leaf` is of say the same.
+pub(super) fn is_whole(run: Run, leaf: PhysAddr, memory: &SparseMemory) -> bool {
+    let first = leaf.align_down(3 + run.bits);
+    let entries = (0..1 << run.bits).map(|number| memory.read64(first.wrapping_add(8 * number)));
+    let (Ok(origin), Some(step)) = (memory.read64(first), run.step) else { return false };
+    let aligned = origin & step.wrapping_mul((1 << run.bits) - 1) == 0;
+    let expected = (0..).map(|number| Ok(origin + number * step));
+    aligned && entries.zip(expected).all(|(entry, expected)| entry == expected)
+}
+
+/// Whether all of `items` are among `all`, in this order.
+pub(super) fn is_part<T: PartialEq>(items: &[T], all: &[T]) -> bool {
+    let mut all = all.iter();
+    items.iter().all(|item| all.any(|other| other == item))
+}
+
+pub(super) const LOW: u64 = 0xffff_ffff;
+
+/// The entry of the first stage, or of the only one, was read just now. It stands in guest-physical memory if there is
+/// a second stage, and the probe is told where it is on the bus.
+pub(super) fn sound_entry(entry: FaultEntry, trace: &Trace) -> Result<(), Mismatch> {
+    let last = trace.last_of(Stage::First);
+    let last =
+        last.map(|last| if trace.nested { FaultEntry { addr: entry.addr, ..last } } else { last });
+    same("faulting entry", &last, &Some(entry))
+}
+
+/// The entry as it is after its change, if it has one.
+pub(super) fn after<F>(entry: FaultEntry, expected: &Nested<F>) -> FaultEntry {
+    let change = expected.changes.iter().find(|write| write.addr == entry.addr);
+    FaultEntry { raw: change.map(|write| write.value).or(entry.raw), ..entry }
+}
