@@ -1,13 +1,13 @@
-//! The machine before base and bounds: no registers, no relocation, no protection.
+//! The machine without base and bounds: no registers, no relocation, no protection.
 
 use emmu_core::{
     Access, Fault, Invalidate, PhysAddr, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo,
     Registers, Ticket, Translation, TranslationUnit, VirtAddr,
 };
 
-/// A machine that does not translate: every address that a program names is the physical one, in every
-/// mode (Arpaci-Dusseau, "Operating Systems: Three Easy Pieces", 13.1 "Early Systems"; RISC-V calls it Bare).
-/// Nothing stands between a program and the rest of memory.
+/// A machine that does not translate: every address of a program is the physical address, in every mode
+/// (Arpaci-Dusseau, "Operating Systems: Three Easy Pieces", 13.1 "Early Systems"; RISC-V calls it Bare).
+/// Nothing protects the rest of memory from a program.
 ///
 /// ```
 /// use emmu_base_bounds::Bare;
@@ -22,7 +22,7 @@ use emmu_core::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bare;
 
-/// Every whole page is where it says, for ever.
+/// The ticket of every page. It is always valid, because no page ever moves.
 const TICKET: Ticket = Ticket { slot: 0, version: 0, epoch: 0 };
 
 #[inline]
@@ -33,13 +33,14 @@ fn answer(access: Access) -> Translation {
     Translation { ticket: whole.then_some(TICKET), ..Translation::new(addr, span) }
 }
 
-/// Where an access goes that is not relocated, and how many bytes are there.
+/// Returns the address of an access that is not relocated, and the number of bytes from there on.
 #[inline]
 pub(crate) fn unrelocated(addr: VirtAddr) -> (PhysAddr, u64) {
     (PhysAddr::new(addr.raw()), up_to_the_top(addr.raw()))
 }
 
-/// Bytes from `addr` to the top of the 64-bit space; one less than there are for address 0.
+/// Returns the number of bytes from `addr` to the top of the 64-bit space; for address 0 it is one too few,
+/// because 2^64 does not fit.
 #[inline]
 pub(crate) fn up_to_the_top(addr: u64) -> u64 {
     (u64::MAX - addr).saturating_add(1)
@@ -75,7 +76,7 @@ impl<B: ?Sized, P: ?Sized> TranslationUnit<B, P> for Bare {
         Err(RegisterError::Unknown { id })
     }
 
-    /// Nothing: nothing is remembered.
+    /// Does nothing, because the unit caches nothing.
     fn invalidate(&mut self, _: Invalidate) {}
 
     #[inline]

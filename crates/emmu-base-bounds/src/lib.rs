@@ -1,14 +1,15 @@
-//! Base and bounds: every address of a program is shifted by one register and checked against another.
+//! Base and bounds: the unit adds one register to every address of a program, and checks the address against
+//! another register.
 //!
 //! Models: dynamic relocation in hardware (Arpaci-Dusseau, "Operating Systems: Three Easy Pieces", ch. 15,
-//! "Mechanism: Address Translation"). Two privileged registers, `base` and `bounds`; `bounds` counts bytes
-//! or is the physical address where the program's memory ends, as [`Convention`] says. Programs are
-//! relocated; the operating system runs in physical memory, as in the book, so supervisor and machine
-//! accesses go where they say.
+//! "Mechanism: Address Translation"). There are two privileged registers, `base` and `bounds`. `bounds` is a
+//! number of bytes or the physical address at which the program's memory ends, as [`Convention`] says. Programs
+//! are relocated. The operating system runs in physical memory, as in the book, so supervisor and machine
+//! accesses are not relocated.
 //!
 //! Does not model: permissions, which this machine does not have.
 //!
-//! Which type you want: [`BaseBounds`]; or [`Bare`], the machine before it, which relocates nothing.
+//! Which type you want: [`BaseBounds`], or [`Bare`], the machine that relocates nothing.
 //!
 //! ```
 //! use emmu_base_bounds::{BaseBounds, Convention};
@@ -38,67 +39,67 @@ use emmu_core::{
 };
 use thiserror::Error;
 
-/// What the bounds register says. Both conventions are in use, and they can express the same machine
+/// The meaning of the bounds register. Both conventions are in use, and they can express the same machine
 /// (OSTEP 15.4): a size of `n` is an end of `base + n`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Convention {
-    /// How many bytes the program has; checked against the virtual address, before the base is added.
+    /// The number of bytes of the program. It is compared with the virtual address, before the base is added.
     #[default]
     Size,
-    /// The physical address one past the program's last byte; checked against the sum. No program can
-    /// have the last byte of the 64-bit space then.
+    /// The physical address one past the last byte of the program. It is compared with the sum. With this
+    /// convention no program can have the last byte of the 64-bit space.
     End,
 }
 
-/// Why an access does not go through, with the number that decided it. A fault says of both that the address is
-/// out of bounds.
+/// The reason why an access is refused, with the number that decided it. The fault is in both cases that the
+/// address is out of bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum Refusal {
-    /// What is checked is at or past the bounds.
+    /// The number that is compared is at or past the bounds.
     #[error("past the bounds by {by} bytes")]
     PastBounds {
-        /// By how many bytes: 0 for the first byte past them.
+        /// The distance in bytes: 0 for the first byte past the bounds.
         by: u64,
     },
-    /// Base and address come to no 64-bit address.
+    /// The sum of base and address exceeds 64 bits.
     #[error("past the last physical address")]
     NoPlace,
 }
 
-/// The translation unit. After reset both registers are 0, and a program can reach nothing.
+/// The translation unit. After reset both registers are 0, and a program can access nothing.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BaseBounds {
     convention: Convention,
     base: u64,
     bounds: u64,
-    /// Counts register writes: a ticket of an earlier epoch may be wrong.
+    /// The number of register writes. A ticket of an earlier epoch may be wrong.
     epoch: u64,
 }
 
 impl BaseBounds {
-    /// Number of the register `base`: the physical address of the program's byte 0.
+    /// The number of the register `base`: the physical address of byte 0 of the program.
     ///
-    /// The textbook gives no numbers; these two are free in all of emmu's other units, so that a
-    /// [`emmu_core::Chain`] can have both.
+    /// The textbook gives no numbers. No other unit of emmu uses these two, so that a [`emmu_core::Chain`] can
+    /// have both.
     pub const BASE: RegisterId = RegisterId(0x10);
-    /// Number of the register `bounds`: see [`Convention`].
+    /// The number of the register `bounds`: see [`Convention`].
     pub const BOUNDS: RegisterId = RegisterId(0x11);
 
-    /// A unit after reset.
+    /// Makes a unit after reset.
     #[must_use]
     pub const fn new(convention: Convention) -> Self {
         Self { convention, base: 0, bounds: 0, epoch: 0 }
     }
 
-    /// The same unit with these values in its registers, of which every one is legal.
+    /// Returns this unit with these values in its registers. Every value is legal.
     #[must_use]
     pub const fn with_registers(self, base: u64, bounds: u64) -> Self {
         Self { base, bounds, epoch: self.epoch.wrapping_add(1), ..self }
     }
 
-    /// What the bounds register says.
+    /// Returns the meaning of the bounds register.
     #[must_use]
     pub const fn convention(&self) -> Convention {
         self.convention
@@ -112,7 +113,7 @@ impl BaseBounds {
         Ok(Translation { ticket: self.ticket(access), ..Translation::new(addr, span) })
     }
 
-    /// Where a byte is, and how many are there from it on.
+    /// Returns the physical address of a byte, and the number of bytes from there on.
     #[inline]
     fn locate(&self, addr: VirtAddr, privilege: Privilege) -> Result<(PhysAddr, u64), Refusal> {
         match privilege {
@@ -121,11 +122,11 @@ impl BaseBounds {
         }
     }
 
-    /// Where a byte of the program is, and how many are there from it on: what a translation says, and if there
-    /// is none, why.
+    /// Returns the physical address of a byte of the program, and the number of bytes from there on: the
+    /// content of a translation, or the reason why there is none.
     ///
     /// # Errors
-    /// The [`Refusal`].
+    /// The [`Refusal`], if the byte is out of bounds.
     #[inline]
     pub fn relocate(&self, addr: VirtAddr) -> Result<(PhysAddr, u64), Refusal> {
         let sum = self.base.checked_add(addr.raw());
@@ -143,7 +144,8 @@ impl BaseBounds {
         Ok((PhysAddr::new(sum), (self.bounds - checked).min(up_to_the_top(sum))))
     }
 
-    /// A ticket, if the whole RAM page around the access is the program's and stays a page.
+    /// Returns a ticket, if the whole RAM page around the access belongs to the program and is aligned in
+    /// physical memory.
     #[inline]
     fn ticket(&self, access: Access) -> Option<Ticket> {
         let page = access.addr.align_down(RAM_PAGE_BITS);
@@ -209,7 +211,7 @@ impl<B: ?Sized, P: ?Sized> TranslationUnit<B, P> for BaseBounds {
         Ok(())
     }
 
-    /// Nothing: the registers are all there is.
+    /// Does nothing, because the unit has only registers.
     fn invalidate(&mut self, _: Invalidate) {}
 
     #[inline]

@@ -1,4 +1,4 @@
-//! The unit that translates nothing.
+//! Tests of the unit that translates nothing.
 
 use emmu_base_bounds::Bare;
 use emmu_core::{

@@ -1,4 +1,4 @@
-//! The unit against the textbook's definition, one byte at a time in wide arithmetic.
+//! Compares the unit with the textbook's definition, one byte at a time, with wide integers.
 
 use emmu_base_bounds::{BaseBounds, Convention, Refusal};
 use emmu_core::{
@@ -7,7 +7,7 @@ use emmu_core::{
 };
 use emmu_property::{Arbitrary, Gen, quickcheck};
 
-/// Numbers where something begins or ends, and their neighbours.
+/// A number at which something begins or ends, or a neighbour of it.
 #[derive(Clone, Copy, Debug)]
 struct Edge(u64);
 
@@ -48,7 +48,7 @@ impl Machine {
         BaseBounds::new(convention).with_registers(self.base.0, self.bounds.0)
     }
 
-    /// Where the byte at `addr` is, by the definition.
+    /// Returns the physical address of the byte at `addr`, by the definition.
     fn byte(&self, addr: u128, user: bool) -> Option<u128> {
         let (base, bounds) = (u128::from(self.base.0), u128::from(self.bounds.0));
         let sum = if user { base + addr } else { addr };
@@ -79,7 +79,8 @@ fn user(addr: u64) -> Access {
     access(addr, true, false)
 }
 
-/// Distances at which to look at a span: all of a short one, the ends and a few more of a long one.
+/// Returns the distances at which to check a span: all distances of a short span; the ends and a few more of a
+/// long one.
 fn distances(span: u64) -> Vec<u64> {
     if span <= 600 {
         return (0..span).collect();
@@ -105,7 +106,7 @@ quickcheck! {
             machine.byte(u128::from(addr.0) + u128::from(far), by_user)
                 == Some(u128::from(found.addr.raw()) + u128::from(far))
         };
-        // A span cannot say 2^64; all of memory is one byte short.
+        // A span cannot be 2^64, so the span of all memory is one byte too short.
         let ends = found.span == u64::MAX || !continues(found.span);
         found.span > 0 && ends && distances(found.span).into_iter().all(continues)
     }

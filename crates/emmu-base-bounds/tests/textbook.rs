@@ -1,4 +1,4 @@
-//! The relocation homework of OSTEP, ch. 15, as its own simulator answers it.
+//! Compares the unit with the relocation homework of OSTEP, ch. 15, as its own simulator answers it.
 
 use emmu_base_bounds::{BaseBounds, Convention};
 use emmu_core::{Access, Bus, Cause, Privilege, Transfer, TranslationUnit, VirtAddr};
@@ -15,7 +15,7 @@ fn number(record: &Value, key: &str) -> u64 {
     record[key].as_u64().unwrap_or_else(|| panic!("{key} in {record}"))
 }
 
-/// Checks every address of a record; returns how many there were. A record with an `error` has none.
+/// Checks every address of a record, and returns their number. A record with an `error` has none.
 fn check(record: &Value) -> usize {
     let Some(trace) = record["trace"].as_array() else { return 0 };
     let (base, limit) = (number(record, "base"), number(record, "limit"));

@@ -7,20 +7,20 @@ use emmu_core::{
     Access, AccessKind, Bus, Fault, PhysAddr, Probe, Transfer, TranslationUnit, VirtAddr, Width,
 };
 
-/// What a load-reserved has reserved: the reservation set is exactly the bytes that it read.
+/// The reservation of a load-reserved. The reservation set is exactly the bytes that it read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Reservation {
-    /// First byte, on the bus: all virtual addresses of it share the reservation.
+    /// The physical address of the first byte. All virtual addresses of the byte share the reservation.
     addr: PhysAddr,
     width: Width,
-    /// What the bytes held. The store-conditional compares, so that what others write (a device, the page
-    /// walker) breaks the reservation too.
+    /// The value of the bytes. The store-conditional compares it, so that writes of others (a device, the page
+    /// walker) break the reservation too.
     held: u64,
 }
 
 impl Reservation {
-    /// Whether the bytes can have held that.
+    /// Returns true if the bytes can have had this value.
     #[cfg(feature = "serde")]
     pub(crate) const fn is_sound(self) -> bool {
         self.held & !self.width.mask() == 0
@@ -31,20 +31,20 @@ impl Reservation {
     }
 }
 
-/// Atomics. They must be naturally aligned: otherwise the CPU takes [`Exception::Misaligned`], and there is
-/// no access.
+/// Atomics. They must be naturally aligned; otherwise the CPU takes [`Exception::Misaligned`], and there is no
+/// access.
 impl<U, B, P> Cpu<U, B, P>
 where
     U: TranslationUnit<B, P>,
     B: Bus,
     P: Probe,
 {
-    /// Replaces the number at `addr` by `change` of it, as one access that needs the permissions to read and
-    /// to write, and returns what it was. `change` gets the number extended with zeros; the low `width`
-    /// bytes of its result count (RISC-V Unprivileged ISA, "Zaamo"; x86 `lock` prefix).
+    /// Replaces the number at `addr` by `change` of that number, as one access that needs the permissions to
+    /// read and to write, and returns the old number. `change` receives the number extended with zeros; the low
+    /// `width` bytes of its result count (RISC-V Unprivileged ISA, "Zaamo"; x86 `lock` prefix).
     ///
     /// # Errors
-    /// [`Stop`] if the access is misaligned or refused, or the CPU halted; nothing is changed then.
+    /// [`Stop`] if the access is misaligned or refused, or the CPU halted; nothing is then changed.
     #[inline]
     pub fn amo(
         &mut self,
@@ -63,7 +63,7 @@ where
     }
 
     /// Writes `new` if the bytes at `addr` hold `current`, as an [`amo`](Self::amo), and returns what they
-    /// held: the exchange is done exactly when that equals `current` (RISC-V "Zacas"; x86 `cmpxchg`).
+    /// held. The exchange took place exactly if the result equals `current` (RISC-V "Zacas"; x86 `cmpxchg`).
     ///
     /// # Errors
     /// Like [`amo`](Self::amo).
@@ -81,9 +81,9 @@ where
     /// Reads a number and reserves its bytes on the bus for a [`store_conditional`](Self::store_conditional)
     /// (RISC-V Unprivileged ISA, "Zalrsc"; AArch64 `ldxr`). To the unit it is a load.
     ///
-    /// There is one reservation; it ends with the next load-reserved, any store-conditional, a store or
-    /// [`amo`](Self::amo) of this CPU to any of its bytes, or a trap. Bytes that are not contiguous on the
-    /// bus are read, but not reserved.
+    /// There is one reservation. It ends with the next load-reserved, with any store-conditional, with a store
+    /// or [`amo`](Self::amo) of this CPU to any of its bytes, or with a trap. Bytes that are not contiguous on
+    /// the bus are read, but not reserved.
     ///
     /// # Errors
     /// [`Stop`] if the access is misaligned or refused, or the CPU halted.
@@ -113,13 +113,13 @@ where
         Ok(held)
     }
 
-    /// Writes the low `width` bytes of `value` if they are the bytes still reserved by
-    /// [`load_reserved`](Self::load_reserved), and says whether it did; the reservation is over either way
+    /// Writes the low `width` bytes of `value` if these bytes are still reserved by
+    /// [`load_reserved`](Self::load_reserved), and returns true if it did. Either way the reservation ends
     /// (RISC-V Unprivileged ISA, "Zalrsc"; AArch64 `stxr`).
     ///
-    /// To the unit it is a store, also when it fails: it then faults, and sets accessed and dirty bits, as
-    /// if it had been done. That, and that address and width must be those of the load-reserved, is left
-    /// open by the manual.
+    /// For the unit it is a store, even if it fails: it then faults, and sets accessed and dirty bits, like a
+    /// store. The manual leaves this open. It also leaves open that address and width must be those of the
+    /// load-reserved.
     ///
     /// # Errors
     /// [`Stop`] if the access is misaligned or refused, or the CPU halted; nothing is written then.
@@ -195,7 +195,7 @@ where
             .map_err(|fault| self.refuse(access, fault))
     }
 
-    /// Reads, changes and writes. The bus agrees to both transfers before it sees either.
+    /// Reads, changes and writes. The bus accepts both transfers before it performs either.
     fn replace_found(
         &mut self,
         access: Access,
@@ -215,7 +215,7 @@ where
         pieces::check(pieces, &self.bus, Transfer::Write)?;
         let mut bytes = [0; 8];
         let bytes = &mut bytes[..width as usize];
-        // One event for both transfers: that of the write.
+        // The event of the write stands for both transfers.
         pieces::read(pieces, &mut self.bus, &mut (), bytes)?;
         let old = take(bytes);
         self.store_found(access, found, width, change(old))?;
@@ -228,7 +228,7 @@ where
     }
 }
 
-/// Changes the number that `bytes` hold, and returns what it was.
+/// Changes the number that `bytes` hold, and returns the old number.
 #[inline(always)]
 fn replace(bytes: &mut [u8], change: impl FnOnce(u64) -> u64) -> u64 {
     let old = take(bytes);
@@ -236,7 +236,7 @@ fn replace(bytes: &mut [u8], change: impl FnOnce(u64) -> u64) -> u64 {
     old
 }
 
-/// Whether the address is a multiple of the size, which is a power of two.
+/// Returns true if the address is a multiple of the size, which is a power of two.
 #[inline(always)]
 fn is_aligned(access: Access) -> bool {
     access.addr.raw() & (u64::from(access.size) - 1) == 0

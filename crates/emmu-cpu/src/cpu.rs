@@ -1,4 +1,4 @@
-//! The CPU and what it is made of.
+//! `Cpu`: the CPU and its parts.
 
 use crate::atomic::Reservation;
 use crate::hot::{HotTable, Key};
@@ -9,36 +9,36 @@ use emmu_core::{
     Access, AccessFlags, AccessKind, Bus, Privilege, Probe, TranslationUnit, VirtAddr,
 };
 
-/// One CPU as its memory sees it: every fetch, load and store goes through the translation unit `U` to
-/// the bus `B`, and is told to the probe `P`.
+/// One CPU, as memory sees it. Every fetch, load and store goes through the translation unit `U` to the bus
+/// `B`, and the probe `P` receives the events.
 ///
-/// It decodes no instructions. Whoever plays them (an operating-system model, an emulator's core, a trace)
-/// calls [`fetch`](Self::fetch), [`load`](Self::load), [`store`](Self::store) and so on, and follows a
+/// The CPU decodes no instructions. The caller (an operating-system model, the core of an emulator, a trace)
+/// calls [`fetch`](Self::fetch), [`load`](Self::load), [`store`](Self::store) and the like, and follows a
 /// [`Stop::Trap`] to the handler.
 ///
-/// It boots in supervisor mode, with `pc` 0 and without a handler.
+/// The CPU boots in supervisor mode, with `pc` 0 and without a handler.
 #[derive(Clone, Debug)]
 pub struct Cpu<U, B, P = ()> {
     pub(crate) unit: U,
     pub(crate) bus: B,
     pub(crate) probe: P,
     pub(crate) privilege: Privilege,
-    /// The flags of the accesses that it makes by itself: whether in a virtual machine.
+    /// The flags of the CPU's own accesses: they say if it is in a virtual machine.
     pub(crate) flags: AccessFlags,
     pub(crate) pc: VirtAddr,
-    /// Where the handler is.
+    /// The address of the handler.
     pub(crate) vector: Option<VirtAddr>,
     pub(crate) trap: Option<Trap>,
-    /// What halted the CPU.
+    /// The exception that halted the CPU.
     pub(crate) halted: Option<Exception>,
     /// The access to repeat after a return from its trap.
     pub(crate) restart: Option<Access>,
-    /// The probe knows of the access already that now takes the long way.
+    /// True if the probe has already received the event of the access that now takes the long path.
     pub(crate) begun: bool,
     pub(crate) reservation: Option<Reservation>,
     pub(crate) hot: HotTable,
     pub(crate) keys: Keys,
-    /// The pieces of an access that has several.
+    /// The pieces of the present access, if it has several.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) accelerator: bool,
 }
@@ -55,7 +55,7 @@ where
     U: TranslationUnit<B, ()>,
     B: Bus,
 {
-    /// A CPU that tells nobody what it does.
+    /// Makes a CPU without a probe.
     #[must_use]
     pub fn new(unit: U, bus: B) -> Self {
         Self::with_probe(unit, bus, ())
@@ -68,7 +68,7 @@ where
     B: Bus,
     P: Probe,
 {
-    /// A CPU that tells `probe` what it does.
+    /// Makes a CPU that tells `probe` its events.
     #[must_use]
     pub fn with_probe(unit: U, bus: B, probe: P) -> Self {
         let hot = HotTable::new();
@@ -93,62 +93,63 @@ where
         }
     }
 
-    /// The translation unit.
+    /// Returns the translation unit.
     #[must_use]
     pub const fn unit(&self) -> &U {
         &self.unit
     }
 
-    /// The translation unit, past the CPU's back: no privilege is asked for, no event told.
+    /// Returns the translation unit, to be changed by the host: no privilege is checked, and no event is told.
     pub fn unit_mut(&mut self) -> &mut U {
         self.forget();
         &mut self.unit
     }
 
-    /// The bus.
+    /// Returns the bus.
     #[must_use]
     pub const fn bus(&self) -> &B {
         &self.bus
     }
 
-    /// The bus, past the CPU's back, as a device or a debugger uses it.
+    /// Returns the bus, to be changed by the host, as a device or a debugger does.
     pub fn bus_mut(&mut self) -> &mut B {
         self.forget();
         &mut self.bus
     }
 
-    /// The probe.
+    /// Returns the probe.
     #[must_use]
     pub const fn probe(&self) -> &P {
         &self.probe
     }
 
-    /// The probe, to read out or to reset.
+    /// Returns the probe, to be read or reset.
     pub const fn probe_mut(&mut self) -> &mut P {
         &mut self.probe
     }
 
-    /// Takes the CPU apart.
+    /// Returns the unit, the bus and the probe.
     #[must_use]
     pub fn into_parts(self) -> (U, B, P) {
         (self.unit, self.bus, self.probe)
     }
 
-    /// The mode the CPU is in.
+    /// Returns the mode of the CPU.
     #[must_use]
     pub const fn privilege(&self) -> Privilege {
         self.privilege
     }
 
-    /// Puts the CPU into a mode. No instruction does this: it is for an embedder whose own core holds the
-    /// mode, and for firmware that runs before the program.
+    /// Puts the CPU into a mode. No instruction does this: it is for an embedder whose own core holds the mode,
+    /// and for firmware that runs before the program.
     pub fn set_privilege(&mut self, privilege: Privilege) {
         self.privilege = privilege;
         self.rekey();
     }
 
-    /// Whether the CPU is in a virtual machine (RISC-V: V = 1), so that its accesses have
-    /// [`AccessFlags::GUEST`]. Units whose hypervisor has no address space of its own (x86, AArch64) need not be told.
+    /// Returns true if the CPU is in a virtual machine (RISC-V: V = 1), so that its accesses have
+    /// [`AccessFlags::GUEST`]. Units whose hypervisor has no address space of its own (x86, AArch64) do not
+    /// need this.
     #[must_use]
     pub const fn is_guest(&self) -> bool {
         self.flags.contains(AccessFlags::GUEST)
@@ -162,19 +163,20 @@ where
         self.rekey();
     }
 
-    /// Where the program is.
+    /// Returns the program counter.
     #[must_use]
     pub const fn pc(&self) -> VirtAddr {
         self.pc
     }
 
-    /// A jump. Whoever plays the instructions also moves `pc` on from one to the next.
+    /// Sets the program counter, as a jump does. The caller also advances `pc` from one instruction to the
+    /// next.
     #[inline]
     pub const fn set_pc(&mut self, pc: VirtAddr) {
         self.pc = pc;
     }
 
-    /// The exception that halted the CPU, if it is halted.
+    /// Returns the exception that halted the CPU, if it is halted.
     #[must_use]
     pub const fn halted(&self) -> Option<Exception> {
         self.halted
@@ -193,8 +195,8 @@ where
         self.forget();
     }
 
-    /// Whether the CPU may remember where in the host's memory a page is; it may from the start. Nothing
-    /// but the host's time depends on it.
+    /// Switches the accelerator on or off. With it, the CPU keeps the place of pages in the host's memory. It
+    /// is on from the start. Only the host's time depends on it.
     pub fn set_accelerator(&mut self, on: bool) {
         self.accelerator = on;
         self.forget();
@@ -206,8 +208,9 @@ where
         self.rekey();
     }
 
-    /// Makes the keys fit the state. To be called after every change of `privilege`, `flags`, `halted`, `restart`
-    /// and `reservation`: closed keys send the next access through the cold path, which looks at these.
+    /// Computes the keys from the state. It must be called after every change of `privilege`, `flags`,
+    /// `halted`, `restart` and `reservation`: closed keys send the next access through the long path, which
+    /// checks these.
     pub(crate) fn rekey(&mut self) {
         let key = self.hot.key(self.privilege, self.flags);
         let closed = !self.accelerator || self.halted.is_some() || self.restart.is_some();
@@ -216,7 +219,7 @@ where
         self.keys = Keys { read, write };
     }
 
-    /// An access of this CPU in its present mode.
+    /// Makes an access of this CPU in its present mode.
     #[inline(always)]
     pub(crate) const fn access(&self, kind: AccessKind, addr: VirtAddr, size: u32) -> Access {
         Access { privilege: self.privilege, flags: self.flags, ..Access::new(kind, addr, size) }

@@ -1,32 +1,32 @@
-//! Why an operation of the CPU did not complete.
+//! Exceptions, and the reasons why an operation of the CPU did not complete.
 
 use core::fmt;
 use emmu_core::{Access, Fault, Privilege, RegisterError, RegisterId, VirtAddr};
 use thiserror::Error;
 
-/// Why an operation stopped before it was done. It has changed no memory and no register then, but for
-/// what the trap itself saves.
+/// The reason why an operation did not complete. It has then changed no memory and no register, except those
+/// that the trap itself saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Stop {
-    /// The CPU took the exception: it saved a [`Trap`] and stands at the handler. Whoever plays the
-    /// instructions now plays the handler's.
+    /// The CPU took the exception: it saved a [`Trap`] and stands at the handler. The caller continues with the
+    /// instructions of the handler.
     #[error(transparent)]
     Trap(Exception),
-    /// The exception found no handler installed: the CPU is halted.
+    /// No handler was installed for the exception, and the CPU is halted.
     #[error("double fault: no handler is installed for the exception \"{0}\"; the CPU is halted")]
     DoubleFault(Exception),
-    /// The CPU was halted before by this exception, and nothing short of a reset wakes it.
+    /// This exception halted the CPU earlier. Only a reset starts it again.
     #[error("the CPU is halted since the exception \"{0}\"")]
     Halted(Exception),
-    /// The guest asks for something that the machine has and emmu has not: no exception, but the end of
-    /// what the model can tell. The CPU is as it was.
+    /// The guest asks for something that the machine has and emmu does not model. This is no exception: emmu
+    /// cannot tell what happens next. The CPU is unchanged.
     #[error("{0}")]
     NotModelled(RegisterError),
 }
 
 impl Stop {
-    /// The exception behind it, if there is one.
+    /// Returns the exception, if there is one.
     #[must_use]
     pub const fn exception(&self) -> Option<Exception> {
         match *self {
@@ -37,7 +37,7 @@ impl Stop {
         }
     }
 
-    /// The fault behind it, if a refused access is what stopped the CPU.
+    /// Returns the fault, if a refused access stopped the CPU.
     #[must_use]
     pub const fn fault(&self) -> Option<Fault> {
         match self.exception() {
@@ -47,7 +47,7 @@ impl Stop {
     }
 }
 
-/// What makes a CPU leave the program for the handler, before any architecture numbers it.
+/// The event that makes a CPU leave the program for the handler, before an architecture gives it a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Exception {
@@ -69,7 +69,7 @@ pub enum Exception {
 }
 
 impl Exception {
-    /// The access that raised it, if one did: the one that is repeated after the repair.
+    /// Returns the access that raised the exception, if one did. The program repeats it after the repair.
     #[must_use]
     pub const fn access(&self) -> Option<Access> {
         match *self {
@@ -78,7 +78,7 @@ impl Exception {
         }
     }
 
-    /// The virtual address that a handler is told: the first byte that failed (RISC-V stval, x86 CR2,
+    /// Returns the virtual address that a handler receives: the first byte that failed (RISC-V stval, x86 CR2,
     /// AArch64 FAR).
     #[must_use]
     pub const fn addr(&self) -> Option<VirtAddr> {
@@ -89,7 +89,7 @@ impl Exception {
     }
 }
 
-/// What is illegal about an instruction.
+/// The reason why an instruction is illegal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -97,25 +97,26 @@ pub enum Illegal {
     /// The operation is privileged.
     #[error("to {operation} needs {needed} privilege, and the CPU is in {held} mode")]
     Privileged {
-        /// What was tried.
+        /// The operation.
         operation: Operation,
-        /// The least privilege that may do it.
+        /// The least privilege that may perform it.
         needed: Privilege,
-        /// The privilege that tried.
+        /// The present privilege.
         held: Privilege,
     },
-    /// The operation is the hypervisor's, and the CPU is in a virtual machine (RISC-V: a virtual-instruction
-    /// exception). What a guest may do of it to its own registers, whoever plays the instructions does for it.
+    /// The operation belongs to the hypervisor, and the CPU is in a virtual machine (RISC-V: a
+    /// virtual-instruction exception). If a guest may perform the operation on its own registers, the caller
+    /// does it for the guest.
     #[error("to {0} is the hypervisor's, and the CPU is in a virtual machine")]
     InGuest(Operation),
     /// The translation unit has no register of this number.
     #[error("no register has the number {0}")]
     NoRegister(RegisterId),
-    /// A return from a trap, while none is saved.
+    /// The instruction returns from a trap, but no trap is saved.
     #[error("there is no trap to return from")]
     NoTrap,
-    /// No instruction has this encoding. The CPU interface decodes nothing and never raises it by
-    /// itself; see [`Cpu::raise`](crate::Cpu::raise).
+    /// No instruction has this encoding. The CPU decodes nothing and never raises this by itself; see
+    /// [`Cpu::raise`](crate::Cpu::raise).
     #[error("no instruction has this encoding")]
     Undefined,
 }
@@ -127,7 +128,7 @@ pub enum Illegal {
 pub enum Operation {
     /// Reading a register of the translation unit.
     ReadRegister(RegisterId),
-    /// Writing one.
+    /// Writing a register of the translation unit.
     WriteRegister(RegisterId),
     /// Invalidating cached translations.
     Invalidate,
@@ -152,26 +153,26 @@ impl fmt::Display for Operation {
     }
 }
 
-/// What the CPU saves when it enters the handler: RISC-V's `sepc`, `sstatus.SPP`, `scause` and `stval`,
-/// x86's interrupt frame and CR2, AArch64's `ELR_EL1`, `SPSR_EL1`, `ESR_EL1` and `FAR_EL1`.
+/// The record that the CPU saves when it enters the handler: RISC-V's `sepc`, `sstatus.SPP`, `scause` and
+/// `stval`; x86's interrupt frame and CR2; AArch64's `ELR_EL1`, `SPSR_EL1`, `ESR_EL1` and `FAR_EL1`.
 ///
 /// There is one such record. A trap taken while it is in use overwrites it, as on RISC-V: a handler that
 /// may trap itself, or that switches to another program, copies the record and puts it back with
 /// [`Cpu::set_trap`](crate::Cpu::set_trap).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Trap {
-    /// Where the CPU was: the instruction to repeat.
+    /// The program counter: the instruction to repeat.
     pub pc: VirtAddr,
-    /// The mode it was in, and goes back to.
+    /// The mode of the CPU before the trap, and after the return.
     pub privilege: Privilege,
-    /// Whether it was in a virtual machine (RISC-V `hstatus.SPV`), and goes back there.
+    /// True if the CPU was in a virtual machine (RISC-V `hstatus.SPV`). The return enters it again.
     pub guest: bool,
-    /// What happened; `None` in a record that an operating system makes up to start a program.
+    /// The exception; `None` in a record that an operating system makes to start a program.
     pub exception: Option<Exception>,
 }
 
 impl Trap {
-    /// A record that starts a program when it is returned from.
+    /// Makes a record that starts a program when the CPU returns from it.
     #[must_use]
     pub const fn start(pc: VirtAddr, privilege: Privilege) -> Self {
         Self { pc, privilege, guest: false, exception: None }

@@ -1,8 +1,8 @@
 //! The host-side accelerator: from a page and a kind of access straight to the bytes of RAM.
 //!
-//! It is no TLB of the emulated machine. An entry remembers the [`Ticket`] of a first-level hit and where
-//! the page lies in the host's memory; the unit is asked to repeat the hit, and only if it agrees are the
-//! bytes moved. So no result, no count and no event depends on it, and it may be dropped at any time.
+//! The accelerator is no TLB of the emulated machine. An entry holds the [`Ticket`] of a first-level hit and
+//! the place of the page in the host's memory. The CPU asks the unit to repeat the hit, and moves bytes only if
+//! the unit agrees. So no result, count or event depends on the accelerator, and it may be dropped at any time.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -10,20 +10,21 @@ use emmu_core::{
     Access, AccessFlags, PhysAddr, Privilege, RAM_PAGE_BITS, Ticket, VirtAddr, low_mask,
 };
 
-/// Log2 of the entries for each kind of access: 1 MiB of each is hot at most.
+/// Log2 of the number of entries for each kind of access. So at most 1 MiB of each kind is in the table.
 const INDEX_BITS: u32 = 8;
-/// All entries: one direct-mapped table after the other, in the order of `AccessKind`.
+/// The number of all entries: one direct-mapped table after the other, in the order of `AccessKind`.
 const LEN: usize = 4 << INDEX_BITS;
 const IN_TABLE: u64 = (1 << INDEX_BITS) - 1;
 const IN_PAGE: u64 = (1 << RAM_PAGE_BITS) - 1;
 
-/// What must be equal besides the page, in the low bits of a tag, which the page number leaves free:
+/// The state that must be equal for a hit, besides the page. It stands in the low bits of a tag, which the page
+/// number leaves free:
 ///
 /// | 11:7 | 6 | 5:2 | 1:0 |
 /// |---|---|---|---|
 /// | generation, never 0 | closed | access flags, of which the first four | privilege |
 ///
-/// Accesses with other flags, which name an x86 segment, are not remembered: their key is closed.
+/// Accesses with other flags, which name an x86 segment, never enter the table: their key is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u64);
 
@@ -39,13 +40,13 @@ const KEYED: AccessFlags = AccessFlags::STACK
 const _: () = assert!(KEYED.bits() < 1 << 4, "access flags outgrow their place");
 
 impl Key {
-    /// No entry has this key's `CLOSED` bit, so every lookup misses. The CPU locks the table so while
-    /// something must be looked at before the next access, and the hot path need not ask.
+    /// Returns this key with the `CLOSED` bit, which no entry has, so that every lookup misses. The CPU closes
+    /// its keys while the next access needs an extra check; the hot path need not make that check.
     pub(crate) const fn closed(self) -> Self {
         Self(self.0 | CLOSED)
     }
 
-    /// The same key for an access that differs in privilege or flags from what the CPU would do itself.
+    /// Returns this key for an access that differs in privilege or flags from the CPU's own accesses.
     pub(crate) fn of(self, access: Access) -> Self {
         Self(self.0 & !low_mask(6) | mode_bits(access.privilege, access.flags))
     }
@@ -57,13 +58,13 @@ fn mode_bits(privilege: Privilege, flags: AccessFlags) -> u64 {
     privilege as u64 | keyed | closed
 }
 
-/// One page. 32 bytes, so that two share a cache line and none straddles one.
+/// One page. An entry has 32 bytes, so that two share a cache line and none straddles two.
 #[derive(Clone, Copy)]
 #[repr(align(32))]
 struct Entry {
-    /// Page address and key. No generation is 0, so 0 is no tag.
+    /// The page address and the key. No generation is 0, so a tag of 0 matches nothing.
     tag: u64,
-    /// Where the page starts in the bus's RAM.
+    /// The offset of the page in the RAM of the bus.
     offset: usize,
     ticket: Ticket,
 }
@@ -79,30 +80,30 @@ impl Entry {
 #[derive(Clone)]
 pub(crate) struct HotTable {
     entries: Box<[Entry; LEN]>,
-    /// The physical pages, apart: only a probe wants them.
+    /// The physical pages. They are kept apart, because only a probe needs them.
     pages: Box<[PhysAddr; LEN]>,
     generation: u64,
 }
 
-/// Where an access that was found goes.
+/// The place of an access that was found.
 #[derive(Clone, Copy)]
 pub(crate) struct Hit {
     start: usize,
-    /// Names the first-level entry that served it before.
+    /// The ticket of the first-level entry that served the page before.
     pub(crate) ticket: Ticket,
     /// The physical address of its first byte.
     pub(crate) addr: PhysAddr,
 }
 
 impl Hit {
-    /// The bytes of the access in the bus's RAM, if it still has them.
+    /// Returns the bytes of the access in the RAM of the bus, or `None` if the RAM is too short.
     #[inline(always)]
     pub(crate) fn bytes<'a>(&self, ram: &'a [u8], access: Access) -> Option<&'a [u8]> {
         // Two steps take less time than `start..end`: there is no end to compute, which could overflow.
         ram.get(self.start..)?.get(..access.size as usize)
     }
 
-    /// The same bytes, to write.
+    /// Returns the bytes of the access, to be written.
     #[inline(always)]
     pub(crate) fn bytes_mut<'a>(&self, ram: &'a mut [u8], access: Access) -> Option<&'a mut [u8]> {
         ram.get_mut(self.start..)?.get_mut(..access.size as usize)
@@ -118,12 +119,12 @@ impl HotTable {
         }
     }
 
-    /// The key of accesses with this privilege and these flags, for now.
+    /// Returns the present key of accesses with this privilege and these flags.
     pub(crate) fn key(&self, privilege: Privilege, flags: AccessFlags) -> Key {
         Key(self.generation << GENERATION_SHIFT | mode_bits(privilege, flags))
     }
 
-    /// Forgets everything; keys change.
+    /// Drops all entries. Keys change.
     pub(crate) fn clear(&mut self) {
         self.generation += 1;
         if self.generation == GENERATIONS {
@@ -134,9 +135,9 @@ impl HotTable {
 
     /// Looks up an access that lies in one RAM page.
     ///
-    /// The entry is chosen by the page of the first byte and compared with the page of the last. Where
-    /// these differ they are neighbours, whose entries are different ones: one compare proves both that
-    /// the page is here and that the access stays in it.
+    /// The page of the first byte selects the entry, and the page of the last byte is compared with its tag. If
+    /// the two pages differ, they are neighbours and have different entries. So one compare proves both that
+    /// the page is in the table and that the access stays in it.
     #[inline(always)]
     pub(crate) fn find(&self, key: Key, access: Access) -> Option<Hit> {
         let at = index(access);
@@ -153,8 +154,8 @@ impl HotTable {
         })
     }
 
-    /// Remembers that `ticket` served `access`, whose page is `page` on the bus and starts at `offset` in
-    /// its RAM.
+    /// Enters the page of `access`, which `ticket` served. The page is `page` on the bus and starts at `offset`
+    /// in its RAM.
     pub(crate) fn fill(&mut self, access: Access, ticket: Ticket, page: PhysAddr, offset: usize) {
         if !KEYED.contains(access.flags) {
             return;
@@ -190,7 +191,8 @@ mod tests {
 
     const TICKET: Ticket = Ticket { slot: 3, version: 5, epoch: 7 };
 
-    /// A table that knows the page at 0x5000, loaded in user mode, to lie at 0x9000 and RAM offset 0x2000.
+    /// Makes a table that holds the page at 0x5000, loaded in user mode, at physical 0x9000 and RAM offset
+    /// 0x2000.
     fn table() -> (HotTable, Key) {
         let mut table = HotTable::new();
         table.fill(user_load(0x5ff0, 8), TICKET, PhysAddr::new(0x9000), 0x2000);

@@ -2,17 +2,19 @@
 //! translation unit to the bus.
 //!
 //! Models: user, supervisor and machine mode; privileged registers and invalidations, which are illegal
-//! instructions elsewhere; trap entry, which saves cause, address, `pc` and mode, and the return from it; a
-//! double fault where no handler is installed; accesses of 1, 2, 4, 8 and 16 bytes and of slices, aligned
-//! or not, across any number of translations, and never done by half; atomics, and load-reserved with
+//! instructions in other modes; trap entry, which saves cause, address, `pc` and mode, and the return from a
+//! trap; a double fault if no handler is installed; accesses of 1, 2, 4, 8 and 16 bytes and of slices, aligned
+//! or not, across any number of translations, and never performed in part; atomics, and load-reserved with
 //! store-conditional.
 //!
 //! Does not model: instructions, general registers, interrupts, several CPUs on one bus, big-endian
 //! accesses, memory ordering.
 //!
-//! Which type you want: [`Cpu`]. It stops with a [`Stop`], which carries an [`Exception`].
+//! Which type you want: [`Cpu`]. Its operations end with a [`Stop`] if they do not complete; a `Stop` carries
+//! an [`Exception`].
 //!
-//! Base 100 and virtual address 10 make physical address 110; past the bounds waits the operating system:
+//! In this example, base 100 and virtual address 10 make physical address 110. An access past the bounds enters
+//! the operating system:
 //!
 //! ```
 //! use emmu_base_bounds::{BaseBounds, Convention};

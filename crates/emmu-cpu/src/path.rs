@@ -1,4 +1,4 @@
-//! The two ways of an access: the short one through the hot table, and the long one through the unit.
+//! The two paths of an access: the short path through the hot table, and the long path through the unit.
 
 use crate::hot::{Hit, Key};
 use crate::pieces::{self, Found, Piece, take};
@@ -8,17 +8,17 @@ use emmu_core::{
     TranslationUnit, VirtAddr, Width,
 };
 
-/// The hot table could not serve an access: it has to take the long way.
+/// The hot table could not serve an access, which must take the long path.
 pub(crate) struct Missed;
 
-/// The short way: does and tells what the long way would, and gives the bytes in RAM.
+/// The short path. It has the same effects and events as the long path, and returns the bytes in RAM.
 impl<U, B, P> Cpu<U, B, P>
 where
     U: TranslationUnit<B, P>,
     B: Bus,
     P: Probe,
 {
-    /// The bytes of an access, to read.
+    /// Returns the bytes of an access, to be read.
     #[inline(always)]
     pub(crate) fn hot_bytes(&mut self, key: Key, access: Access) -> Result<&[u8], Missed> {
         let hit = self.hot.find(key, access).ok_or(Missed)?;
@@ -30,7 +30,7 @@ where
         Ok(bytes)
     }
 
-    /// The bytes of an access, to write.
+    /// Returns the bytes of an access, to be written.
     #[inline(always)]
     pub(crate) fn hot_bytes_mut(&mut self, key: Key, access: Access) -> Result<&mut [u8], Missed> {
         let hit = self.hot.find(key, access).ok_or(Missed)?;
@@ -59,11 +59,11 @@ fn repeat<U: TranslationUnit<B, P>, B, P: Probe>(
     agreed
 }
 
-/// The turn-off from the short way to the long one.
+/// The calls that lead from the short path to the long path.
 ///
-/// These are calls that the compiler knows to be rare. Their arguments are numbers, so that the short way
-/// need not put an `Access` into memory for them; and they do nothing themselves, as what is called from
-/// rare code is hardly inlined.
+/// The compiler knows that these calls are rare. Their arguments are numbers, so that the short path need not
+/// put an `Access` into memory for them. They do nothing themselves, because the compiler seldom inlines calls
+/// from rare code.
 impl<U, B, P> Cpu<U, B, P>
 where
     U: TranslationUnit<B, P>,
@@ -105,7 +105,7 @@ where
     }
 }
 
-/// The long way.
+/// The long path.
 impl<U, B, P> Cpu<U, B, P>
 where
     U: TranslationUnit<B, P>,
@@ -160,7 +160,7 @@ where
             .map_err(|fault| self.refuse(access, fault))
     }
 
-    /// Tells the probe of the access, unless the short way has done so.
+    /// Tells the probe of the access, unless the short path has done so.
     #[inline]
     pub(crate) fn begin(&mut self, access: Access) -> Result<(), Stop> {
         self.running()?;
@@ -172,14 +172,14 @@ where
         Ok(())
     }
 
-    /// Whether this first access after the return from a trap is the one that caused it.
+    /// Returns true if this first access after the return from a trap is the one that caused the trap.
     fn is_restart(&mut self, access: Access) -> bool {
         let repaired = self.restart.take();
         self.rekey();
         repaired == Some(access)
     }
 
-    /// Finds where the access goes, and remembers the way if it is short enough.
+    /// Translates the access, and fills the hot table if it can serve the page.
     #[inline(always)]
     pub(crate) fn translate(&mut self, access: Access) -> Result<Found, Fault> {
         let Self { unit, bus, probe, pieces, .. } = self;
@@ -192,7 +192,8 @@ where
     #[inline]
     fn remember(&mut self, access: Access, found: Translation) {
         let Some(ticket) = found.ticket else { return };
-        // By contract the page is aligned on the bus; a unit that errs shall cost time, not bytes.
+        // By contract the page is aligned on the bus. A unit that breaks the contract must cost time, and no
+        // bytes.
         let aligned = found.addr.offset(RAM_PAGE_BITS) == access.addr.offset(RAM_PAGE_BITS);
         if !self.accelerator || !aligned {
             return;
@@ -202,7 +203,7 @@ where
         }
     }
 
-    /// Moves a number to the program.
+    /// Reads a number for the program.
     #[inline(always)]
     pub(crate) fn load_found(
         &mut self,
@@ -222,7 +223,7 @@ where
         }
     }
 
-    /// Moves a number from the program, and breaks a reservation of its bytes.
+    /// Writes a number of the program, and breaks a reservation of its bytes.
     #[inline(always)]
     pub(crate) fn store_found(
         &mut self,
@@ -241,7 +242,7 @@ where
         Ok(())
     }
 
-    /// The bus is asked about all pieces before the first moves. What is contiguous it refuses as a whole.
+    /// Asks the bus about all pieces before the first one moves. The bus refuses a contiguous piece as a whole.
     #[inline(never)]
     fn read_pieces(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
         pieces::check(&self.pieces, &self.bus, Transfer::Read)?;
@@ -254,14 +255,14 @@ where
         pieces::write(&self.pieces, &mut self.bus, &mut self.probe, bytes)
     }
 
-    /// Raises the fault of a piece of `access`.
+    /// Raises the fault of a piece of `access` as an exception.
     #[cold]
     pub(crate) fn refuse(&mut self, access: Access, fault: Fault) -> Stop {
         self.probe.on(Event::Fault { access, cause: fault.cause });
         self.raise(Exception::Fault(fault.within(access)))
     }
 
-    /// No bytes are no access, and too many are none either.
+    /// Refuses a number of bytes that no access can have: too many are out of bounds, and none are no access.
     #[cold]
     pub(crate) fn refuse_size(&mut self, access: Access, len: usize) -> Result<(), Stop> {
         self.running()?;
@@ -285,7 +286,7 @@ mod tests {
 
     const ADDR: VirtAddr = VirtAddr::new(0x2000);
 
-    /// Whether ADDR can be read and written the short way, after it was read and written and `then` done.
+    /// Reads and writes ADDR, calls `then`, and returns if ADDR can then be read and written by the short path.
     fn hot(then: fn(&mut Machine)) -> (bool, bool) {
         let mut cpu = Cpu::new(BaseBounds::new(Convention::Size), Memory::ram(1 << 20));
         assert_eq!(cpu.load(ADDR, Width::B8), Ok(0));

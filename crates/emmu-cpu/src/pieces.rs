@@ -1,4 +1,4 @@
-//! An access that spans several translations, and the bytes of its pieces on the bus.
+//! The pieces of an access that spans several translations, and their bytes on the bus.
 
 use alloc::vec::Vec;
 use emmu_core::{
@@ -9,14 +9,14 @@ use emmu_core::{
 /// A part of an access that is contiguous in physical memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// Its virtual first byte and its size; else like the whole.
+    /// The access with the virtual address and the size of the piece.
     pub(crate) access: Access,
-    /// Where it is on the bus.
+    /// The physical address of the piece.
     pub(crate) addr: PhysAddr,
 }
 
 impl Piece {
-    /// Reads it in one transfer, and tells the probe.
+    /// Reads the piece in one transfer, and tells the probe.
     #[inline]
     pub(crate) fn load(
         self,
@@ -29,7 +29,7 @@ impl Piece {
         Ok(value)
     }
 
-    /// Writes it in one transfer, and tells the probe.
+    /// Writes the piece in one transfer, and tells the probe.
     #[inline]
     pub(crate) fn store(
         self,
@@ -43,7 +43,7 @@ impl Piece {
         Ok(())
     }
 
-    /// Fills `bytes`, as many as it has.
+    /// Reads the piece into `bytes`, which has its size.
     pub(crate) fn read(
         self,
         bus: &mut impl Bus,
@@ -55,7 +55,7 @@ impl Piece {
         Ok(())
     }
 
-    /// Writes `bytes`, as many as it has.
+    /// Writes `bytes`, which has the size of the piece.
     pub(crate) fn write(
         self,
         bus: &mut impl Bus,
@@ -71,7 +71,7 @@ impl Piece {
         Event::Transfer { access: self.access, addr: self.addr }
     }
 
-    /// The bus refused a byte of this piece.
+    /// Makes the fault for a byte of this piece that the bus refused.
     #[cold]
     pub(crate) fn fault(self, error: BusError) -> Fault {
         let into = error.addr().raw().wrapping_sub(self.addr.raw());
@@ -80,7 +80,7 @@ impl Piece {
         Fault { addr, ..Fault::new(self.access, Cause::Bus(error)) }
     }
 
-    /// Whether any of its bytes is one of `len` bytes from `addr` on.
+    /// Returns true if the piece overlaps the `len` bytes from `addr` on.
     pub(crate) fn touches(self, addr: PhysAddr, len: u64) -> bool {
         let ahead = addr.raw().wrapping_sub(self.addr.raw());
         let behind = self.addr.raw().wrapping_sub(addr.raw());
@@ -88,17 +88,17 @@ impl Piece {
     }
 }
 
-/// Where an access goes.
+/// The physical place of an access.
 #[derive(Clone, Copy)]
 pub(crate) enum Found {
-    /// To contiguous bytes from here on: nearly always.
+    /// The access has contiguous bytes from this address on. This is the usual case.
     Whole(PhysAddr),
-    /// To the pieces in the CPU's list.
+    /// The access has the pieces in the CPU's list.
     Pieces,
 }
 
-/// Translates all pieces of `access`, lower addresses first: into `list` if there are several. Also returns
-/// the first translation.
+/// Translates all pieces of `access`, lower addresses first. If there are several, it puts them into `list`. It
+/// also returns the first translation.
 #[inline]
 pub(crate) fn translate<U: TranslationUnit<B, P>, B, P>(
     access: Access,
@@ -135,7 +135,7 @@ fn translate_pieces<U: TranslationUnit<B, P>, B, P>(
     }
 }
 
-/// Asks the bus whether it agrees to every piece.
+/// Asks the bus if it accepts every piece.
 pub(crate) fn check(pieces: &[Piece], bus: &impl Bus, transfer: Transfer) -> Result<(), Fault> {
     pieces.iter().try_for_each(|piece| {
         bus.check(piece.addr, piece.access.size.into(), transfer)
@@ -143,7 +143,7 @@ pub(crate) fn check(pieces: &[Piece], bus: &impl Bus, transfer: Transfer) -> Res
     })
 }
 
-/// Fills `bytes`, as many as the pieces have.
+/// Reads all pieces into `bytes`, which has their size.
 pub(crate) fn read(
     pieces: &[Piece],
     bus: &mut impl Bus,
@@ -158,7 +158,7 @@ pub(crate) fn read(
     Ok(())
 }
 
-/// Writes `bytes`, as many as the pieces have.
+/// Writes `bytes`, which has the size of all pieces.
 pub(crate) fn write(
     pieces: &[Piece],
     bus: &mut impl Bus,
@@ -173,15 +173,15 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// The first `span` bytes of an access, and the rest. A span of 0 breaks the seam's contract and counts
-/// as 1, so that no unit can make the CPU hang.
+/// Splits an access into its first `span` bytes and the rest. A span of 0 breaks the contract of units and
+/// counts as 1, so that no unit can make the CPU hang.
 fn split(access: Access, span: u64) -> (Access, Option<Access>) {
     let size = u32::try_from(span).unwrap_or(u32::MAX).clamp(1, access.size);
     let rest = access.at(access.addr.wrapping_add(size.into()), access.size - size);
     (access.at(access.addr, size), (rest.size > 0).then_some(rest))
 }
 
-/// Reads without effects what `access` would read now.
+/// Reads, without any effect, the bytes that `access` would read now.
 pub(crate) fn peek<U: TranslationUnit<B, P>, B: Bus, P>(
     access: Access,
     unit: &U,
@@ -220,7 +220,7 @@ fn check_end(access: Access) -> Result<(), Fault> {
     }
 }
 
-/// A little-endian number of 1, 2, 4 or 8 bytes; of other lengths, as far as 8 bytes hold it.
+/// Returns the little-endian number in 1, 2, 4 or 8 bytes. Of other lengths it takes at most 8 bytes.
 #[inline(always)]
 pub(crate) fn take(bytes: &[u8]) -> u64 {
     match *bytes {
@@ -232,7 +232,7 @@ pub(crate) fn take(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Stores the low bytes of `value`, little-endian; zeros beyond its 8.
+/// Stores the low bytes of `value`, little-endian, and zeros beyond the 8th byte.
 #[inline(always)]
 pub(crate) fn put(bytes: &mut [u8], value: u64) {
     let value = value.to_le_bytes();

@@ -5,13 +5,13 @@ use crate::pieces::{self, put, take};
 use crate::{Cpu, Stop};
 use emmu_core::{Access, AccessKind, Bus, Cause, Fault, Probe, TranslationUnit, VirtAddr, Width};
 
-/// Each of these is one access, whatever its alignment and however many translations it spans: all its
-/// pieces are translated, lower addresses first, and the bus agrees to them, before the first byte moves.
+/// Each of these methods makes one access, whatever its alignment and however many translations it spans. All
+/// its pieces are translated, lower addresses first, and the bus accepts them, before the first byte moves.
 ///
-/// Where translation or the bus refuses, the CPU takes [`Exception::Fault`](crate::Exception::Fault), which
-/// names the whole access and its first failing byte. An access that would run past the last virtual address
-/// is refused with [`Cause::NonCanonical`]; no byte past the end has an address, so the fault names the first
-/// byte of the access.
+/// If the unit or the bus refuses, the CPU takes [`Exception::Fault`](crate::Exception::Fault), which names the
+/// whole access and its first failing byte. An access that would pass the last virtual address is refused with
+/// [`Cause::NonCanonical`]; no byte past the end has an address, so the fault names the first byte of the
+/// access.
 impl<U, B, P> Cpu<U, B, P>
 where
     U: TranslationUnit<B, P>,
@@ -72,7 +72,7 @@ where
         self.store_bytes(addr, &value.to_le_bytes())
     }
 
-    /// Reads as many instruction bytes as `bytes` has: one access, or none for no bytes.
+    /// Reads instruction bytes until `bytes` is full. It is one access, or none if `bytes` is empty.
     ///
     /// # Errors
     /// [`Stop`] if the access is refused, or the CPU halted; `bytes` are unspecified then.
@@ -81,7 +81,7 @@ where
         self.read(self.access(AccessKind::Fetch, addr, 0), bytes)
     }
 
-    /// Reads as many bytes as `bytes` has: one access, or none for no bytes.
+    /// Reads bytes until `bytes` is full. It is one access, or none if `bytes` is empty.
     ///
     /// # Errors
     /// [`Stop`] if the access is refused, or the CPU halted; `bytes` are unspecified then.
@@ -90,7 +90,7 @@ where
         self.read(self.access(AccessKind::Load, addr, 0), bytes)
     }
 
-    /// Writes all of `bytes`, or none: one access, or none for no bytes.
+    /// Writes all of `bytes`, or none. It is one access, or none if `bytes` is empty.
     ///
     /// # Errors
     /// [`Stop`] if the access is refused, or the CPU halted.
@@ -99,10 +99,10 @@ where
         self.write(self.access(AccessKind::Store, addr, 0), bytes)
     }
 
-    /// Reads with an access of the caller's making: with flags (an operand on the stack), with another
-    /// privilege than the CPU's (RISC-V `hlv`, x86 implicit supervisor accesses, AArch64 `ldtr`), or of
-    /// another kind (the read of an x86 read-modify-write is an [`AccessKind::Amo`]). Its size is that of
-    /// `bytes`; the kind only says what the unit is asked for.
+    /// Reads with an access that the caller makes: with flags (an operand on the stack), with another privilege
+    /// than the CPU's (RISC-V `hlv`, x86 implicit supervisor accesses, AArch64 `ldtr`), or of another kind (the
+    /// read of an x86 read-modify-write is an [`AccessKind::Amo`]). The size of the access is that of `bytes`.
+    /// The kind only decides which permission the unit checks.
     ///
     /// # Errors
     /// [`Stop`] if the access is refused, or the CPU halted; `bytes` are unspecified then. More bytes than
@@ -121,7 +121,7 @@ where
         }
     }
 
-    /// Writes with an access of the caller's making, as [`read`](Self::read) reads.
+    /// Writes with an access that the caller makes, as [`read`](Self::read) reads.
     ///
     /// # Errors
     /// [`Stop`] if the access is refused, or the CPU halted. More bytes than `u32::MAX` are no access: they
@@ -140,7 +140,7 @@ where
         }
     }
 
-    /// Reads as a debugger does, with the CPU's present privilege: no exception, no effect, no event.
+    /// Reads as a debugger does, with the present privilege of the CPU: without exception, effect or event.
     ///
     /// # Errors
     /// The [`Fault`] that a load would meet; `bytes` are unspecified then.
@@ -164,7 +164,7 @@ where
     }
 }
 
-/// The access with this size, if an access can have it.
+/// Returns the access with this size, if an access can have it.
 #[inline(always)]
 fn sized(access: Access, len: usize) -> Option<Access> {
     match u32::try_from(len) {

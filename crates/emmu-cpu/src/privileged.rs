@@ -1,4 +1,4 @@
-//! Registers, invalidation, traps: what only the operating system may do, and how it gets to do it.
+//! Registers, invalidation and traps: the operations of the operating system.
 
 use crate::{Cpu, Exception, Illegal, Operation, Stop, Trap};
 use emmu_core::{
@@ -6,21 +6,21 @@ use emmu_core::{
     TranslationUnit, VirtAddr, find_register,
 };
 
-/// Privileged operations. From a mode without the privilege each takes
-/// [`Exception::IllegalInstruction`] and leaves everything as it is.
+/// Privileged operations. In a mode without the privilege, each of them takes [`Exception::IllegalInstruction`]
+/// and changes nothing else.
 impl<U, B, P> Cpu<U, B, P>
 where
     U: TranslationUnit<B, P>,
     B: Bus,
     P: Probe,
 {
-    /// The translation unit's register of this name, as its manual writes it in lower case.
+    /// Returns the translation unit's register with this name, as its manual writes it, in lower case.
     #[must_use]
     pub fn register(&self, name: &str) -> Option<RegisterInfo> {
         find_register(self.unit.registers(), name)
     }
 
-    /// Reads a register of the translation unit. The register says which privilege that needs.
+    /// Reads a register of the translation unit. The register demands a privilege.
     ///
     /// # Errors
     /// [`Stop`] with [`Exception::IllegalInstruction`] if there is no such register, or the privilege is
@@ -30,13 +30,14 @@ where
         self.unit.read_register(id).map_err(|error| self.refuse_register(error))
     }
 
-    /// Writes a register of the translation unit: the page-table pointer, base and bounds. The register
-    /// says which privilege that needs.
+    /// Writes a register of the translation unit, such as the page-table pointer or base and bounds. The
+    /// register demands a privilege.
     ///
     /// # Errors
-    /// [`Stop`]; the register is unchanged then. [`Exception::IllegalInstruction`] if there is no such
-    /// register, or the privilege is missing; [`Exception::RegisterRefused`] if the manual says that the
-    /// value faults; [`Exception::Fault`] if the write makes the unit read memory, and that is refused; [`Stop::NotModelled`] if emmu does not know what it does.
+    /// [`Stop`]; the register is then unchanged. [`Exception::IllegalInstruction`] if there is no such
+    /// register, or the privilege is missing; [`Exception::RegisterRefused`] if the manual says that the value
+    /// faults; [`Exception::Fault`] if the write makes the unit read memory, and that read is refused;
+    /// [`Stop::NotModelled`] if emmu does not model the value.
     pub fn write_register(&mut self, id: RegisterId, value: u64) -> Result<(), Stop> {
         self.permit_register(id, Operation::WriteRegister(id))?;
         self.unit
@@ -46,7 +47,7 @@ where
         Ok(())
     }
 
-    /// Makes the unit forget cached translations: RISC-V `sfence.vma`, x86 `invlpg`, AArch64 `tlbi`.
+    /// Makes the unit drop cached translations: RISC-V `sfence.vma`, x86 `invlpg`, AArch64 `tlbi`.
     ///
     /// # Errors
     /// [`Stop`] if the privilege is missing.
@@ -57,7 +58,7 @@ where
         Ok(())
     }
 
-    /// Says where the handler of all exceptions is: RISC-V `stvec`, AArch64 `VBAR_EL1`, x86 `lidt`.
+    /// Sets the address of the handler of all exceptions: RISC-V `stvec`, AArch64 `VBAR_EL1`, x86 `lidt`.
     ///
     /// # Errors
     /// [`Stop`] if the privilege is missing.
@@ -73,12 +74,12 @@ where
         self.raise(Exception::SystemCall(self.privilege))
     }
 
-    /// Takes an exception, as the operations here do by themselves: for whoever plays the instructions, and
-    /// finds one that does not exist.
+    /// Takes an exception, as the operations here do by themselves. A caller that finds an instruction which
+    /// does not exist uses it.
     ///
-    /// With a handler, the CPU saves a [`Trap`], leaves user for supervisor mode (no trap goes down from a
-    /// higher one: RISC-V Privileged ISA, 1.2) and a virtual machine for its hypervisor, drops the reservation and stands at the handler. Without, it
-    /// halts.
+    /// With a handler, the CPU saves a [`Trap`], leaves user mode for supervisor mode (a trap never lowers the
+    /// privilege: RISC-V Privileged ISA, 1.2) and a virtual machine for its hypervisor, drops the reservation
+    /// and stands at the handler. Without a handler, it halts.
     #[cold]
     pub fn raise(&mut self, exception: Exception) -> Stop {
         if let Err(stop) = self.running() {
@@ -107,24 +108,25 @@ where
         Stop::Trap(exception)
     }
 
-    /// What the last trap saved, until the return from it.
+    /// Returns the record of the last trap, until the return from it.
     #[must_use]
     pub const fn trap(&self) -> Option<&Trap> {
         self.trap.as_ref()
     }
 
-    /// Replaces what the last trap saved: to start a program, to switch to another, to skip an instruction,
-    /// or to undo what a trap inside the handler overwrote.
+    /// Replaces the record of the last trap: to start a program, to switch to another, to skip an instruction,
+    /// or to restore a record that a trap inside the handler has overwritten.
     ///
     /// # Errors
-    /// [`Stop`] if the privilege is missing: that of the operating system, and at least that of the record.
+    /// [`Stop`] if the privilege is missing: it must be the operating system's, and at least that of the
+    /// record.
     pub fn set_trap(&mut self, trap: Trap) -> Result<(), Stop> {
         self.permit(Operation::SetTrap, trap.privilege.max(Privilege::Supervisor))?;
         self.trap = Some(trap);
         Ok(())
     }
 
-    /// Goes back to the mode and `pc` that the trap saved, and forgets the record: RISC-V `sret`, x86 `iret`,
+    /// Returns to the mode and `pc` that the trap saved, and drops the record: RISC-V `sret`, x86 `iret`,
     /// AArch64 `eret`. If the next access is the one that caused the trap, it is a restart.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! CPUs in snapshots, with unit and bus: a machine whole, but for the probe.
+//! Snapshots of CPUs. They hold the unit and the bus, so the whole machine except the probe.
 
 use crate::atomic::Reservation;
 use crate::{Cpu, Exception, Illegal, Trap};
@@ -17,7 +17,7 @@ struct Shown<'a, U, B> {
     own: Own,
 }
 
-/// What is read, and may be anything.
+/// The snapshot as it is read. It may hold anything, so its values are checked.
 #[derive(Deserialize)]
 #[serde(rename = "Cpu")]
 struct Read<U, B> {
@@ -26,7 +26,7 @@ struct Read<U, B> {
     own: Own,
 }
 
-/// What is the CPU's alone.
+/// The state of the CPU itself.
 #[derive(Serialize, Deserialize)]
 struct Own {
     privilege: Privilege,
@@ -39,7 +39,7 @@ struct Own {
     reservation: Option<Reservation>,
 }
 
-/// Of a CPU with whatever probe.
+/// Writes a CPU with any probe.
 impl<U: Serialize, B: Serialize, P> Serialize for Cpu<U, B, P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let own = Own {
@@ -56,7 +56,7 @@ impl<U: Serialize, B: Serialize, P> Serialize for Cpu<U, B, P> {
     }
 }
 
-/// With a new probe: what a probe has heard is no part of the machine.
+/// Reads a CPU with a new probe, because the state of a probe is no part of the machine.
 impl<'de, U, B, P> Deserialize<'de> for Cpu<U, B, P>
 where
     U: TranslationUnit<B, P> + Deserialize<'de>,
@@ -149,7 +149,7 @@ impl Raised {
     }
 }
 
-/// A [`RegisterError`] as it is written, with its words.
+/// A [`RegisterError`] as it is written, with its text.
 #[derive(Serialize, Deserialize)]
 enum Refused {
     Unknown(RegisterId),
@@ -176,7 +176,7 @@ impl From<RegisterError> for Refused {
 }
 
 impl Refused {
-    /// With the unit's own words, as no others live long enough.
+    /// Makes the error with the unit's own text, because no other text lives long enough.
     fn of(self, unit: &impl Registers) -> RegisterError {
         let name = |name: String| {
             let known = unit.registers().iter().find(|info| info.name == name);

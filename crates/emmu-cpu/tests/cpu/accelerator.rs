@@ -13,7 +13,7 @@ use emmu_memory::Memory;
 use emmu_property::{Arbitrary, Gen, quickcheck};
 use std::collections::BTreeSet;
 
-/// What a program or its operating system does next.
+/// An operation of a program or of its operating system.
 #[derive(Clone, Debug)]
 enum Op {
     Read(AccessKind, u64, Width),
@@ -31,7 +31,7 @@ enum Op {
     PokeBehind(u64),
 }
 
-/// Few pages, so that they are met again; some of them share places in the accelerator's table.
+/// A few pages, so that accesses meet them again. Some of them share entries of the accelerator's table.
 const PAGES: [u64; 7] = [0, 1, 2, 0x100, 0x101, 1 << 32, u64::MAX / PAGE];
 const FRAMES: [u64; 7] = [RAM, RAM + PAGE, RAM + 2 * PAGE, RAM + 3 * PAGE, ROM, DEVICE, HOLE];
 
@@ -39,7 +39,7 @@ fn chosen<T: Copy>(g: &mut Gen, from: &[T]) -> T {
     *g.choose(from).expect("there is something to choose from")
 }
 
-/// Mostly inside a page, sometimes across its end.
+/// Draws an address, mostly inside a page, sometimes across its end.
 fn address(g: &mut Gen) -> u64 {
     let offset = chosen(g, &[0, 8, 16, 24, 21, PAGE - 8, PAGE - 4, PAGE - 1]);
     chosen(g, &PAGES) * PAGE + offset
@@ -76,7 +76,7 @@ fn mapping(g: &mut Gen) -> Mapping {
     Mapping { frame: chosen(g, &FRAMES), read, write, user }
 }
 
-/// Does one thing, and says all that the caller gets to see of it.
+/// Performs an operation, and returns all that the caller can see of it.
 fn perform(cpu: &mut Machine, op: &Op) -> Result<Vec<u8>, Stop> {
     let number = |value: u64| value.to_le_bytes().to_vec();
     let nothing = |()| Vec::new();
@@ -125,7 +125,7 @@ fn build(accelerator: bool) -> Machine {
     cpu
 }
 
-/// All that can be seen of a machine.
+/// Returns all state of a machine that can be seen.
 fn state(cpu: &Machine) -> impl PartialEq + use<> {
     let mut ram = vec![0; 4 * 4096];
     let whole = Machine::with_probe(identity(), cpu.bus().clone(), Vec::new());
@@ -134,12 +134,12 @@ fn state(cpu: &Machine) -> impl PartialEq + use<> {
     (cpu.unit().clone(), cpu.probe().clone(), mode, ram)
 }
 
-/// The RAM, from address 0 on.
+/// Maps addresses from 0 on to the RAM.
 fn identity() -> Paged {
     Paged::new((0..4).map(|page| (page, Mapping::all(RAM + page * PAGE))))
 }
 
-/// Does one thing. If it faults and is to be repaired, maps the page, returns and does it again.
+/// Performs an operation. If it faults and `repair` is true, maps the page, returns and repeats the operation.
 fn perform_with_repair(cpu: &mut Machine, op: &Op, repair: bool) -> [Result<Vec<u8>, Stop>; 2] {
     let first = perform(cpu, op);
     let fault = first.as_ref().err().and_then(Stop::fault).filter(|_| repair);
@@ -164,7 +164,7 @@ quickcheck! {
     fn no_store_escapes_dirty_pages_or_watchpoints(ops: Vec<Op>) -> bool {
         let machines = [true, false].map(|accelerator| {
             let mut cpu = build(accelerator);
-            // Of what is done behind the CPU's back it tells nothing.
+            // The CPU tells no event of writes that the host makes.
             let ops = ops.iter().filter(|op| !matches!(op, Op::PokeBehind(_)));
             ops.for_each(|op| drop(perform(&mut cpu, op)));
             cpu
@@ -175,7 +175,7 @@ quickcheck! {
     }
 }
 
-/// What the two probes make of all that was told.
+/// Returns what the two probes recorded.
 fn watched(cpu: &Machine) -> (BTreeSet<PhysAddr>, Vec<WatchHit>) {
     let (first, last) = (PhysAddr::new(RAM), PhysAddr::new(RAM + 4 * PAGE - 1));
     let kinds = vec![AccessKind::Store, AccessKind::Amo];
@@ -185,7 +185,7 @@ fn watched(cpu: &Machine) -> (BTreeSet<PhysAddr>, Vec<WatchHit>) {
     (probes.0.take(), probes.1.take())
 }
 
-/// Frames of RAM that are not as they were in the beginning.
+/// Returns the frames of RAM that have changed.
 fn changed_frames(cpu: &Machine) -> Vec<PhysAddr> {
     let before = memory();
     let frames = (0..4).map(|frame| PhysAddr::new(RAM + frame * PAGE));
@@ -196,7 +196,7 @@ fn changed_frames(cpu: &Machine) -> Vec<PhysAddr> {
     frames.filter(differs).collect()
 }
 
-/// Whether some access was seen to reach this frame.
+/// Returns true if a watchpoint reported an access to this frame.
 fn hit(hits: &[WatchHit], frame: PhysAddr) -> bool {
     hits.iter().any(|hit| {
         let first = hit.addr.raw();
@@ -204,7 +204,7 @@ fn hit(hits: &[WatchHit], frame: PhysAddr) -> bool {
     })
 }
 
-/// Breaks the contract of tickets: its pages are not aligned on the bus.
+/// A unit that breaks the contract of tickets: its pages are not aligned on the bus.
 struct Askew;
 
 impl Registers for Askew {

@@ -103,7 +103,7 @@ fn no_bytes_are_no_access() {
 #[cfg(target_pointer_width = "64")]
 fn more_bytes_than_an_access_can_have_are_out_of_bounds() {
     let mut cpu = user_machine();
-    // Zeros that nobody touches cost no memory.
+    // The host allocates no memory for zeros that nobody touches.
     let mut bytes = vec![0; 1 << 32];
     assert_eq!(trapped(cpu.store_bytes(va(0), &bytes)).cause, Cause::Bounds);
     assert_eq!(trapped(cpu.load_bytes(va(0), &mut bytes)).cause, Cause::Bounds);
@@ -172,7 +172,7 @@ fn an_access_of_ones_own_making_keeps_privilege_and_flags() {
     let secret = Mapping { user: false, ..Mapping::all(RAM) };
     let mut cpu = machine(&[(0, secret)]);
     let access = Access::load(va(8), 0).with_flags(AccessFlags::STACK);
-    // Twice, so that the second may take the short way.
+    // The access is made twice, so that the second may take the short path.
     for _ in 0..2 {
         assert_eq!(cpu.read(access, &mut [0; 8]), Ok(()));
     }

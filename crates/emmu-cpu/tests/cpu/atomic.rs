@@ -16,7 +16,7 @@ fn twins() -> Machine {
 fn an_amo_returns_the_old_value_and_stores_the_new() {
     let mut cpu = twins();
     cpu.store(va(8), Width::B8, u64::MAX).unwrap();
-    // Twice, so that the second takes the short way.
+    // The amo is made twice, so that the second takes the short path.
     assert_eq!(cpu.amo(va(8), Width::B4, |old| old + 2), Ok(0xffff_ffff));
     assert_eq!(cpu.amo(va(8), Width::B4, |old| old + 2), Ok(1));
     assert_eq!(cpu.load(va(8), Width::B8), Ok(0xffff_ffff_0000_0003));
@@ -114,7 +114,7 @@ fn a_store_to_any_reserved_byte_by_any_name_breaks_the_reservation() {
     ];
     for breaker in breakers {
         let mut cpu = twins();
-        // The page is hot before, so that the store could take the short way.
+        // The page is in the hot table before, so that the store could take the short path.
         breaker(&mut cpu).unwrap();
         cpu.load_reserved(va(16), Width::B4).unwrap();
         breaker(&mut cpu).unwrap();

@@ -10,13 +10,13 @@ use emmu_memory::{Device, Memory, Refused};
 use std::collections::BTreeMap;
 
 pub(crate) const PAGE: u64 = 4096;
-/// 64 KiB of RAM from here on.
+/// The first address of 64 KiB of RAM.
 pub(crate) const RAM: u64 = 0x8000_0000;
-/// One page of ROM.
+/// The address of one page of ROM.
 pub(crate) const ROM: u64 = 0x1000;
-/// A [`Doorbell`].
+/// The address of a [`Doorbell`].
 pub(crate) const DEVICE: u64 = 0x4000;
-/// Nothing, right behind the ROM.
+/// The address of a hole behind the ROM.
 pub(crate) const HOLE: u64 = 0x2000;
 
 pub(crate) const HANDLER: VirtAddr = VirtAddr::new(0xffff_0000);
@@ -31,7 +31,7 @@ static REGISTERS: [RegisterInfo; 2] = [
     RegisterInfo { id: MAP, name: "map", privilege: Privilege::Supervisor, about: "maps a page" },
 ];
 
-/// Where a page is, and what may be done there.
+/// The frame of a page, and its permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping {
     pub(crate) frame: u64,
@@ -69,7 +69,7 @@ impl Mapping {
     }
 }
 
-/// One place of the TLB.
+/// One entry of the TLB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Slot {
     held: Option<(u64, Mapping)>,
@@ -83,7 +83,7 @@ impl Slot {
     }
 }
 
-/// Pages of 4 KiB behind four LRU TLB entries, which keep what they have until they are invalidated.
+/// A unit with pages of 4 KiB and four LRU TLB entries, which stay until they are invalidated.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Paged {
     table: BTreeMap<u64, Mapping>,
@@ -119,7 +119,7 @@ impl Paged {
     }
 }
 
-/// The rest of the page, if the mapping permits the access.
+/// Returns the rest of the page, if the mapping permits the access.
 fn found(access: Access, mapping: Mapping) -> Result<Translation, Fault> {
     if !mapping.permits(access) {
         return Err(Fault::new(access, Cause::Permission));
@@ -203,7 +203,7 @@ impl<B: ?Sized, P: Probe + ?Sized> TranslationUnit<B, P> for Paged {
     }
 }
 
-/// A device that counts how often it was read, and remembers the widths.
+/// A device that counts its reads, and records their widths.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Doorbell {
     pub(crate) reads: Vec<Width>,
@@ -233,7 +233,7 @@ pub(crate) fn memory() -> Memory {
         .expect("the regions are apart")
 }
 
-/// A machine in supervisor mode with a handler and these pages.
+/// Makes a machine in supervisor mode with a handler and these pages.
 pub(crate) fn machine(pages: &[(u64, Mapping)]) -> Machine {
     let unit = Paged::new(pages.iter().copied());
     let mut cpu = Cpu::with_probe(unit, memory(), Vec::new());
@@ -241,7 +241,8 @@ pub(crate) fn machine(pages: &[(u64, Mapping)]) -> Machine {
     cpu
 }
 
-/// Page 0 and 1 at the first frames of RAM, in exchanged order; the CPU is in user mode at `pc` 0x40.
+/// Makes a machine whose pages 0 and 1 are the first frames of RAM, in exchanged order; the CPU is in user mode
+/// at `pc` 0x40.
 pub(crate) fn user_machine() -> Machine {
     let mut cpu = machine(&[(0, Mapping::all(RAM + PAGE)), (1, Mapping::all(RAM))]);
     enter_user(&mut cpu);
@@ -257,12 +258,12 @@ pub(crate) fn va(addr: u64) -> VirtAddr {
     VirtAddr::new(addr)
 }
 
-/// What physical memory holds.
+/// Returns the number that physical memory holds.
 pub(crate) fn held(cpu: &Machine, addr: u64, width: Width) -> u64 {
     cpu.bus().peek(PhysAddr::new(addr), width).expect("there is memory")
 }
 
-/// The fault that the CPU trapped on.
+/// Returns the fault that made the CPU trap.
 pub(crate) fn trapped<T: std::fmt::Debug>(result: Result<T, Stop>) -> Fault {
     match result {
         Err(Stop::Trap(Exception::Fault(fault))) => fault,

@@ -1,4 +1,4 @@
-//! What the CPU port promises, over a small paged machine and real memory.
+//! Tests of the CPU port, with a small paged machine and real memory.
 
 mod accelerator;
 mod access;

@@ -1,4 +1,4 @@
-//! Any access over any pieces is the same as its bytes one by one.
+//! Any access over any pieces gives the same result as its bytes one by one.
 
 use crate::machine::{DEVICE, Doorbell, HANDLER, HOLE, PAGE, RAM, ROM, memory};
 use emmu_core::{
@@ -13,7 +13,7 @@ use emmu_property::{Arbitrary, Gen, quickcheck};
 #[derive(Clone, Copy, Debug)]
 struct Patch {
     len: u64,
-    /// `None` where nothing is mapped.
+    /// The physical address; `None` if nothing is mapped.
     addr: Option<u64>,
     writable: bool,
 }
@@ -32,11 +32,11 @@ impl Arbitrary for Patch {
     }
 }
 
-/// Patches from virtual address 0 on; behind them is nothing.
+/// Patches from virtual address 0 on. Nothing is mapped behind them.
 #[derive(Clone, Debug)]
 struct Patchwork {
     patches: Vec<Patch>,
-    /// Breaks the contract: says of no byte that it is contiguous, not even with itself.
+    /// Breaks the contract of units: the unit returns a span of 0 for every byte.
     stingy: bool,
 }
 
@@ -51,7 +51,7 @@ impl Arbitrary for Patchwork {
 }
 
 impl Patchwork {
-    /// Where the byte goes, and how far the patch reaches from there.
+    /// Returns the physical address of the byte, and the length of the patch from there on.
     fn find(&self, access: Access) -> Result<(u64, u64), Cause> {
         let mut into = access.addr.raw();
         for patch in &self.patches {
@@ -96,7 +96,7 @@ impl<B: ?Sized, P: ?Sized> TranslationUnit<B, P> for Patchwork {
     fn invalidate(&mut self, _: Invalidate) {}
 }
 
-/// The bytes of an access, one by one: all translated, all asked for, then moved by `each`.
+/// Performs an access byte by byte: translates all, asks the bus about all, and then moves them with `each`.
 fn byte_by_byte(
     unit: &Patchwork,
     memory: &mut Memory,
@@ -119,7 +119,7 @@ fn byte_by_byte(
     Ok(())
 }
 
-/// A CPU over memory in which neighbours differ.
+/// Makes a CPU over memory in which neighbouring bytes differ.
 fn cpu(unit: Patchwork) -> Cpu<Patchwork, Memory> {
     let mut memory = memory();
     for (start, len) in PLACES {
@@ -135,7 +135,7 @@ fn trapped(fault: Fault) -> Stop {
     Stop::Trap(Exception::Fault(fault))
 }
 
-/// Where patches can be.
+/// The places where patches can be.
 const PLACES: [(u64, usize); 3] = [(RAM, 256), (RAM + 16 * PAGE - 64, 64), (ROM + PAGE - 64, 64)];
 
 fn contents(memory: &Memory) -> Vec<u64> {
@@ -197,7 +197,7 @@ quickcheck! {
         let result = cpu.amo(access.addr, Width::B8, |old| !old);
         match (result, naive) {
             (Ok(value), Ok(())) => value == old && contents(cpu.bus()) == contents(&memory),
-            // Which of both transfers the bus refuses first is left open.
+            // The test leaves open which of the two transfers the bus refuses first.
             (Err(stop), Err(fault)) => stop.fault().map(|fault| fault.access) == Some(fault.access),
             _ => false,
         }

@@ -1,4 +1,4 @@
-//! User mode may not touch what is the operating system's.
+//! User mode may not perform the operations of the operating system.
 
 use crate::machine::{HANDLER, MAP, Machine, Mapping, Paged, RAM, SERIAL, enter_user, machine, va};
 use emmu_core::{

@@ -1,4 +1,4 @@
-//! Traps: in, out, and nobody at home.
+//! Tests of traps: entry, return, and a missing handler.
 
 use crate::machine::{
     HANDLER, MAP, Mapping, PAGE, Paged, RAM, enter_user, machine, memory, trapped, user_machine, va,
