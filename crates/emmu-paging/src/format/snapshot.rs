@@ -1,38 +1,23 @@
-//! Sets of bits in snapshots: as numbers, of which those with other bits are refused.
+//! Sets of bits in snapshots are numbers. Each format's own snapshots say which sets it has.
 
-use super::{aarch64, described, riscv, x86};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-
+/// Writes sets of bits as numbers, and refuses numbers with other bits.
 macro_rules! as_numbers {
     ($($flags:ty: $bits:ty),* $(,)?) => {$(
-        impl Serialize for $flags {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $flags {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 self.bits().serialize(serializer)
             }
         }
 
-        impl<'de> Deserialize<'de> for $flags {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let bits = <$bits>::deserialize(deserializer)?;
+        impl<'de> serde::Deserialize<'de> for $flags {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let bits = <$bits as serde::Deserialize>::deserialize(deserializer)?;
                 Self::from_bits(bits).ok_or_else(|| {
-                    D::Error::custom(format_args!("{}: no such bits in {bits:#x}", stringify!($flags)))
+                    serde::de::Error::custom(format_args!("{}: no such bits in {bits:#x}", stringify!($flags)))
                 })
             }
         }
     )*};
 }
 
-as_numbers! {
-    riscv::Permissions: u8,
-    riscv::Extensions: u8,
-    riscv::Status: u64,
-    riscv::EnvConfig: u64,
-    x86::Permissions: u8,
-    x86::EptRights: u8,
-    x86::Cr0: u64,
-    x86::Cr4: u64,
-    x86::Efer: u64,
-    aarch64::Permissions: u8,
-    aarch64::S2Permissions: u8,
-    described::Permissions: u8,
-}
+pub(crate) use as_numbers;

@@ -1,12 +1,17 @@
 //! Processing elements in snapshots: their registers, without what these come to.
 
 use super::{
-    AArch64, HCR_EL2, MAIR_EL1, SCTLR_EL1, Stage2, TCR_EL1, TTBR0_EL1, TTBR1_EL1, VTCR_EL2,
-    VTTBR_EL2,
+    AArch64, HCR_EL2, MAIR_EL1, Permissions, S2Permissions, SCTLR_EL1, Stage2, TCR_EL1, TTBR0_EL1,
+    TTBR1_EL1, VTCR_EL2, VTTBR_EL2,
 };
-use crate::format::Format;
+use crate::format::{Format, snapshot::as_numbers};
 use emmu_core::{BusError, RegisterError, RegisterId};
 use serde::{Deserialize, Serialize};
+
+as_numbers! {
+    Permissions: u8,
+    S2Permissions: u8,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "AArch64")]

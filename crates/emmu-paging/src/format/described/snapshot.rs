@@ -1,8 +1,11 @@
 //! Described formats in snapshots: the description, and the registers.
 
-use super::{Described, Description, DescriptionError};
+use super::{Described, Description, DescriptionError, Permissions};
+use crate::format::snapshot::as_numbers;
 use emmu_core::{Asid, PhysAddr};
 use serde::{Deserialize, Serialize};
+
+as_numbers! { Permissions: u8 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Described")]

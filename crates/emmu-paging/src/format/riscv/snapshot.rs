@@ -1,7 +1,17 @@
 //! Harts in snapshots: their registers, without what these come to.
 
-use super::{EnvConfig, Extensions, GStage, PMP_ENTRIES, RiscV, RiscVH, Status, pmp::Pmp};
+use super::{
+    EnvConfig, Extensions, GStage, PMP_ENTRIES, Permissions, RiscV, RiscVH, Status, pmp::Pmp,
+};
+use crate::format::snapshot::as_numbers;
 use serde::{Deserialize, Serialize};
+
+as_numbers! {
+    Permissions: u8,
+    Extensions: u8,
+    Status: u64,
+    EnvConfig: u64,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "RiscV")]

@@ -1,8 +1,17 @@
 //! Processors in snapshots: their registers, without what these come to.
 
-use super::{Cr0, Cr4, Efer, Ept, X86};
+use super::{Cr0, Cr4, Efer, Ept, EptRights, Permissions, X86};
+use crate::format::snapshot::as_numbers;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+
+as_numbers! {
+    Permissions: u8,
+    EptRights: u8,
+    Cr0: u64,
+    Cr4: u64,
+    Efer: u64,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "X86")]
