@@ -1,5 +1,5 @@
-//! What differs between page-table formats: bits and rules. The walk, the TLBs and the walk caches are the
-//! same for all.
+//! Page-table formats: the bits and rules in which they differ. All formats share the walk, the TLBs and the walk
+//! caches.
 
 pub mod aarch64;
 pub mod described;
@@ -66,7 +66,7 @@ pub(crate) fn refuse_not_modelled(
     }
 }
 
-/// What becomes of an access before any table is read.
+/// The route of an access, chosen before any table is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Translation is off: the physical address is the virtual one, up to (not including) 2^`bits`.
@@ -92,7 +92,7 @@ pub struct Root<P> {
     pub table: PhysAddr,
     /// The level of the entries in it: at most 7, whether levels are steps through tables or probes of one.
     pub level: u8,
-    /// What the root allows; entries on the way take from it.
+    /// The rights at the root; entries on the way take from them.
     pub permissions: P,
 }
 
@@ -114,7 +114,7 @@ pub enum Entry<P> {
     Table {
         /// Where that table is.
         table: PhysAddr,
-        /// What all entries so far allow.
+        /// The rights that all entries so far leave.
         permissions: P,
     },
     /// Maps memory.
@@ -129,11 +129,11 @@ pub struct Mapping<P> {
     pub frame: PhysAddr,
     /// Log2 of the block's size in bytes.
     pub bits: u8,
-    /// What all entries on the way allow.
+    /// The rights that all entries on the way leave.
     pub permissions: P,
-    /// Whether a write needs no visit to the table any more.
+    /// True if a write needs no visit to the table any more.
     pub dirty: bool,
-    /// Whether it holds in every address space.
+    /// True if the mapping holds in every address space.
     pub global: bool,
     /// How the memory is to be treated.
     pub attributes: Attributes,
@@ -155,7 +155,7 @@ impl<P> Mapping<P> {
         (!addr.raw() & self.within()) + 1
     }
 
-    /// The same with other permissions.
+    /// Returns the mapping with other permissions.
     #[inline]
     pub(crate) fn with<Q>(self, permissions: Q) -> Mapping<Q> {
         let Self { frame, bits, dirty, global, attributes, .. } = self;
@@ -183,22 +183,22 @@ pub type ReadWord<'a> = &'a mut dyn FnMut(PhysAddr, Width) -> Result<u64, BusErr
 /// Walk and TLB hit ask the same [`Format::permits`]. Registers that only permissions depend on can change at
 /// any time and count at the next access; nothing of them is ever cached.
 pub trait Format {
-    /// What entries allow, as far as a TLB must remember it.
+    /// The rights of a mapping, as far as a TLB must remember them.
     type Permissions: Copy + Default + PartialEq + fmt::Debug;
 
     /// The registers, in the order in which to show them.
     const REGISTERS: &'static [RegisterInfo];
 
-    /// Whether a fault forgets what is cached for its address, so that it does not recur once the tables in memory
-    /// allow the access (Intel SDM Vol. 3, 5.10.4.1: page faults; 30.4.3.1: EPT violations).
+    /// True if a fault invalidates the entries that are cached for its address, so that it does not recur once the
+    /// tables in memory allow the access (Intel SDM Vol. 3, 5.10.4.1: page faults; 30.4.3.1: EPT violations).
     const FAULTS_INVALIDATE: bool = false;
 
-    /// Whether the architecture lets an implementation remember that an entry was invalid, so that it may go on to
-    /// fault after it has been made valid, until it is invalidated
+    /// True if the architecture lets an implementation remember that an entry was invalid, so that the entry may go
+    /// on to fault after it has been made valid, until it is invalidated
     /// ([`PagingConfig::invalid_entries`](crate::PagingConfig::invalid_entries)).
     const MAY_CACHE_INVALID: bool = false;
 
-    /// What [`RegisterError::Reserved`] says of values that are refused: all the words that
+    /// The words of [`RegisterError::Reserved`] for values that are refused: all the words that
     /// [`write_register`](Format::write_register) has for it, so that a refusal that was written down can be read back.
     const REASONS: &'static [&'static str] = &[];
 
@@ -226,7 +226,7 @@ pub trait Format {
         read: ReadWord<'_>,
     ) -> Result<Option<Invalidate>, RegisterError>;
 
-    /// Whether the tables decide about this access.
+    /// Returns the route of this access: through the tables, or past them.
     ///
     /// # Errors
     /// The cause, when the address alone decides.
@@ -248,7 +248,7 @@ pub trait Format {
         self.shape(access).entry_addr(table, level, access.addr)
     }
 
-    /// What `raw`, read at `level` on the way of an access, means below entries that allow `inherited`.
+    /// Decodes `raw`, read at `level` on the way of an access, below entries that leave the rights `inherited`.
     fn decode(
         &self,
         raw: u64,
@@ -257,7 +257,7 @@ pub trait Format {
         inherited: Self::Permissions,
     ) -> Entry<Self::Permissions>;
 
-    /// Whether a mapping with these permissions allows the access.
+    /// Checks that a mapping with these permissions allows the access.
     ///
     /// # Errors
     /// The cause, when it does not.
@@ -293,7 +293,7 @@ pub trait Format {
         asid
     }
 
-    /// What an invalidation by address must forget of walk caches, of the address spaces concerned.
+    /// Returns the entries of walk caches that an invalidation by address must forget, in the address spaces concerned.
     #[must_use]
     fn walk_cache_reach(scope: Invalidate) -> WalkCacheReach {
         let _ = scope;

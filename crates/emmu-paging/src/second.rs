@@ -1,4 +1,4 @@
-//! What stands behind the first of two stages, and how the outcomes of both are one.
+//! The second of two stages, and the combination of the outcomes of both.
 
 use crate::{
     format::{Format, Mapping},
@@ -19,7 +19,7 @@ pub trait SecondStageFormat: Format {
     /// The numbers of [`SecondStageFormat::context`] of translations that were made with second-stage tables.
     const CONTEXTS: RangeInclusive<u32> = 1..=u32::MAX;
 
-    /// Whether the first stage's walk caches, which hold guest-physical addresses, outlive invalidations of second-stage
+    /// True if the first stage's walk caches, which hold guest-physical addresses, outlive invalidations of second-stage
     /// translations.
     const WALK_CACHES_APART: bool = false;
 
@@ -27,10 +27,10 @@ pub trait SecondStageFormat: Format {
     /// stages together, are not seen by any other. The defaults below are for numbers that are the VMID plus one.
     fn context(&self, access: Access) -> u32;
 
-    /// Whether an invalidation that names no virtual machine means translations of this number.
+    /// Returns true if an invalidation that names no virtual machine means translations of this number.
     fn is_present(&self, context: u32) -> bool;
 
-    /// Whether a number of [`SecondStageFormat::context`] is of this virtual machine.
+    /// Returns true if a number of [`SecondStageFormat::context`] is of this virtual machine.
     fn is_of(&self, context: u32, vmid: Vmid) -> bool {
         context == u32::from(vmid.0) + 1
     }
@@ -47,7 +47,7 @@ pub trait SecondStageFormat: Format {
         context..=context
     }
 
-    /// Whether the architecture has an invalidation of this stage that names a page.
+    /// True if the architecture has an invalidation of this stage that names a page.
     const NAMES_PAGES: bool = true;
 
     /// Returns the number by which an invalidation names the tables in force: a VMID, or on x86 an EPTP. The default is
@@ -56,7 +56,7 @@ pub trait SecondStageFormat: Format {
         self.context(access).saturating_sub(1).into()
     }
 
-    /// What the second stage takes an access of the first stage's walk for.
+    /// Returns the kind that the second stage takes an access of the first stage's walk for.
     #[inline]
     fn walk_kind(&self, kind: AccessKind) -> AccessKind {
         kind
@@ -108,10 +108,10 @@ impl Guest {
     }
 }
 
-/// What stands behind the first stage: nothing (`()`), or a paging unit whose format is a
+/// The stage behind the first one: none (`()`), or a paging unit whose format is a
 /// [`SecondStageFormat`].
 pub trait SecondStage: private::Sealed {
-    /// What its entries allow, as far as a TLB must remember it.
+    /// The rights of its entries, as far as a TLB must remember them.
     type Permissions: Copy + Default + PartialEq + fmt::Debug;
 
     #[doc(hidden)]
@@ -333,8 +333,9 @@ pub(crate) fn unchanged<P: Default>(addr: VirtAddr, bits: u8) -> Mapping<P> {
     Mapping { frame, bits, dirty: true, ..Mapping::default() }
 }
 
-/// What physical memory protection grants to an access, as [`Format::grants`] says. One that needs the right to execute
-/// instead of the right to read needs both beyond translation ("Hypervisor Virtual-Machine Load and Store Instructions").
+/// Returns the bytes that physical memory protection grants to an access, as [`Format::grants`] says. One that
+/// needs the right to execute instead of the right to read needs both beyond translation ("Hypervisor
+/// Virtual-Machine Load and Store Instructions").
 #[inline]
 pub(crate) fn granted<F: Format, S: SecondStage>(
     format: &F,

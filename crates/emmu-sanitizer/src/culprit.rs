@@ -1,4 +1,4 @@
-//! Who made a translation stale.
+//! Finds the change that made a translation stale.
 
 use crate::{
     EntryWrite, Fence, Kind, RegisterWrite, Report, Sanitized,
@@ -47,7 +47,7 @@ pub(crate) struct Outdated<'a> {
     pub(crate) fresh: &'a [Entry],
 }
 
-/// Who made it stale, and what would have helped.
+/// The change that made the translation stale, and the invalidation that would have helped.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) cause: Cause,
@@ -64,9 +64,9 @@ impl Fills {
         }
     }
 
-    /// What is to blame for a stale translation: a change since the last one of this page to the same frame; or
-    /// since any other that came by an entry which `fresh` comes by too, as it is where a walk cache is stale, or
-    /// another part of a superpage.
+    /// Returns the change to blame for a stale translation: a change since the last one of this page to the same
+    /// frame; or since any other that came by an entry which `fresh` comes by too, as it is where a walk cache is
+    /// stale, or another part of a superpage.
     pub(crate) fn culprit<U: Registers>(
         &self,
         unit: &Sanitized<U>,
@@ -286,7 +286,7 @@ impl Fill {
     }
 }
 
-/// Whether a write clears the flag that is missing.
+/// Returns true if a write clears the flag that is missing.
 fn loses_flag(facts: &Facts, kind: Kind, write: &EntryWrite, stage: Stage) -> bool {
     let flags = facts.flags(stage);
     let flag = |raw| match kind {

@@ -28,8 +28,8 @@ impl Facts {
         }
     }
 
-    /// Whether a register says where the tables of a stage are, or to whom they belong: `Some(true)` for the second
-    /// stage's, `None` for a register that says neither.
+    /// Returns the stage whose tables a register names or assigns to an owner: `Some(true)` for the second stage,
+    /// `Some(false)` for the first, `None` for another register.
     pub(crate) fn is_root_of_second(&self, register: RegisterId) -> Option<bool> {
         let is_second = |second: SecondAnatomy| second.tables.roots.contains(&register);
         if self.0.first.roots.contains(&register) {
@@ -38,7 +38,7 @@ impl Facts {
         self.0.second.is_some_and(is_second).then_some(true)
     }
 
-    /// Whether the accesses of a guest, or of no guest, depend on a register.
+    /// Returns true if the accesses of a guest, or of no guest, depend on a register.
     pub(crate) fn concerns(&self, register: RegisterId, is_guest: bool) -> bool {
         let Anatomy { host_registers, guest_registers, .. } = self.0.first;
         if is_guest {
@@ -56,7 +56,7 @@ impl Facts {
         Invalidate::SecondStage { tables: Some(tables), addr, combined: true }
     }
 
-    /// Whether the first stage's walk caches outlive invalidations of the second stage.
+    /// Returns true if the first stage's walk caches outlive invalidations of the second stage.
     pub(crate) fn has_walk_caches_apart(&self) -> bool {
         self.0.second.is_some_and(|second| second.walk_caches_apart)
     }

@@ -1,4 +1,4 @@
-//! What happened, as far as a report may have to tell of it.
+//! Records of the events that a report may have to tell.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use emmu_core::{self, Access, InspectedEntry, PhysAddr, RegisterId, Width};
 pub struct When {
     /// How many translations had been asked for by then, of all units.
     pub number: u64,
-    /// What [`Sanitizer::mark`](crate::Sanitizer::mark) said last.
+    /// The last place given to [`Sanitizer::mark`](crate::Sanitizer::mark).
     pub place: Option<String>,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for When {
     }
 }
 
-/// Who wrote to memory.
+/// The writer of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// An access of a CPU.
@@ -76,7 +76,7 @@ pub(crate) struct Entry {
     /// Its level, if the unit tells it.
     pub(crate) level: Option<u8>,
     pub(crate) stage: Stage,
-    /// Whether the walk for its stage ends with it.
+    /// True if the walk of its stage ends with this entry.
     pub(crate) is_leaf: bool,
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn taken(inspected: &[InspectedEntry]) -> Vec<Entry> {
 }
 
 impl Entry {
-    /// Whether it is the leaf of the first stage.
+    /// Returns true if the entry is the leaf of the first stage.
     pub(crate) fn is_first_leaf(&self) -> bool {
         self.is_leaf && self.stage == Stage::First
     }
@@ -111,11 +111,11 @@ impl Entry {
 pub struct EntryWrite {
     /// Where the entry stands.
     pub addr: PhysAddr,
-    /// What it held.
+    /// The bits before the write.
     pub before: u64,
-    /// What it holds from then on.
+    /// The bits after the write.
     pub after: u64,
-    /// Who wrote.
+    /// The writer.
     pub by: By,
     /// When.
     pub when: When,
@@ -128,9 +128,9 @@ pub struct RegisterWrite {
     pub id: RegisterId,
     /// Its name in the manual.
     pub name: &'static str,
-    /// What it held.
+    /// The value before the write.
     pub before: u64,
-    /// What it holds from then on.
+    /// The value after the write.
     pub after: u64,
     /// When.
     pub when: When,

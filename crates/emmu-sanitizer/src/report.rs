@@ -1,4 +1,4 @@
-//! What was found, to be read by whoever has to mend it.
+//! Reports for the person who has to mend the kernel.
 
 use crate::{EntryWrite, Fence, RegisterWrite, When, record::Stage};
 use core::fmt;
@@ -53,7 +53,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What changed since the translation was cached.
+/// The change since the translation was cached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// An entry on the way: its level, if known, and its stage.
@@ -78,11 +78,11 @@ pub struct Report {
     pub when: When,
     /// Which unit answered, in the order in which they were wrapped.
     pub unit: usize,
-    /// Whether it answered without reading any table. If not, a walk cache was stale.
+    /// True if the unit answered without reading any table. If it is false, a walk cache was stale.
     pub hit: bool,
-    /// What the unit answered.
+    /// The physical address that the unit answered.
     pub answered: PhysAddr,
-    /// What the tables say.
+    /// The physical address that the tables say, or their refusal.
     pub expected: Result<PhysAddr, Fault>,
     /// The narrowest invalidation that would have been enough. `None` if none is due, or if it is not plain of which of
     /// two stages.

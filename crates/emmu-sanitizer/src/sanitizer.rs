@@ -1,4 +1,4 @@
-//! What units and buses that belong together have seen.
+//! The state that units and buses of one sanitizer share.
 
 use crate::{
     By, EntryWrite, RegisterWrite, Report, Sanitized, Severity, Watched, When,
@@ -50,7 +50,7 @@ impl Sanitizer {
         self.state_mut().place = Some(place.into());
     }
 
-    /// What was found, in order, each thing once.
+    /// Returns the reports in order, each cause once.
     #[must_use]
     pub fn reports(&self) -> Vec<Report> {
         self.state().reports.clone()
@@ -77,7 +77,7 @@ impl Sanitizer {
     }
 }
 
-/// What the bus hears is due to this.
+/// The activity to which the bus puts down each transfer.
 #[derive(Debug, Default)]
 pub(crate) enum Doing {
     /// Nothing that is known of.
@@ -100,7 +100,7 @@ pub(crate) struct State {
     /// The entries that cached translations depend on.
     entries: BTreeMap<PhysAddr, Watch>,
     doing: Doing,
-    /// What was read since that began.
+    /// The entries read since the activity began.
     read: Vec<Entry>,
     place: Option<String>,
     accesses: u64,
@@ -125,7 +125,7 @@ impl State {
         self.tick
     }
 
-    /// What the bus hears from now on is a look at the tables.
+    /// Begins a look at the tables, and returns the activity before it.
     pub(crate) fn look(&mut self) -> Doing {
         self.read.clear();
         core::mem::replace(&mut self.doing, Doing::Looking)
@@ -206,7 +206,7 @@ impl State {
         writes.into_iter().flatten().filter(move |(at, _)| *at > tick)
     }
 
-    /// Who writes to this address.
+    /// Returns the writer of this address.
     fn writer(&self, to: PhysAddr) -> By {
         let within = |&(addr, len): &(PhysAddr, u64)| to.raw().wrapping_sub(addr.raw()) < len;
         match &self.doing {
@@ -229,7 +229,7 @@ pub(crate) fn push<T>(remembered: &mut VecDeque<T>, item: T) {
     remembered.push_back(item);
 }
 
-/// What moves after the translation of an access, which may be the rest of the one `before`.
+/// Returns the transfer that follows the translation of an access, which may be the rest of the one `before`.
 fn moving(before: Doing, access: Access, found: Translation) -> Doing {
     let piece = (found.addr, found.span.min(access.size.into()));
     let covered = |pieces: &[(PhysAddr, u64)]| pieces.iter().map(|(_, len)| len).sum::<u64>();

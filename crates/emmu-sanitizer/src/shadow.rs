@@ -1,4 +1,4 @@
-//! What every process should find in its memory.
+//! The bytes that every process should find in its memory.
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::fmt;
@@ -165,9 +165,9 @@ pub struct Mismatch {
     pub process: u32,
     /// The first byte that differs.
     pub addr: VirtAddr,
-    /// What it finds from there on.
+    /// The bytes that it finds from there on.
     pub found: Vec<u8>,
-    /// What it should find.
+    /// The bytes that it should find.
     pub expected: Vec<u8>,
     /// Another process, and where that has just these bytes.
     pub owner: Option<(u32, VirtAddr)>,

@@ -33,7 +33,7 @@ fn values_of(unit: &impl Registers) -> Rc<[u64]> {
     unit.registers().iter().map(value).collect()
 }
 
-/// What the tables say of an access.
+/// The answer of the tables to an access.
 struct Fresh {
     result: Result<Translation, Fault>,
     asid: Asid,
@@ -45,8 +45,8 @@ struct Fresh {
 }
 
 impl Fresh {
-    /// What a look at the tables found, and `read`. Where the unit does not tell of the entries, those that it read are all
-    /// taken for one stage's, and the last one for the leaf.
+    /// Takes the result of a look at the tables, and the entries that it read. Where the unit does not tell of the
+    /// entries, those that it read are all taken for one stage's, and the last one for the leaf.
     fn new(
         result: Result<Translation, Fault>,
         inspection: Option<&Inspection>,

@@ -30,6 +30,12 @@ struct Toy {
     root: u64,
 }
 
+impl Toy {
+    fn space(&self) -> Asid {
+        Asid(u16::try_from(self.root >> 32).unwrap_or(0))
+    }
+}
+
 static SHAPE: Shape = match Shape::new(Width::B4, 12, &[8, 4]) {
     Ok(shape) => shape,
     Err(_) => panic!("no such shape"),
@@ -96,7 +102,7 @@ impl Format for Toy {
     fn route(&self, access: Access) -> Result<Route, Cause> {
         match (self.root & 0xffff_ffff, access.addr.raw() >> 24) {
             (0, _) => Ok(Route::Identity { access, bits: 32 }),
-            (_, 0) => Ok(Route::Tables { access, asid: Asid((self.root >> 32) as u16) }),
+            (_, 0) => Ok(Route::Tables { access, asid: self.space() }),
             _ => Err(Cause::NonCanonical),
         }
     }

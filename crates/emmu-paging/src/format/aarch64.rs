@@ -17,12 +17,11 @@ mod rights;
 mod snapshot;
 mod stage2;
 
+pub use anatomy::{K4, K16, K64};
 pub use exception::{AArch64Exception, FaultStatus};
 pub use registers::{MAIR_EL1, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1};
 
 pub use stage2::{AArch64Guest, HCR_EL2, S2Permissions, Stage2, VTCR_EL2, VTTBR_EL2};
-
-pub use half::{K4, K16, K64};
 
 use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
@@ -68,13 +67,13 @@ bitflags! {
         const READ_ONLY_TABLE = 1 << 62;
         /// All that a table descriptor withholds.
         const HIERARCHY = bit_range(62, 59);
-        /// What a descriptor has that is writable, but clean.
+        /// The bits of a descriptor that is writable, but clean.
         const CLEAN = Self::DBM.bits() | Self::READ_ONLY.bits();
     }
 }
 
 bitflags! {
-    /// What the descriptors on the way withhold, in the order of the hierarchical attributes 62:59.
+    /// The rights that the descriptors on the way withhold, in the order of the hierarchical attributes 62:59.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Permissions: u8 {
         /// Not executable at EL1.
@@ -109,7 +108,7 @@ pub struct AArch64 {
     derived: Derived,
 }
 
-/// What the registers come to, so that no access has to work it out.
+/// The facts that the registers decide, worked out when one is written and not at each access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Derived {
     /// Which of them an address is in, bit 55 says.
@@ -166,7 +165,7 @@ impl AArch64 {
         if addr.bits(55, 1) == 0 { &self.derived.lower } else { &self.derived.upper }
     }
 
-    /// Whether hardware sets the access flag (HA).
+    /// Returns true if hardware sets the access flag (HA).
     #[inline]
     fn sets_access_flag(&self) -> bool {
         self.tcr.bit(39)
@@ -178,7 +177,7 @@ impl AArch64 {
         addr.raw() & self.derived.too_wide != 0
     }
 
-    /// Whether hardware is to clear AP\[2\] at the first write: it manages dirty state (HD, which needs HA),
+    /// Returns true if hardware is to clear AP\[2\] at the first write: it manages dirty state (HD, which needs HA),
     /// and DBM says so.
     #[inline]
     fn is_clean(&self, descriptor: Descriptor) -> bool {

@@ -42,7 +42,7 @@ pub const MODE: RegisterId = RegisterId(1);
 pub const ASID: RegisterId = RegisterId(2);
 
 bitflags! {
-    /// What a page allows.
+    /// The rights of a page.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Permissions: u8 {
         /// Readable.
@@ -57,7 +57,7 @@ bitflags! {
 }
 
 impl Permissions {
-    /// Whether they allow the access: supervisor and machine mode are held to all but [`Permissions::U`].
+    /// Checks that they allow the access: supervisor and machine mode are held to all but [`Permissions::U`].
     #[inline]
     pub(super) fn allow(self, access: Access) -> Result<(), Cause> {
         // spec: described-6
@@ -119,7 +119,7 @@ impl Described {
         })
     }
 
-    /// What it was made from.
+    /// Returns the description that the format was made from.
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
@@ -153,12 +153,12 @@ impl Described {
     }
 }
 
-/// Whether the bit is there and set.
+/// Returns true if the bit is there and set.
 fn has(raw: u64, bit: Bit) -> bool {
     bit.is_some_and(|bit| raw >> bit & 1 != 0)
 }
 
-/// Whether the bit is set, or there is no such bit.
+/// Returns true if the bit is set, or there is no such bit.
 fn granted(raw: u64, bit: Bit) -> bool {
     bit.is_none_or(|bit| raw >> bit & 1 != 0)
 }

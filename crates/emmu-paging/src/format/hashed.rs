@@ -50,7 +50,7 @@ use emmu_core::{
 
 /// Place and size of the table, ASID, and whether it translates. Of two stages: the first's.
 pub const HTAB: RegisterId = RegisterId(0);
-/// The same of the second stage, with the VMID.
+/// Place and size of the second stage's table, VMID, and whether it translates.
 pub const HTAB2: RegisterId = RegisterId(1);
 
 const RESERVED: &str = "bits 62:56 and 12:6 are reserved";

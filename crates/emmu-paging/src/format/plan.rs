@@ -132,13 +132,13 @@ impl Plan {
         self.page_bits.split_at(self.sizes as usize).0
     }
 
-    /// Whether the lower and the upper half of the addresses have a root each.
+    /// Returns true if the lower and the upper half of the addresses have a root each.
     #[must_use]
     pub const fn has_two_roots(&self) -> bool {
         self.has_two_roots
     }
 
-    /// Whether the architecture lets a machine remember that an entry was invalid.
+    /// Returns true if the architecture lets a machine remember that an entry was invalid.
     #[must_use]
     pub const fn may_cache_invalid(&self) -> bool {
         self.may_cache_invalid
@@ -245,7 +245,7 @@ impl PagingFormat {
         1 << self.page_bits()[0]
     }
 
-    /// Whether the architecture lets a machine remember that an entry was invalid.
+    /// Returns true if the architecture lets a machine remember that an entry was invalid.
     #[must_use]
     pub const fn may_cache_invalid(self) -> bool {
         self.plan().may_cache_invalid()

@@ -20,6 +20,7 @@ mod registers;
 #[cfg(feature = "serde")]
 mod snapshot;
 
+pub use anatomy::{SV32, SV39, SV48, SV57};
 pub use exception::RiscVException;
 pub use gstage::{GStage, HGATP};
 pub use hypervisor::{HENVCFG, MSTATUS_MPV, RiscVH, RiscVHart, VSATP, VSSTATUS};
@@ -28,14 +29,15 @@ pub use registers::{
     EnvConfig, Extensions, MENVCFG, MSTATUS, PMPADDR0, PMPCFG0, SATP, SSTATUS, Status,
 };
 
+use anatomy::shape_of;
 use pmp::Pmp;
 
-use super::{Entry, Extent, Format, Mapping, Plan, ReadWord, Root, Route, Shape};
+use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessFlags, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr,
-    Privilege, RegisterError, RegisterId, RegisterInfo, Width, bit_range,
+    Privilege, RegisterError, RegisterId, RegisterInfo, bit_range,
 };
 
 bitflags! {
@@ -76,7 +78,7 @@ impl Pte {
 }
 
 bitflags! {
-    /// What a translation allows: the leaf's own bits, and G of any entry on the way.
+    /// The rights of a translation: the leaf's own bits, and G of any entry on the way.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Permissions: u8 {
         /// Readable.
@@ -126,29 +128,7 @@ impl Mode {
     }
 }
 
-/// Sv32, of 32-bit harts.
-// spec: riscv-sv32
-pub const SV32: Plan =
-    Plan::of::<RiscV>("riscv-sv32", Shape::uniform(Width::B4, 12, 10, 2), 2).with_leaves_up_to(1);
-/// Sv39.
-pub const SV39: Plan = plan("riscv-sv39", 3);
-/// Sv48.
-pub const SV48: Plan = plan("riscv-sv48", 4);
-/// Sv57.
-pub const SV57: Plan = plan("riscv-sv57", 5);
-
-/// Every level can have leaf entries.
-const fn plan(name: &'static str, levels: u8) -> Plan {
-    Plan::of::<RiscV>(name, shape_of(levels), levels).with_leaves_up_to(levels - 1)
-}
-
-/// The shape of the modes of 64-bit harts.
-const fn shape_of(levels: u8) -> Shape {
-    // spec: riscv-sv48-sv57
-    Shape::uniform(Width::B8, 12, 9, levels)
-}
-
-/// What the registers come to, so that no access has to work it out.
+/// The facts that the registers decide, worked out when one is written and not at each access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Derived {
     mode: Mode,
@@ -211,33 +191,33 @@ impl RiscV {
         Self { rv32: true, extensions: Extensions::SVADU, ..Self::rv64() }
     }
 
-    /// The same hart with just these extensions.
+    /// Returns the hart with just these extensions.
     #[must_use]
     pub fn with_extensions(self, extensions: Extensions) -> Self {
         Self { extensions, ..self }.with_menvcfg(self.menvcfg).with_satp(self.satp)
     }
 
-    /// The same hart with [`PMP_ENTRIES`] entries of physical memory protection, all off: only machine mode may
+    /// Returns the hart with [`PMP_ENTRIES`] entries of physical memory protection, all off: only machine mode may
     /// access anything until they are written.
     #[must_use]
     pub const fn with_pmp(self) -> Self {
         Self { pmp: Pmp::new(true), ..self }
     }
 
-    /// The same hart with this `satp`, if it is legal.
+    /// Returns the hart with this `satp`, if it is legal.
     #[must_use]
     pub fn with_satp(mut self, satp: u64) -> Self {
         self.write_satp(satp);
         self
     }
 
-    /// The same hart with this `mstatus`.
+    /// Returns the hart with this `mstatus`.
     #[must_use]
     pub const fn with_mstatus(self, mstatus: Status) -> Self {
         Self { mstatus, ..self }
     }
 
-    /// The same hart with this `menvcfg`, as far as its extensions go.
+    /// Returns the hart with this `menvcfg`, as far as its extensions go.
     #[must_use]
     pub fn with_menvcfg(mut self, menvcfg: EnvConfig) -> Self {
         self.write_menvcfg(menvcfg.bits());

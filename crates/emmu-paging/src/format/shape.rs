@@ -129,7 +129,7 @@ impl Shape {
         Self::from_lows(entry, lows)
     }
 
-    /// The same with another end: the topmost level's index stops below bit `end`.
+    /// Returns the shape with another end: the topmost level's index stops below bit `end`.
     #[must_use]
     pub(crate) const fn with_end(mut self, levels: u8, end: u8) -> Self {
         self.lows[slot(levels)] = end;

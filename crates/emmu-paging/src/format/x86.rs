@@ -18,6 +18,7 @@ mod rights;
 #[cfg(feature = "serde")]
 mod snapshot;
 
+pub use anatomy::{BITS32, LEVEL4, LEVEL5, PAE};
 pub use ept::{EPTP, Ept, EptEntry, EptRights, ExitQualification, VPID, VmExit, X86Guest};
 pub use exception::{PageFaultCode, X86Exception};
 pub use registers::{CR0, CR3, CR3_NO_FLUSH, CR4, Cr0, Cr4, EFER, Efer, PKRU, RFLAGS, RFLAGS_AC};
@@ -29,7 +30,7 @@ use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
     Access, AccessFlags, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr,
-    Privilege, RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, bit_range, low_mask,
+    Privilege, RegisterError, RegisterId, RegisterInfo, VirtAddr, bit_range, low_mask,
 };
 
 bitflags! {
@@ -134,22 +135,7 @@ impl Mode {
     }
 }
 
-/// 32-bit paging, with pages of 4 MiB.
-// spec: x86-modes
-pub const BITS32: Plan =
-    Plan::of::<X86>("x86-32", Shape::uniform(Width::B4, 12, 10, 2), 2).with_leaves_up_to(1);
-/// PAE paging. Its PDPTEs are registers; the walk has the two levels below them.
-pub const PAE: Plan = Plan::of::<X86>("x86-pae", Shape::uniform(Width::B8, 12, 9, 2), 2)
-    .with_leaves_up_to(1)
-    .with_address_bits(32);
-/// 4-level paging.
-pub const LEVEL4: Plan =
-    Plan::of::<X86>("x86-64-4level", Shape::uniform(Width::B8, 12, 9, 4), 4).with_leaves_up_to(2);
-/// 5-level paging.
-pub const LEVEL5: Plan =
-    Plan::of::<X86>("x86-64-5level", Shape::uniform(Width::B8, 12, 9, 5), 5).with_leaves_up_to(2);
-
-/// What the registers come to, so that no access has to work it out.
+/// The facts that the registers decide, worked out when one is written and not at each access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Derived {
     mode: Mode,
@@ -158,7 +144,7 @@ struct Derived {
     pcid: Asid,
     /// The protection key where entries have one.
     key: Permissions,
-    /// What present entries of each level are.
+    /// The kinds of present entries, by level.
     entries: [Kinds; LEVEL_SLOTS],
 }
 
@@ -259,7 +245,7 @@ impl X86 {
         bit_range(51, 0) & !low_mask(self.max_phys_bits as u32)
     }
 
-    /// Whether the address is one at all; with 64-bit linear addresses every byte of data must be canonical
+    /// Returns true if the address exists: with 64-bit linear addresses every byte of data must be canonical
     /// before any is translated (SDM Vol. 1, 3.3.7.1). Of a fetch only the first byte is known to be wanted.
     fn has_all(&self, access: Access) -> bool {
         // spec: x86-canonical

@@ -1,8 +1,19 @@
-//! The facts of AArch64's tables that tools ask for.
+//! The anatomy of AArch64's tables: level plans, flags, root registers and instructions.
 
-use super::{Descriptor, HCR_EL2, TTBR0_EL1, TTBR1_EL1, VTCR_EL2, VTTBR_EL2, stage2::S2_WRITABLE};
+use super::{
+    Descriptor, HCR_EL2, TTBR0_EL1, TTBR1_EL1, VTCR_EL2, VTTBR_EL2, half::Granule,
+    stage2::S2_WRITABLE,
+};
+use crate::format::Plan;
 use core::fmt;
 use emmu_core::{Anatomy, Dirty, Fences, Flags, Invalidate, Stale};
+
+/// The granule of 4 KiB, with 48-bit addresses.
+pub const K4: Plan = Granule::K4.plan("aarch64-4k-48");
+/// The granule of 16 KiB, with 48-bit addresses.
+pub const K16: Plan = Granule::K16.plan("aarch64-16k-48");
+/// The granule of 64 KiB, with 48-bit addresses.
+pub const K64: Plan = Granule::K64.plan("aarch64-64k-48");
 
 const FENCES: Fences = Fences { name: "AArch64", narrowest, words };
 

@@ -7,7 +7,7 @@ use emmu_core::{AccessKind, Cause, Fault, Privilege, VirtAddr};
 /// An Instruction or Data Abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AArch64Exception {
-    /// What kind of fault.
+    /// The kind of fault.
     pub status: FaultStatus,
     /// Arm's level: 0 is the topmost that there can be, 3 the last.
     pub level: u8,

@@ -7,13 +7,6 @@ use emmu_core::{Cause, PhysAddr, VirtAddr, Width, bit_range, low_mask};
 /// The bits of addresses in a half that are implemented.
 const ADDRESS_BITS: u8 = 48;
 
-/// The granule of 4 KiB, with 48-bit addresses.
-pub const K4: Plan = Granule::K4.plan("aarch64-4k-48");
-/// The granule of 16 KiB, with 48-bit addresses.
-pub const K16: Plan = Granule::K16.plan("aarch64-16k-48");
-/// The granule of 64 KiB, with 48-bit addresses.
-pub const K64: Plan = Granule::K64.plan("aarch64-64k-48");
-
 /// A translation granule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Granule {
@@ -38,7 +31,7 @@ impl Granule {
     }
 
     /// The plan of halves of 2^48 bytes: at each level that has leaves a block, and a contiguous run of blocks.
-    const fn plan(self, name: &'static str) -> Plan {
+    pub(super) const fn plan(self, name: &'static str) -> Plan {
         let levels = self.levels(ADDRESS_BITS);
         let shape = self.shape(ADDRESS_BITS);
         let mut plan = Plan::of::<AArch64>(name, shape, levels)
@@ -75,7 +68,7 @@ impl Granule {
         }
     }
 
-    /// Whether a block may stand at this level (D8.3.1, "Table descriptors, Block descriptors").
+    /// Returns true if a block may stand at this level (D8.3.1, "Table descriptors, Block descriptors").
     pub(super) const fn has_blocks(self, level: u8) -> bool {
         // spec: arm-block
         match self {
@@ -160,7 +153,7 @@ impl Tcr {
     }
 }
 
-/// What TCR_EL1 says of one half.
+/// The fields of TCR_EL1 for one half.
 #[derive(Clone, Copy)]
 struct Control {
     granule: Granule,
@@ -171,7 +164,7 @@ struct Control {
 }
 
 impl Control {
-    /// Whether TxSZ is in range: from 16, as addresses have 48 bits.
+    /// Returns true if TxSZ is in range: from 16, as addresses have 48 bits.
     const fn exists(self) -> bool {
         // spec: arm-txsz
         16 <= self.txsz && self.txsz <= self.granule.max_txsz()

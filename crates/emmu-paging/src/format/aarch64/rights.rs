@@ -3,7 +3,7 @@
 use super::{AArch64, Permissions, registers::SCTLR_WXN};
 use emmu_core::{Access, AccessKind, Privilege};
 
-/// What one exception level may do.
+/// The rights of one exception level.
 #[derive(Clone, Copy)]
 struct Rights {
     read: bool,
@@ -35,7 +35,7 @@ impl AArch64 {
         Rights { read, write, execute: !never }
     }
 
-    /// What EL0 can write is never executable at EL1; with PSTATE.PAN what EL0 can access is not for data
+    /// Pages that EL0 can write are never executable at EL1; with PSTATE.PAN what EL0 can access is not for data
     /// accesses of EL1.
     #[inline]
     fn at_el1(&self, withheld: Permissions) -> Rights {

@@ -42,7 +42,7 @@ const HCR_NOT_MODELLED: [(u32, &str); 4] = [
 ];
 
 bitflags! {
-    /// What a descriptor allows.
+    /// The rights that a descriptor gives.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct S2Permissions: u8 {
         /// S2AP\[0\]: readable.
@@ -92,7 +92,7 @@ pub struct Stage2 {
     derived: Derived,
 }
 
-/// What the registers come to.
+/// The facts that the registers decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Derived {
     granule: Granule,
@@ -148,7 +148,7 @@ const fn first_level(granule: Granule, sl0: u8) -> u8 {
     }
 }
 
-/// Whether T0SZ is in range and suits the first level, of which up to 16 tables may be concatenated
+/// Returns true if T0SZ is in range and suits the first level, of which up to 16 tables may be concatenated
 /// (`AArch64.S2InvalidTxSZ`, `AArch64.S2InconsistentSL`).
 const fn agrees(granule: Granule, levels: u8, input_bits: u8) -> bool {
     // spec: arm-s2-start

@@ -1,4 +1,4 @@
-//! What a page table looks like, told in one's own words, and why that may be no format.
+//! The description of a page table, and the reasons why it may be no format.
 
 use crate::format::{Shape, ShapeError};
 use alloc::vec::Vec;
@@ -8,7 +8,7 @@ use thiserror::Error;
 /// A bit of an entry, or none.
 pub(super) type Bit = Option<u8>;
 
-/// What a page table looks like: geometry, and where in an entry things are.
+/// A description of page tables: their geometry, and the places of the fields in an entry.
 ///
 /// All bits but `frame` and `valid` are optional. Rights that have no bit are granted; without an accessed or
 /// dirty bit nothing is recorded.
@@ -142,7 +142,7 @@ impl Description {
         self
     }
 
-    /// The same bits where software sets them: an access that finds one clear faults.
+    /// The bits that record an access and a write, set by software: an access that finds one clear faults.
     #[must_use]
     pub fn recorded_by_software(self, accessed: Option<u8>, dirty: Option<u8>) -> Self {
         Self { flags_fault: true, ..self.recorded(accessed, dirty) }

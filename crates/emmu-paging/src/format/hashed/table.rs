@@ -3,7 +3,7 @@
 use bitflags::bitflags;
 use emmu_core::{PhysAddr, RegisterError, VirtAddr, bit_range, low_mask};
 
-/// What is said of registers that name no table.
+/// The words for registers that name no table.
 pub(super) const NO_BASE: &str =
     "expected a base, bits 39:13, that is a multiple of the table's size";
 pub(super) const NO_SIZE: &str = "expected 10 to 36 in bits 5:0, log2 of the number of entries";
@@ -76,7 +76,7 @@ pub struct HashTable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     addr: PhysAddr,
-    /// What an entry of the page holds here of [`KEY`].
+    /// The bits of [`KEY`] that an entry of the page holds here.
     key: u64,
 }
 
@@ -87,7 +87,7 @@ impl Place {
         self.addr
     }
 
-    /// Whether `raw`, read from here, is the page's entry.
+    /// Returns true if `raw`, read from here, is the page's entry.
     #[must_use]
     #[inline]
     pub const fn holds(&self, raw: u64) -> bool {
@@ -145,7 +145,7 @@ pub(super) const fn frame(raw: u64) -> PhysAddr {
     PhysAddr::new((raw >> FRAME & low_mask(FRAME_BITS)) << PAGE_BITS)
 }
 
-/// Whether an entry was never used, so that there is nothing behind it.
+/// Returns true if an entry was never used, so that no entry of the page is behind it.
 #[inline]
 pub(super) const fn ends_search(raw: u64) -> bool {
     raw & (Pte::V.bits() | DELETED) == 0

@@ -1,9 +1,32 @@
-//! The facts of RISC-V's tables that tools ask for.
+//! The anatomy of RISC-V's tables: level plans, flags, root registers and fences.
 
-use super::{HENVCFG, HGATP, Pte, SATP, VSATP, VSSTATUS};
+use super::{HENVCFG, HGATP, Pte, RiscV, SATP, VSATP, VSSTATUS};
+use crate::format::{Plan, Shape};
 use alloc::string::ToString;
 use core::fmt;
-use emmu_core::{Anatomy, Change, Dirty, Fences, Flags, Invalidate, Stale, Vmid};
+use emmu_core::{Anatomy, Change, Dirty, Fences, Flags, Invalidate, Stale, Vmid, Width};
+
+/// Sv32, of 32-bit harts.
+// spec: riscv-sv32
+pub const SV32: Plan =
+    Plan::of::<RiscV>("riscv-sv32", Shape::uniform(Width::B4, 12, 10, 2), 2).with_leaves_up_to(1);
+/// Sv39.
+pub const SV39: Plan = plan("riscv-sv39", 3);
+/// Sv48.
+pub const SV48: Plan = plan("riscv-sv48", 4);
+/// Sv57.
+pub const SV57: Plan = plan("riscv-sv57", 5);
+
+/// Every level can have leaf entries.
+const fn plan(name: &'static str, levels: u8) -> Plan {
+    Plan::of::<RiscV>(name, shape_of(levels), levels).with_leaves_up_to(levels - 1)
+}
+
+/// The shape of the modes of 64-bit harts.
+pub(super) const fn shape_of(levels: u8) -> Shape {
+    // spec: riscv-sv48-sv57
+    Shape::uniform(Width::B8, 12, 9, levels)
+}
 
 /// A hart without the hypervisor extension.
 pub(super) const HART: Anatomy = Anatomy::new()

@@ -110,7 +110,7 @@ impl RiscVH {
         Self { own, guest: own, vsstatus, henvcfg, mpv: false }
     }
 
-    /// The same hart with just these extensions, at all stages.
+    /// Returns the hart with just these extensions, at all stages.
     #[must_use]
     pub fn with_extensions(self, extensions: Extensions) -> Self {
         Self {
@@ -120,7 +120,7 @@ impl RiscVH {
         }
     }
 
-    /// The same hart with PMP, as [`RiscV::with_pmp`].
+    /// Returns the hart with PMP, as [`RiscV::with_pmp`] does.
     #[must_use]
     pub const fn with_pmp(self) -> Self {
         Self { own: self.own.with_pmp(), ..self }
@@ -315,7 +315,7 @@ impl Format for RiscVH {
     }
 }
 
-/// Whether a register write matters at the second stage too: MXR, ADUE, PBMTE, and PMP.
+/// Returns true if a register write matters at the second stage too: MXR, ADUE, PBMTE, and PMP.
 pub(super) fn is_shared(id: RegisterId) -> bool {
     let pmp = registers::PMPCFG0.0..registers::PMPADDR0.0 + 16;
     matches!(id, MSTATUS | SSTATUS | MENVCFG) || pmp.contains(&id.0)

@@ -1,8 +1,24 @@
-//! The facts of x86's tables that tools ask for.
+//! The anatomy of x86's tables: level plans, flags, root registers and instructions.
 
-use super::{CR3, EPTP, EptEntry, Pte};
+use super::{CR3, EPTP, EptEntry, Pte, X86};
+use crate::format::{Plan, Shape};
 use core::fmt;
-use emmu_core::{Anatomy, Asid, Dirty, Fences, Flags, Invalidate, Stale};
+use emmu_core::{Anatomy, Asid, Dirty, Fences, Flags, Invalidate, Stale, Width};
+
+/// 32-bit paging, with pages of 4 MiB.
+// spec: x86-modes
+pub const BITS32: Plan =
+    Plan::of::<X86>("x86-32", Shape::uniform(Width::B4, 12, 10, 2), 2).with_leaves_up_to(1);
+/// PAE paging. Its PDPTEs are registers; the walk has the two levels below them.
+pub const PAE: Plan = Plan::of::<X86>("x86-pae", Shape::uniform(Width::B8, 12, 9, 2), 2)
+    .with_leaves_up_to(1)
+    .with_address_bits(32);
+/// 4-level paging.
+pub const LEVEL4: Plan =
+    Plan::of::<X86>("x86-64-4level", Shape::uniform(Width::B8, 12, 9, 4), 4).with_leaves_up_to(2);
+/// 5-level paging.
+pub const LEVEL5: Plan =
+    Plan::of::<X86>("x86-64-5level", Shape::uniform(Width::B8, 12, 9, 5), 5).with_leaves_up_to(2);
 
 const FENCES: Fences = Fences { name: "x86", narrowest, words };
 

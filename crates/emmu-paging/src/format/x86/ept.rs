@@ -151,7 +151,7 @@ impl Ept {
         }
     }
 
-    /// The same of a fault that a write of a control register met when it loaded the PDPTEs
+    /// Returns the VM exit of a fault that a write of a control register met when it loaded the PDPTEs
     /// ([`RegisterError::Fault`]): there is no linear address then, and the loads count as reads ("Accessed and Dirty
     /// Flags for EPT").
     #[must_use]
@@ -172,7 +172,7 @@ impl Ept {
         self.eptp != 0
     }
 
-    /// Whether accessed and dirty flags are in use.
+    /// Returns true if accessed and dirty flags are in use.
     const fn has_flags(&self) -> bool {
         self.eptp >> 6 & 1 == 1
     }
@@ -477,7 +477,7 @@ impl ExitQualification {
 pub enum VmExit {
     /// The entries do not allow the access; basic exit reason 48.
     EptViolation {
-        /// What was tried, and what would have been allowed: [`ExitQualification`].
+        /// The access that was tried, and the rights that the entries give: [`ExitQualification`].
         qualification: u64,
         /// The linear address that was accessed; 0 where there is none.
         guest_linear: VirtAddr,

@@ -279,8 +279,8 @@ impl X86 {
         Ok(self.forgotten_with_cr4(changed))
     }
 
-    /// What goes when these bits of CR4 have changed: all where PSE, PGE or PAE has (SDM Vol. 3A, 12.9) or PCIDE was cleared,
-    /// what is of the current PCID where SMEP was set (5.10.4.1).
+    /// Returns the invalidation that a change of these bits of CR4 entails: all where PSE, PGE or PAE has (SDM Vol.
+    /// 3A, 12.9) or PCIDE was cleared, what is of the current PCID where SMEP was set (5.10.4.1).
     fn forgotten_with_cr4(&self, changed: Cr4) -> Option<Invalidate> {
         // spec: x86-invalidate
         let (set, cleared) = (changed & self.cr4, changed - self.cr4);
