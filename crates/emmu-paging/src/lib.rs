@@ -66,9 +66,8 @@ mod walk_cache;
 pub use config::{
     Bank, Banks, ConfigError, Inclusion, PagingConfig, TlbLevel, TlbTable, WalkCacheTable,
 };
-pub use emmu_assoc::{
-    Assoc, Evicted, Forever, Found, Geometry, GeometryError, Live, Own, Policy, Replace, Scope,
-};
+use emmu_assoc::{Assoc, Evicted, Found, Live, Scope};
+pub use emmu_assoc::{Geometry, GeometryError, Own, Policy, Replace};
 pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
 pub use reach::{InvalidationReach, Reach, WalkCacheReach};
 pub use second::{SecondStage, SecondStageFormat};

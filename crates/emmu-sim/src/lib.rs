@@ -39,8 +39,3 @@ pub use error::SimError;
 pub use report::{HostReport, MachineReport, OsReport, Report, TraceReport};
 pub use simulation::{KERNEL_BYTES, Meters, Simulation};
 pub use tables::{WithTables, with_tables};
-
-/// The book's page on this crate, so that its programs are compiled and run with the tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/src/guide/own-design.md")]
-mod own_design {}

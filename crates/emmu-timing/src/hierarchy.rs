@@ -1,7 +1,7 @@
 //! The state of the data caches: it decides which level serves an address.
 
 use crate::machine::{CacheLevel, CacheModel, Machine};
-use emmu_paging::{Assoc, Forever, Scope};
+use emmu_assoc::{Assoc, Forever, Scope};
 use serde::Serialize;
 
 /// The part that served a read: the first level of cache that had the line, or memory.
