@@ -1,4 +1,4 @@
-//! A record beside the heap: what is in use, what was freed, and what never was.
+//! A record beside the heap of all allocations: those in use and those that were freed.
 
 use crate::{Block, Extent, Heap, HeapError, InvalidFree, Request, Stats};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use emmu_core::{Bus, PhysAddr};
 
-/// Any manager, with a record of all that it handed out, as valgrind and the sanitizers keep one.
+/// Any manager, with a record of all its allocations, as valgrind and the sanitizers keep one.
 ///
-/// The record is the host's and no part of the machine. It tells exactly what a manager can only guess from the
-/// bytes it finds: which address was freed before, which is in the middle of a block, what leaks. It knows the size of
-/// everything, so that blocks without headers can be freed by their address alone.
+/// The record belongs to the host and not to the machine. A manager can only guess from the bytes that it
+/// finds; the record is exact. It tells which address was freed before, which is in the middle of a block, and
+/// what leaks. It knows the size of every block, so that blocks without headers can be freed by their address
+/// alone.
 #[derive(Clone, Debug)]
 pub struct Audited<H> {
     heap: H,
@@ -19,30 +20,30 @@ pub struct Audited<H> {
     made: u64,
 }
 
-/// Something that is in use.
+/// An allocation that is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allocation {
-    /// How many were made before it.
+    /// The number of allocations made before it.
     pub number: u64,
-    /// What was asked for.
+    /// The request.
     pub request: Request,
-    /// What was handed out.
+    /// The block that the request got.
     pub block: Block,
 }
 
-/// What all that is in use comes to, in bytes.
+/// The sums over all allocations in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Blocks.
+    /// The number of blocks.
     pub blocks: u64,
-    /// What was asked for.
+    /// The request.
     pub requested: u64,
-    /// What it takes, with headers and rounding.
+    /// The bytes taken, with headers and rounding.
     pub taken: u64,
 }
 
 impl Usage {
-    /// Internal fragmentation: bytes that are taken and that nobody asked for.
+    /// Returns the internal fragmentation: the bytes that are taken and were not requested.
     #[must_use]
     pub const fn wasted(&self) -> u64 {
         self.taken.saturating_sub(self.requested)
@@ -50,24 +51,24 @@ impl Usage {
 }
 
 impl<H> Audited<H> {
-    /// A record of what `heap`, from which nothing was taken yet, hands out from now on.
+    /// Makes a record of the allocations of `heap`. Nothing may have been allocated from it yet.
     #[must_use]
     pub const fn new(heap: H) -> Self {
         Self { heap, live: BTreeMap::new(), freed: BTreeSet::new(), made: 0 }
     }
 
-    /// The manager.
+    /// Returns the manager.
     #[must_use]
     pub fn heap(&self) -> &H {
         &self.heap
     }
 
-    /// What is in use, by address.
+    /// Returns the allocations in use, sorted by address.
     pub fn live(&self) -> impl Iterator<Item = &Allocation> {
         self.live.values()
     }
 
-    /// What all that is in use comes to.
+    /// Returns the sums over all allocations in use.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.live.values().fold(Usage::default(), |sum, Allocation { request, block, .. }| Usage {
@@ -77,10 +78,10 @@ impl<H> Audited<H> {
         })
     }
 
-    /// To be asked in the end, when nothing should be in use.
+    /// Checks for leaks at the end, when nothing should be in use.
     ///
     /// # Errors
-    /// [`HeapError::Leak`] if something is.
+    /// [`HeapError::Leak`] if something is in use.
     pub fn check_leaks(&self) -> Result<(), HeapError> {
         let Usage { blocks, requested: bytes, .. } = self.usage();
         let first = self.live.values().min_by_key(|allocation| allocation.number);
@@ -88,7 +89,7 @@ impl<H> Audited<H> {
             .map_or(Ok(()), |first| Err(HeapError::Leak { blocks, bytes, first: first.block.addr }))
     }
 
-    /// Why an address that is not in use cannot be freed.
+    /// Returns the reason why an address that is not in use cannot be freed.
     fn refuse(&self, region: &Range<PhysAddr>, addr: PhysAddr) -> HeapError {
         let before = self.live.range(..addr).next_back();
         let why = match before {
@@ -110,7 +111,7 @@ impl<B: Bus + ?Sized, H: Heap<B>> Heap<B> for Audited<H> {
         Ok(block)
     }
 
-    /// The size need not be told: it is on record.
+    /// Frees a block. The caller need not give the size, because the record has it.
     fn release(
         &mut self,
         bus: &mut B,

@@ -1,4 +1,5 @@
-//! The buddy system (Knowlton 1965; Knuth, vol. 1, 2.5): blocks of powers of two, whose buddies are told by one bit.
+//! The buddy system (Knowlton 1965; Knuth, vol. 1, 2.5): blocks of powers of two. The address of a block and
+//! that of its buddy differ in one bit.
 
 use crate::chain::{Area, Chain, NODE, Step};
 use crate::error::expect;
@@ -10,14 +11,17 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use emmu_core::{Bus, PhysAddr, Width};
 
-/// A buddy allocator. The block of order n has 2^n units; its buddy is at its address exclusive-or its size.
+/// A buddy allocator. The block of order n has 2^n units. The address of its buddy is its own address
+/// exclusive-or its size.
 ///
-/// A request gets the lowest block of the smallest order that has one, split in halves, of which the lower is kept, until
-/// it is no larger than needed. What is freed is merged with its buddy for as long as that is free. The region need not
-/// be a power of two, nor start at one: it starts out as the largest blocks that tile it.
+/// A request gets the lowest block of the smallest order that has one. The block is split in halves, of which
+/// the lower is kept, until it is no larger than needed. A freed block is merged with its buddy for as long as
+/// the buddy is free. The region need not be a power of two, nor start at one: it starts as the largest blocks
+/// that tile it.
 ///
-/// A free block holds its size and the next block of its order, in order of address. The manager's own bytes are
-/// elsewhere ([`Buddy::control_bytes`] many): a head pointer of 8 bytes for each order, and then a byte for each unit,
+/// A free block holds its size and the next block of its order, in order of address. The manager's own bytes
+/// are elsewhere ([`Buddy::control_bytes`] of them): a head pointer of 8 bytes for each order, and then a byte
+/// for each unit,
 ///
 /// | byte | means |
 /// |---|---|
@@ -25,7 +29,7 @@ use emmu_core::{Bus, PhysAddr, Width};
 /// | 0x40 + n | an allocated block of order n starts here |
 /// | 0x80 + n | a free block of order n starts here |
 ///
-/// so that blocks need no header, and a block that is freed needs no size.
+/// so that blocks need no header, and the size is not needed to free a block.
 #[derive(Clone, Debug)]
 pub struct Buddy {
     control: PhysAddr,
@@ -34,17 +38,17 @@ pub struct Buddy {
     stats: Stats,
 }
 
-/// Which sizes a [`Buddy`] has.
+/// The block sizes of a [`Buddy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BuddyConfig {
-    /// Bytes of a block of order 0, a power of two.
+    /// The number of bytes of a block of order 0, a power of two.
     pub unit: u64,
     /// The largest order.
     pub max_order: u8,
 }
 
 impl Default for BuddyConfig {
-    /// Pages of 4 KiB, up to 8 MiB together.
+    /// Returns pages of 4 KiB, and blocks up to 8 MiB.
     fn default() -> Self {
         Self { unit: 4096, max_order: 11 }
     }
@@ -65,7 +69,7 @@ const ALLOCATED: u8 = 0x40;
 const LAST_ORDER: u8 = 43;
 
 impl State {
-    /// What a byte means; nothing, where no block starts.
+    /// Returns the meaning of a byte, or `None` if no block starts there.
     fn decode(byte: u8) -> Option<Self> {
         let order = byte & 0x3f;
         match byte & 0xc0 {
@@ -85,7 +89,7 @@ impl State {
 }
 
 impl Buddy {
-    /// Bytes of the manager's own for a region of `size` bytes.
+    /// Returns the number of the manager's own bytes for a region of `size` bytes.
     #[must_use]
     pub fn control_bytes(config: BuddyConfig, size: u64) -> u64 {
         let units = size.checked_div(config.unit).unwrap_or(0);
@@ -95,7 +99,7 @@ impl Buddy {
     /// Makes all of `region` free.
     ///
     /// # Errors
-    /// [`ConfigError`] if there can be no such blocks, or the bus refuses.
+    /// [`ConfigError`] if there can be no such blocks, or if the bus refuses.
     pub fn create<B: Bus + ?Sized>(
         bus: &mut B,
         control: PhysAddr,
@@ -119,7 +123,7 @@ impl Buddy {
         Ok(buddy)
     }
 
-    /// The one that is in memory already.
+    /// Opens an allocator that memory already holds.
     ///
     /// # Errors
     /// [`ConfigError`] if there can be no such blocks.
@@ -146,7 +150,7 @@ impl Buddy {
         }
     }
 
-    /// The order of a block that holds so many bytes; `None` for more than any does.
+    /// Returns the order of a block that holds this number of bytes, or `None` if no block is so large.
     #[must_use]
     pub fn order_for(&self, size: u64) -> Option<u8> {
         let units = size.div_ceil(self.config.unit).max(1).checked_next_power_of_two()?;
@@ -154,18 +158,18 @@ impl Buddy {
         (order <= self.config.max_order).then_some(order)
     }
 
-    /// Bytes of a block of this order.
+    /// Returns the number of bytes of a block of this order.
     fn size(&self, order: u8) -> u64 {
         self.config.unit << order
     }
 
-    /// The largest order of a block that can start at `at`.
+    /// Returns the largest order of a block that can start at `at`.
     fn largest_order(&self, at: PhysAddr) -> u8 {
         let fits = |order: &u8| self.admits(at, *order);
         (0..=self.config.max_order).rev().find(fits).unwrap_or(0)
     }
 
-    /// Whether a block of this order can be at `at`.
+    /// Returns true if a block of this order can be at `at`.
     fn admits(&self, at: PhysAddr, order: u8) -> bool {
         order <= self.config.max_order
             && at >= self.region.addr
@@ -177,21 +181,21 @@ impl Buddy {
         Word::new(self.control, u64::from(order) * WORD, Field::Head)
     }
 
-    /// The free blocks of an order.
+    /// Returns the list of the free blocks of an order.
     fn list(&self, order: u8) -> Chain {
         let area =
             Area { extent: self.region, granule: self.config.unit, min_block: self.size(order) };
         Chain { head: self.head(order), area, ascending: true }
     }
 
-    /// Where the state of the unit at `addr` is.
+    /// Returns the address of the state of the unit at `addr`.
     fn state_at(&self, addr: PhysAddr) -> PhysAddr {
         let states = (u64::from(self.config.max_order) + 1) * WORD;
         let unit = (addr.raw() - self.region.addr.raw()) / self.config.unit;
         self.control.wrapping_add(states + unit)
     }
 
-    /// The block that starts at `addr`, if one does.
+    /// Returns the state of the block that starts at `addr`, if one does.
     fn state<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -224,7 +228,7 @@ impl Buddy {
         Ok(bus.write(self.state_at(addr), Width::B1, State::encode(state).into())?)
     }
 
-    /// Whether a block that was found on the list of an order is one of that order.
+    /// Checks that a block on the list of an order has that order.
     fn is_of_order<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -252,7 +256,8 @@ impl Buddy {
         self.list(order).insert_before(bus, block, |other| other.addr > addr)
     }
 
-    /// The lowest block of the smallest order that has one, from `least` on, and how many orders were looked at.
+    /// Returns the lowest block of the smallest order from `least` on that has one, and the number of orders
+    /// searched.
     fn find<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -286,7 +291,7 @@ impl Buddy {
         Ok(Block { addr, extent: Extent::new(addr, self.size(order)), searched })
     }
 
-    /// The order of the allocated block that starts at `addr`.
+    /// Returns the order of the allocated block that starts at `addr`.
     fn allocated<B: Bus + ?Sized>(&self, bus: &mut B, addr: PhysAddr) -> Result<u8, HeapError> {
         let invalid = |why| HeapError::InvalidFree { addr, why };
         if !self.region.contains(addr) {
@@ -303,7 +308,7 @@ impl Buddy {
         }
     }
 
-    /// Whether a free block has the unit at `addr`, which is not its first.
+    /// Returns true if the unit at `addr` lies in a free block and is not its first unit.
     fn is_within_free<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -323,7 +328,7 @@ impl Buddy {
         Ok(false)
     }
 
-    /// Frees the block, merged with its buddies.
+    /// Frees the block, and merges it with its buddies.
     fn merge<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -339,7 +344,7 @@ impl Buddy {
         self.put(bus, addr, order)
     }
 
-    /// The buddy, if it is a free block of the same order: by its state and by the list, which must agree.
+    /// Returns the buddy, if it is a free block of the same order. Its state and the list must agree.
     fn free_buddy<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -358,7 +363,7 @@ impl Buddy {
         }
     }
 
-    /// A block of an order's list.
+    /// Returns a block of an order's list.
     fn listed<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -374,8 +379,8 @@ impl Buddy {
         Ok(None)
     }
 
-    /// Whether the states around agree that a block of this order is at `addr`: none starts where its halves, quarters
-    /// and so on end, and one starts where it ends.
+    /// Checks that the states agree with a block of this order at `addr`: no block starts where its halves,
+    /// quarters and so on end, and a block starts where it ends.
     fn is_whole<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -392,7 +397,8 @@ impl Buddy {
         Ok(())
     }
 
-    /// The free blocks by their states: all of the region is blocks, and all of a block but its first unit is none.
+    /// Returns the free blocks by their states: blocks tile the region, and only the first unit of a block has
+    /// a state.
     fn free_by_states<B: Bus + ?Sized>(&self, bus: &mut B) -> Result<Vec<Extent>, HeapError> {
         let (mut free, mut end) = (Vec::new(), self.region.addr);
         for unit in 0..self.region.size / self.config.unit {
@@ -420,7 +426,7 @@ impl<B: Bus + ?Sized> Heap<B> for Buddy {
         answer
     }
 
-    /// The size is not needed; one that the block is too small for is refused.
+    /// Frees a block. The size is not needed, but a size that is larger than the block is refused.
     fn release(
         &mut self,
         bus: &mut B,
@@ -436,7 +442,7 @@ impl<B: Bus + ?Sized> Heap<B> for Buddy {
         Ok(Extent::new(addr, self.size(order)))
     }
 
-    /// By rising orders, and by addresses within an order.
+    /// Returns the free blocks by rising orders, and by rising addresses within an order.
     fn free_blocks(&self, bus: &mut B) -> Result<Vec<Extent>, HeapError> {
         let mut blocks = Vec::new();
         for order in 0..=self.config.max_order {

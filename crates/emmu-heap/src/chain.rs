@@ -5,28 +5,29 @@
 //!          └ block           ┘    └ block           ┘
 //! ```
 //!
-//! Nothing that stands in memory is believed: a block must be where one can be, the blocks of a list are together not
-//! larger than the area, so that a list always ends, and those of a list by addresses rise.
+//! The code trusts nothing that it reads from memory. A block must be where a block can be. The blocks of a
+//! list are together not larger than the area, so that a list always ends. The addresses of a list that is
+//! sorted by address rise.
 
 use crate::sealed::{WORD, Word};
 use crate::{Corruption, Extent, Field, HeapError};
 use alloc::vec::Vec;
 use emmu_core::{Bus, PhysAddr};
 
-/// Bytes of a node.
+/// The number of bytes of a node.
 pub(crate) const NODE: u64 = 2 * WORD;
 
-/// Where the blocks of a list can be.
+/// The area in which the blocks of a list can be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Area {
     pub(crate) extent: Extent,
-    /// Blocks start and end at multiples of this, counted from the start.
+    /// Blocks start and end at multiples of this number, counted from the start of the area.
     pub(crate) granule: u64,
     pub(crate) min_block: u64,
 }
 
 impl Area {
-    /// Whether a block can start there.
+    /// Returns true if a block can start at this address.
     pub(crate) fn admits(&self, addr: PhysAddr) -> bool {
         let last = self.extent.end().raw().checked_sub(self.min_block);
         addr >= self.extent.addr
@@ -34,14 +35,14 @@ impl Area {
             && (addr.raw() - self.extent.addr.raw()).is_multiple_of(self.granule)
     }
 
-    /// Whether a block that starts at an admitted address can have so many bytes.
+    /// Returns true if a block that starts at an admitted address can have this size.
     pub(crate) fn holds(&self, block: Extent) -> bool {
         block.size >= self.min_block
             && block.size.is_multiple_of(self.granule)
             && block.size <= self.extent.end().raw() - block.addr.raw()
     }
 
-    /// The block whose first word is its size, at an address that `link` named.
+    /// Returns the block at an address that `link` named. The first word of a block is its size.
     pub(crate) fn block<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -61,50 +62,50 @@ impl Area {
     }
 }
 
-/// The word that holds the size of the free block at `addr`.
+/// Returns the word that holds the size of the free block at `addr`.
 pub(crate) fn size_of(addr: PhysAddr) -> Word {
     Word::new(addr, 0, Field::Size)
 }
 
-/// The word in the free block at `addr` that points to the next one.
+/// Returns the word in the free block at `addr` that points to the next block.
 pub(crate) fn next_of(addr: PhysAddr) -> Word {
     Word::new(addr, WORD, Field::Next)
 }
 
-/// A list.
+/// A list of free blocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chain {
     /// The head pointer.
     pub(crate) head: Word,
     pub(crate) area: Area,
-    /// Whether addresses rise along the list.
+    /// True if addresses rise along the list.
     pub(crate) ascending: bool,
 }
 
 /// A block on the list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
-    /// The pointer to it.
+    /// The pointer to the block.
     pub(crate) link: Word,
-    /// The block before it, if any.
+    /// The block before it, if there is one.
     pub(crate) before: Option<PhysAddr>,
     pub(crate) block: Extent,
 }
 
-/// A place on the way along a list.
+/// A position on a list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor {
     chain: Chain,
     link: Word,
     before: Option<PhysAddr>,
-    /// Bytes that the blocks to come can have together.
+    /// The number of bytes that the remaining blocks can have together.
     budget: u64,
     /// The least address that the next block can have.
     floor: PhysAddr,
 }
 
 impl Cursor {
-    /// The next block, or `None` at the end.
+    /// Returns the next block, or `None` at the end.
     pub(crate) fn next<B: Bus + ?Sized>(&mut self, bus: &mut B) -> Result<Option<Step>, HeapError> {
         let link = self.link;
         let Some(addr) = link.read_pointer(bus)? else { return Ok(None) };
@@ -124,7 +125,7 @@ impl Cursor {
 }
 
 impl Chain {
-    /// From the head on.
+    /// Returns a cursor at the head.
     pub(crate) fn cursor(&self) -> Cursor {
         Cursor {
             chain: *self,
@@ -135,12 +136,12 @@ impl Chain {
         }
     }
 
-    /// From after the block at `addr` on.
+    /// Returns a cursor behind the block at `addr`.
     pub(crate) fn cursor_after(&self, addr: PhysAddr) -> Cursor {
         Cursor { link: next_of(addr), before: Some(addr), ..self.cursor() }
     }
 
-    /// All blocks, in order.
+    /// Returns all blocks, in order.
     pub(crate) fn blocks<B: Bus + ?Sized>(&self, bus: &mut B) -> Result<Vec<Extent>, HeapError> {
         let (mut cursor, mut blocks) = (self.cursor(), Vec::new());
         while let Some(step) = cursor.next(bus)? {
@@ -149,7 +150,7 @@ impl Chain {
         Ok(blocks)
     }
 
-    /// Puts `pieces` where the block of `step` is.
+    /// Replaces the block of `step` with `pieces`.
     pub(crate) fn replace<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -160,7 +161,7 @@ impl Chain {
         link_up(bus, step.link, pieces, next)
     }
 
-    /// Puts a block in front of the first that `is_after` it.
+    /// Inserts a block in front of the first block for which `is_after` returns true.
     pub(crate) fn insert_before<B: Bus + ?Sized>(
         &self,
         bus: &mut B,

@@ -1,20 +1,20 @@
-//! What a manager refuses, and what it finds damaged.
+//! Errors of memory managers.
 
 use crate::Field;
 use emmu_core::{BusError, PhysAddr};
 use thiserror::Error;
 
-/// Why a manager did not do what it was asked to. Nothing has changed then, unless it is [`HeapError::Corrupt`] or
-/// [`HeapError::Bus`], which may come in the middle: there is no telling what such a heap would do next.
+/// The reason why a manager refused an operation. Nothing has changed, except with [`HeapError::Corrupt`] and
+/// [`HeapError::Bus`], which may occur in the middle of an operation; such a heap is unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HeapError {
     /// No free block is good enough, and the heap does not grow.
     #[error("out of memory: no free block has room for {need} bytes, {searched} searched")]
     OutOfMemory {
-        /// Bytes that the block needed: what was asked for, rounded up, and its header.
+        /// The bytes that the block needed: the request, rounded up, and its header.
         need: u64,
-        /// Elements that were searched.
+        /// The number of elements searched.
         searched: u64,
     },
     /// An alignment that is no power of two.
@@ -23,29 +23,30 @@ pub enum HeapError {
         /// The alignment asked for.
         align: u64,
     },
-    /// What is freed is free already.
+    /// The block to be freed is free already.
     #[error("double free: {addr} is free already")]
     DoubleFree {
         /// The address that was to be freed.
         addr: PhysAddr,
     },
-    /// What is freed was never allocated.
+    /// The block to be freed was never allocated.
     #[error("invalid free of {addr}: {why}")]
     InvalidFree {
         /// The address that was to be freed.
         addr: PhysAddr,
-        /// Why nothing can be there.
+        /// The reason why no block can be there.
         why: InvalidFree,
     },
-    /// Where a header should be, something else is: it was overwritten, or the address is not of a block.
+    /// There is no header before the address: the header was overwritten, or the address is not that of a
+    /// block.
     #[error("the header of {addr} is overwritten: its magic number is {found:#x}")]
     HeaderOverwritten {
         /// The address that was to be freed.
         addr: PhysAddr,
-        /// What stands in place of the magic number.
+        /// The word in place of the magic number.
         found: u64,
     },
-    /// Blocks without headers do not know their size, and nobody told it.
+    /// Blocks have no headers, and the caller did not give the size.
     #[error("{addr} has no header: its size must be told to free it")]
     SizeUnknown {
         /// The address that was to be freed.
@@ -54,21 +55,21 @@ pub enum HeapError {
     /// The manager's own data are not what it wrote.
     #[error("corrupt heap: {field} at {at}: {problem}")]
     Corrupt {
-        /// Where the word is.
+        /// The address of the word.
         at: PhysAddr,
-        /// What it is.
+        /// The meaning of the word.
         field: Field,
-        /// What is wrong with it.
+        /// The damage.
         problem: Corruption,
     },
     /// Allocations that were never freed.
     #[error("leak: {blocks} blocks of {bytes} bytes were never freed, the first at {first}")]
     Leak {
-        /// How many.
+        /// The number of allocations.
         blocks: u64,
-        /// Bytes that were asked for.
+        /// The number of bytes requested.
         bytes: u64,
-        /// Address of the first.
+        /// The address of the first allocation.
         first: PhysAddr,
     },
     /// The bus refused a transfer of the manager's own data.
@@ -76,23 +77,23 @@ pub enum HeapError {
     Bus(#[from] BusError),
 }
 
-/// Why nothing that was allocated can be at an address.
+/// The reason why no allocated block can be at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidFree {
-    /// It is not in the heap.
+    /// The address is not in the heap.
     #[error("it is outside of the heap")]
     Outside,
     /// No block can start there.
     #[error("no block can start there")]
     Misaligned,
-    /// It is within a block, not at its start.
+    /// The address is within a block, not at its start.
     #[error("it is in the middle of a block")]
     Interior,
-    /// It was never allocated; told by those who keep a record.
+    /// The address was never allocated. Only a manager with a record can tell.
     #[error("it was never allocated")]
     NeverAllocated,
-    /// The block would reach into a free one, or out of the heap.
+    /// The block would overlap a free block, or pass the end of the heap.
     #[error("a block of that size does not fit there")]
     Extent,
     /// A stack frees its newest block first.
@@ -100,72 +101,72 @@ pub enum InvalidFree {
     NotTheTop,
 }
 
-/// What is wrong with a word of a manager.
+/// The damage of a word of a manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Corruption {
-    /// Its seal does not fit: see [`Field`] for what it should be.
+    /// The seal does not match; [`Field`] names the meaning of the word.
     #[error("overwritten")]
     Seal,
-    /// It names a place where no free block can be.
+    /// The word names a place where no free block can be.
     #[error("it names {block}, where no free block can be")]
     Place {
-        /// That place.
+        /// The place.
         block: PhysAddr,
     },
-    /// A block that is too small, no multiple of the granule, or reaches out of the heap.
+    /// The block is too small, is no multiple of the granule, or passes the end of the heap.
     #[error("{size} bytes are no size of this block")]
     Extent {
-        /// The size that stands there.
+        /// The size of the block.
         size: u64,
     },
-    /// More bytes are free than the heap has: blocks overlap, or the list has a cycle.
+    /// The free blocks are larger than the heap: blocks overlap, or the list has a cycle.
     #[error("the list does not end within the heap")]
     Endless,
     /// The list or tree is not in its order.
     #[error("{block} is out of order")]
     Order {
-        /// The block that comes too late.
+        /// The block that stands too late.
         block: PhysAddr,
     },
     /// Two free blocks share bytes.
     #[error("free blocks overlap at {block}")]
     Overlap {
-        /// The second of them.
+        /// The second of the blocks.
         block: PhysAddr,
     },
-    /// It names a block that the other structures do not know of.
+    /// The word names a block that the other structures do not list.
     #[error("{block} is not where it should be listed")]
     Unlisted {
-        /// That block.
+        /// The block.
         block: PhysAddr,
     },
-    /// A value that cannot be.
+    /// The value is impossible.
     #[error("{found:#x} is no value that it can have")]
     Value {
-        /// What stands there.
+        /// The value.
         found: u64,
     },
 }
 
-/// Why there can be no such manager.
+/// The reason why there can be no such manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A number that is not what it must be.
+    /// A number is not allowed.
     #[error("{what} is {value}, expected {expected}")]
     Number {
-        /// Which number.
+        /// The name of the number.
         what: &'static str,
-        /// What it is.
+        /// The meaning of the word.
         value: u64,
-        /// What it should be.
+        /// The values that are allowed.
         expected: &'static str,
     },
-    /// Regions that must be apart share bytes.
+    /// The manager's own words overlap its region.
     #[error("the manager's own words at {control} are in the heap")]
     ControlInHeap {
-        /// Where those words start.
+        /// The address of those words.
         control: PhysAddr,
     },
     /// The bus refused the first words.
@@ -173,7 +174,7 @@ pub enum ConfigError {
     Heap(#[from] HeapError),
 }
 
-/// The number if it is good, and else the error that it is not.
+/// Returns the number if it is allowed, and otherwise an error.
 pub(crate) fn expect(
     what: &'static str,
     value: u64,

@@ -1,32 +1,32 @@
-//! Where more memory comes from when nothing fits.
+//! Growth: the source of more memory when a request does not fit.
 
 use emmu_core::PhysAddr;
 
-/// Whoever can move the end of a heap: the operating system, for a library. (`sbrk` of Unix; programs do not call
-/// it, their memory manager does.)
+/// The part that can move the end of a heap; for a library, the operating system. (In Unix it is `sbrk`: memory
+/// managers call it, and programs do not.)
 pub trait Sbrk {
-    /// Whether the heap that ends before `end` may have `bytes` more from there on.
+    /// Asks for `bytes` more for the heap that ends before `end`. Returns true if the heap may have them.
     fn sbrk(&mut self, end: PhysAddr, bytes: u64) -> bool;
 }
 
-/// Never: a request that does not fit fails.
+/// Never grows: a request that does not fit fails.
 impl Sbrk for () {
     fn sbrk(&mut self, _: PhysAddr, _: u64) -> bool {
         false
     }
 }
 
-/// As a function decides.
+/// Grows as a function decides.
 impl<F: FnMut(PhysAddr, u64) -> bool> Sbrk for F {
     fn sbrk(&mut self, end: PhysAddr, bytes: u64) -> bool {
         self(end, bytes)
     }
 }
 
-/// Up to an address.
+/// Grows up to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpTo(
-    /// One past the last byte that the heap may have.
+    /// The address one past the last byte that the heap may have.
     pub PhysAddr,
 );
 

@@ -1,4 +1,4 @@
-//! What stands before the payload of an allocated block: its size, and a magic number.
+//! The header before the payload of an allocated block: its size, and a magic number.
 //!
 //! ```text
 //!  block                      payload − 16        payload − 8        payload
@@ -9,20 +9,21 @@ use crate::sealed::{WORD, Word};
 use crate::{Field, HeapError};
 use emmu_core::{Bus, PhysAddr, Width};
 
-/// Bytes of a header that are used.
+/// The number of bytes of a header that are used.
 pub(crate) const BYTES: u64 = 2 * WORD;
-/// Marks an allocated block.
+/// The magic number of an allocated block.
 pub(crate) const MAGIC: u64 = 0x0a11_0ca7_edb1_0c15;
-/// Marks one that was freed, until somebody writes there.
+/// The magic number of a freed block, until something is written there.
 const FREED: u64 = 0x0f4e_edb1_0c4f_4eed;
 
-/// What stands where the header of a payload should be.
+/// The content of the place where the header of a payload should be.
 pub(crate) enum Header {
-    /// A block of so many bytes.
+    /// A header of a block with this number of bytes.
     Allocated(u64),
-    /// One that was freed.
+    /// A header of a block that was freed.
     Freed,
-    /// Anything else; for an overwritten size, the magic number is what is wrong with it.
+    /// No header. The number is the word in place of the magic number; if the size was overwritten, it is the
+    /// magic number.
     Foreign(u64),
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn read<B: Bus + ?Sized>(bus: &mut B, payload: PhysAddr) -> Result<He
     }
 }
 
-/// Says that the block is free, before its first bytes become a node.
+/// Marks the block as free, before its first bytes become a node.
 pub(crate) fn wipe<B: Bus + ?Sized>(bus: &mut B, payload: PhysAddr) -> Result<(), HeapError> {
     Ok(bus.write(magic(payload), Width::B8, FREED)?)
 }

@@ -1,24 +1,24 @@
-//! What all managers have in common.
+//! `Heap`: the interface of all memory managers.
 
 use crate::HeapError;
 use alloc::vec::Vec;
 use core::ops::Range;
 use emmu_core::{Bus, PhysAddr};
 
-/// A memory manager: hands out parts of a region of emulated memory, and takes them back.
+/// A memory manager: it allocates parts of a region of emulated memory, and frees them.
 ///
-/// All that it knows of the region is in emulated memory too, and is reached through the bus. Whatever stands there,
-/// a manager answers with a value or a [`HeapError`]: it neither panics nor hangs, and touches nothing but its region
-/// and its own words.
+/// All its data about the region are in emulated memory too, and it reaches them through the bus. Whatever
+/// memory holds, a manager answers with a value or a [`HeapError`]. It neither panics nor hangs, and accesses
+/// only its region and its own words.
 pub trait Heap<B: Bus + ?Sized> {
-    /// Finds room.
+    /// Allocates a block.
     ///
     /// # Errors
-    /// [`HeapError::OutOfMemory`] if there is none, [`HeapError::Alignment`], and [`HeapError::Corrupt`].
+    /// [`HeapError::OutOfMemory`] if there is no room, [`HeapError::Alignment`], and [`HeapError::Corrupt`].
     fn allocate(&mut self, bus: &mut B, request: Request) -> Result<Block, HeapError>;
 
-    /// Takes back what [`Heap::allocate`] gave at `addr`; `size` is what was asked for then, which managers without
-    /// headers have to be told.
+    /// Frees the block that [`Heap::allocate`] gave at `addr`. `size` is the size of the request; managers
+    /// without headers need it.
     ///
     /// # Errors
     /// [`HeapError::DoubleFree`], [`HeapError::InvalidFree`], [`HeapError::HeaderOverwritten`],
@@ -30,28 +30,28 @@ pub trait Heap<B: Bus + ?Sized> {
         size: Option<u64>,
     ) -> Result<Extent, HeapError>;
 
-    /// The free blocks, in the manager's own order.
+    /// Returns the free blocks, in the manager's own order.
     ///
     /// # Errors
-    /// [`HeapError::Corrupt`] where the manager's data are found damaged.
+    /// [`HeapError::Corrupt`] if the manager's data are found to be damaged.
     fn free_blocks(&self, bus: &mut B) -> Result<Vec<Extent>, HeapError>;
 
-    /// Looks at all of the manager's data in memory: more than any one operation does.
+    /// Checks all of the manager's data in memory, which no single operation does.
     ///
     /// # Errors
     /// [`HeapError::Corrupt`] if a byte of them is damaged.
     fn verify(&self, bus: &mut B) -> Result<(), HeapError>;
 
-    /// The addresses that are managed now.
+    /// Returns the addresses that are managed now.
     ///
     /// # Errors
-    /// [`HeapError::Corrupt`] if that is damaged.
+    /// [`HeapError::Corrupt`] if the end of the heap is damaged.
     fn region(&self, bus: &mut B) -> Result<Range<PhysAddr>, HeapError>;
 
-    /// What was done so far.
+    /// Returns the counts so far.
     fn stats(&self) -> Stats;
 
-    /// [`Heap::release`] without a size.
+    /// Frees a block without giving its size, as [`Heap::release`].
     ///
     /// # Errors
     /// As [`Heap::release`].
@@ -60,23 +60,23 @@ pub trait Heap<B: Bus + ?Sized> {
     }
 }
 
-/// What is asked for.
+/// A request for memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
-    /// Bytes.
+    /// The number of bytes.
     pub size: u64,
-    /// The address is to be a multiple of this many bytes, a power of two.
+    /// The alignment: the address must be a multiple of this number of bytes, a power of two.
     pub align: u64,
 }
 
 impl Request {
-    /// So many bytes, wherever.
+    /// Makes a request for this number of bytes, at any address.
     #[must_use]
     pub const fn new(size: u64) -> Self {
         Self { size, align: 1 }
     }
 
-    /// The same at a multiple of `align`.
+    /// Returns this request with an address that is a multiple of `align`.
     #[must_use]
     pub const fn aligned(self, align: u64) -> Self {
         Self { align, ..self }
@@ -88,58 +88,58 @@ impl Request {
     }
 }
 
-/// What was handed out.
+/// A block that was allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Block {
-    /// The first byte for whoever asked.
+    /// The first byte of the payload.
     pub addr: PhysAddr,
-    /// All that is no longer free: header and rounding included.
+    /// All bytes that are no longer free, header and rounding included.
     pub extent: Extent,
-    /// Elements that were searched: free blocks, size classes or tree nodes that were looked at.
+    /// The number of elements searched: free blocks, size classes or tree nodes.
     pub searched: u64,
 }
 
-/// So many bytes from an address on.
+/// A number of bytes from an address on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Extent {
     /// The first byte.
     pub addr: PhysAddr,
-    /// How many.
+    /// The number of bytes.
     pub size: u64,
 }
 
 impl Extent {
-    /// `size` bytes from `addr` on.
+    /// Makes an extent of `size` bytes from `addr` on.
     #[must_use]
     pub const fn new(addr: PhysAddr, size: u64) -> Self {
         Self { addr, size }
     }
 
-    /// One past the last byte.
+    /// Returns the address one past the last byte.
     #[must_use]
     pub const fn end(self) -> PhysAddr {
         self.addr.wrapping_add(self.size)
     }
 
-    /// Whether `addr` is one of the bytes.
+    /// Returns true if `addr` is one of the bytes.
     #[must_use]
     pub fn contains(self, addr: PhysAddr) -> bool {
         self.addr <= addr && addr < self.end()
     }
 
-    /// Whether there is a byte in both.
+    /// Returns true if both extents share a byte.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
         self.addr < other.end() && other.addr < self.end()
     }
 
-    /// The bytes from `start` to `end`.
+    /// Makes an extent from `start` to `end`.
     pub(crate) fn between(start: PhysAddr, end: PhysAddr) -> Self {
         Self { addr: start, size: end.raw().saturating_sub(start.raw()) }
     }
 }
 
-/// What a manager did so far.
+/// The counts of a manager.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Requests that were met.
@@ -155,7 +155,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Counts what came of a request.
+    /// Counts a request and its result.
     pub(crate) fn count(&mut self, answer: &Result<Block, HeapError>) {
         match answer {
             Ok(block) => {
@@ -171,19 +171,19 @@ impl Stats {
     }
 }
 
-/// How torn the free memory is.
+/// The fragmentation of the free memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fragmentation {
-    /// Bytes that are free.
+    /// The number of free bytes.
     pub free: u64,
-    /// Bytes of the largest free block.
+    /// The number of bytes of the largest free block.
     pub largest: u64,
-    /// Free blocks.
+    /// The number of free blocks.
     pub blocks: u64,
 }
 
 impl Fragmentation {
-    /// That of these free blocks.
+    /// Returns the fragmentation of these free blocks.
     #[must_use]
     pub fn of(blocks: &[Extent]) -> Self {
         Self {
@@ -193,8 +193,8 @@ impl Fragmentation {
         }
     }
 
-    /// External fragmentation, 0 to 1: 1 − largest / total, the part of the free memory that a request for all of it
-    /// would not get. 0 if nothing is free.
+    /// Returns the external fragmentation, from 0 to 1: 1 − largest / total, the part of the free memory that a
+    /// request for all of it would not get. It is 0 if nothing is free.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a quotient to read")]
     pub fn external(&self) -> f64 {

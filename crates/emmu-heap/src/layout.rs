@@ -1,49 +1,49 @@
-//! How blocks are cut: sizes, headers, alignment.
+//! The way to cut blocks: sizes, headers, alignment.
 
 use crate::error::expect;
 use crate::{ConfigError, Extent, header};
 use emmu_core::PhysAddr;
 
-/// How a manager cuts blocks. All numbers are bytes.
+/// The way in which a manager cuts blocks. All numbers are bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
-    /// Every block starts and ends at a multiple of this, counted from the start of the heap.
+    /// Every block starts and ends at a multiple of this number, counted from the start of the heap.
     pub granule: u64,
-    /// Requests are rounded up to a multiple of this, which is one of the granule.
+    /// Requests are rounded up to a multiple of this number, which is a multiple of the granule.
     pub round_to: u64,
-    /// No block is smaller. A free block holds its own node, so there is a least size for each manager.
+    /// The smallest size of a block. A free block holds its own node, so each manager has a least size.
     pub min_block: u64,
-    /// Bytes before the payload that belong to the block. The last 16 of them hold its size and a magic number; with 0
-    /// there are no headers, and the size has to be told to free a block.
+    /// The number of bytes of the block before the payload. The last 16 of them hold its size and a magic
+    /// number. With 0 there are no headers, and a caller must give the size to free a block.
     pub header: u64,
-    /// Which end of a free block is handed out.
+    /// The end of a free block that is allocated.
     pub take: End,
-    /// What becomes of a remainder that is too small for a block.
+    /// The use of a remainder that is too small for a block.
     pub tail: Tail,
 }
 
 /// An end of a free block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum End {
-    /// The one with the lower addresses.
+    /// The end with the lower addresses.
     #[default]
     Low,
-    /// The one with the higher addresses.
+    /// The end with the higher addresses.
     High,
 }
 
-/// What becomes of a remainder that is too small for a block.
+/// The use of a remainder that is too small for a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Tail {
-    /// It is handed out too, and wasted.
+    /// The remainder is allocated with the block, and wasted.
     #[default]
     Absorb,
-    /// The free block is not taken at all.
+    /// The free block cannot serve the request.
     Refuse,
 }
 
 impl Default for Layout {
-    /// Multiples of 16 bytes with headers of 16 bytes.
+    /// Returns blocks of multiples of 16 bytes, with headers of 16 bytes.
     fn default() -> Self {
         Self {
             granule: 16,
@@ -56,7 +56,7 @@ impl Default for Layout {
     }
 }
 
-/// How a free block is cut: `[front] taken [back]`, where an empty piece is none.
+/// The pieces of a free block: `[front] taken [back]`. An empty piece does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub(crate) front: Extent,
@@ -65,14 +65,14 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// What stays free.
+    /// Returns the pieces that stay free.
     pub(crate) fn remainders(self) -> impl Iterator<Item = Extent> {
         [self.front, self.back].into_iter().filter(|piece| piece.size > 0)
     }
 }
 
 impl Layout {
-    /// Whether blocks can be cut so, when a node needs `node` bytes.
+    /// Checks that blocks can be cut in this way, if a node needs `node` bytes.
     pub(crate) fn validate(&self, node: u64) -> Result<(), ConfigError> {
         let Self { granule, round_to, min_block, header, .. } = *self;
         let of_granules = |number: u64| number.is_multiple_of(granule.max(1));
@@ -84,18 +84,20 @@ impl Layout {
         expect("min_block", min_block, fine, "a multiple of the granule that holds a node")?;
         let fine = of_granules(header) && (header == 0 || header >= header::BYTES);
         expect("header", header, fine, "0, or a multiple of the granule from 16 on")?;
-        // Who frees a block without a header tells what was asked for, and not what was handed out.
+        // A caller that frees a block without a header gives the size of the request, and not that of the
+        // block.
         let fine = header > 0 || granule >= min_block || self.tail == Tail::Refuse;
         expect("header", header, fine, "16 or more where remainders are absorbed")
     }
 
-    /// Bytes of a block that meets a request of `size` bytes.
+    /// Returns the size of a block for a request of `size` bytes.
     pub(crate) fn need(&self, size: u64) -> u64 {
         let rounded = size.checked_next_multiple_of(self.round_to).unwrap_or(u64::MAX);
         rounded.saturating_add(self.header).max(self.min_block)
     }
 
-    /// How to cut `need` bytes out of `free`, with the payload at a multiple of `align`; `None` if they do not fit.
+    /// Cuts `need` bytes out of `free`, with the payload at a multiple of `align`. Returns `None` if they do
+    /// not fit.
     pub(crate) fn cut(&self, free: Extent, need: u64, align: u64) -> Option<Cut> {
         let start = match self.take {
             End::Low => self.lowest(free, align)?,
@@ -114,7 +116,7 @@ impl Layout {
         })
     }
 
-    /// Where a block starts that is taken from the low end.
+    /// Returns the start of a block that is taken from the low end.
     fn lowest(&self, free: Extent, align: u64) -> Option<u64> {
         let aligned =
             |from: u64| Some(align_up(from.checked_add(self.header)?, align)? - self.header);
@@ -127,8 +129,8 @@ impl Layout {
         }
     }
 
-    /// Where a block starts that is taken from the high end. What is left above it is no block only if nothing but the
-    /// alignment is in the way.
+    /// Returns the start of a block that is taken from the high end. The rest above the block is too small for
+    /// a block only if the alignment alone causes it.
     fn highest(&self, free: Extent, need: u64, align: u64) -> Option<u64> {
         let addr = free.addr.raw();
         let latest = free.end().raw().checked_sub(need)?;
@@ -137,7 +139,7 @@ impl Layout {
         if self.too_small(start - addr) { self.lowest(free, align) } else { Some(start) }
     }
 
-    /// Whether so many bytes are something, but no block.
+    /// Returns true if this number of bytes is not 0, and too small for a block.
     fn too_small(&self, size: u64) -> bool {
         0 < size && size < self.min_block
     }
@@ -172,7 +174,7 @@ mod tests {
         let layout =
             Layout { granule: 8, round_to: 8, header: 0, tail: Tail::Refuse, ..Layout::default() };
         let cut = layout.cut(extent(8, 120), 16, 16).unwrap();
-        // 16 would leave 8 bytes, which are no block: 8 + 16, aligned, is 32.
+        // A start at 16 would leave 8 bytes, which are too small for a block: 8 + 16, aligned, is 32.
         assert_eq!(cut.taken, extent(32, 16));
         assert_eq!(cut.front, extent(8, 24));
         assert_eq!(cut.back, extent(48, 80));
@@ -200,7 +202,7 @@ mod tests {
             let free = extent(u64::from(free.0) * 8, 32 + u64::from(free.1) * 8);
             let (need, align) = (layout.need(u64::from(size % 600)), 1 << (align % 9));
             let Some(Cut { front, taken, back }) = layout.cut(free, need, align) else {
-                // Nothing but a cut without remainders may be missed, if there is room at all.
+                // If there is room at all, only a cut without remainders may fail.
                 return need > free.size || align > 8 || layout.tail == Tail::Refuse || layout.header > 0;
             };
             front.addr == free.addr && front.end() == taken.addr

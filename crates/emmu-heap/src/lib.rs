@@ -1,19 +1,21 @@
 //! Memory managers whose lists live in the emulated memory that they manage.
 //!
-//! Models: free lists with every [`Policy`], [`Order`], way to cut blocks and to grow ([`FreeList`]); best fit
-//! in balanced trees ([`FreeTree`]); the buddy system ([`Buddy`]); slabs of objects of one size in front of any of them
-//! ([`Slabs`]); stacks ([`Stack`]). Each finds its data through a [`Bus`](emmu_core::Bus) and keeps none elsewhere, so anybody who can read memory can
-//! walk its lists, and anybody who can write it can damage them: what was overwritten, freed twice or never allocated
-//! is answered by a typed [`HeapError`], never by a hang or a panic.
+//! Models: free lists with every [`Policy`], every [`Order`], and several ways to cut blocks and to grow
+//! ([`FreeList`]); best fit in balanced trees ([`FreeTree`]); the buddy system ([`Buddy`]); slabs of objects of
+//! one size in front of any of them ([`Slabs`]); stacks ([`Stack`]). Each manager finds its data through a
+//! [`Bus`](emmu_core::Bus) and keeps none elsewhere. So code that can read memory can walk its lists, and code
+//! that can write memory can damage them. A manager answers overwritten data, double frees and frees of
+//! addresses that were never allocated with a typed [`HeapError`], and never with a hang or a panic.
 //!
-//! Does not model: the contents of what was handed out (nothing is zeroed), nor time; what is counted is the elements
-//! that were searched.
+//! Does not model: the content of allocated memory (nothing is zeroed), and time. The managers count the
+//! elements that they search.
 //!
-//! Which type you want: [`FreeList`] for what C's `malloc` does, [`Buddy`] for page frames, [`Slabs`] over a
-//! [`Buddy`] for a kernel. All are a [`Heap`]. [`Audited`] makes any of them tell double frees, invalid frees and leaks exactly.
+//! Which type you want: [`FreeList`] for an allocator like C's `malloc`, [`Buddy`] for page frames, [`Slabs`]
+//! over a [`Buddy`] for a kernel. All are a [`Heap`]. [`Audited`] makes any of them report double frees,
+//! invalid frees and leaks exactly.
 //!
-//! The textbook's heap of 30 bytes, of which the middle is allocated; here a byte is 16, so that every free block holds
-//! its own size and next pointer:
+//! This example is the textbook's heap of 30 bytes whose middle is allocated. A byte is 16 bytes here, so that
+//! every free block can hold its own size and next pointer:
 //!
 //! ```
 //! use emmu_core::PhysAddr;

@@ -1,4 +1,4 @@
-//! A free list, in the free blocks themselves.
+//! A free list whose nodes lie in the free blocks themselves.
 
 mod config;
 mod search;
@@ -18,10 +18,10 @@ use core::ops::Range;
 use emmu_core::{Bus, PhysAddr};
 use search::Found;
 
-/// A free list. [`ListConfig`] says which one.
+/// A free list. [`ListConfig`] configures it.
 ///
-/// A free block holds its size and the address of the next one, in the two sealed words of its first 16 bytes. The
-/// manager's own words are [`FreeList::CONTROL_BYTES`] bytes elsewhere:
+/// A free block holds its size and the address of the next one, in the two sealed words of its first 16 bytes.
+/// The manager's own words are elsewhere, [`FreeList::CONTROL_BYTES`] bytes:
 ///
 /// | offset | word |
 /// |---|---|
@@ -29,27 +29,29 @@ use search::Found;
 /// | 8 | rover: with next fit, the block after which the search starts; none is before the head |
 /// | 16 | end of the heap |
 ///
-/// There is no other state but the counts of [`Heap::stats`]: a [`FreeList::open`] over the same memory continues.
+/// The only other state is the counts of [`Heap::stats`]. So a [`FreeList::open`] over the same memory
+/// continues the list.
 #[derive(Clone, Debug)]
 pub struct FreeList<G = ()> {
     config: ListConfig,
     control: PhysAddr,
     start: PhysAddr,
-    /// The heap never ends after this, whatever stands in memory.
+    /// The heap never ends above this address, whatever memory holds.
     limit: PhysAddr,
     growth: G,
     stats: Stats,
 }
 
 impl FreeList {
-    /// Bytes of the manager's own words.
+    /// The number of bytes of the manager's own words.
     pub const CONTROL_BYTES: u64 = 3 * WORD;
 
-    /// Makes all of `region` one free block, and writes the manager's own words from `control` on. The region may be
-    /// empty if the heap is to grow.
+    /// Makes all of `region` one free block, and writes the manager's own words from `control` on. The region
+    /// may be empty if the heap will grow.
     ///
     /// # Errors
-    /// [`ConfigError`] if blocks cannot be cut so, if the region is none, or if the bus refuses.
+    /// [`ConfigError`] if blocks cannot be cut in this way, if there can be no such region, or if the bus
+    /// refuses.
     pub fn create<B: Bus + ?Sized>(
         bus: &mut B,
         control: PhysAddr,
@@ -75,10 +77,10 @@ impl FreeList {
         Ok(list)
     }
 
-    /// The free list that is in memory already.
+    /// Opens a free list that memory already holds.
     ///
     /// # Errors
-    /// [`ConfigError`] if blocks cannot be cut so.
+    /// [`ConfigError`] if blocks cannot be cut in this way.
     pub fn open(
         control: PhysAddr,
         start: PhysAddr,
@@ -91,27 +93,27 @@ impl FreeList {
 }
 
 impl<G> FreeList<G> {
-    /// The same with somebody to ask when nothing fits. What is asked for is at least the configured
-    /// [growth step](ListConfig::growth_step).
+    /// Returns this list with a source of memory for requests that do not fit. It asks for at least the
+    /// configured [growth step](ListConfig::growth_step).
     #[must_use]
     pub fn with_growth<H: Sbrk>(self, growth: H) -> FreeList<H> {
         let Self { config, control, start, limit, stats, .. } = self;
         FreeList { config, control, start, limit, growth, stats }
     }
 
-    /// Which list it is.
+    /// Returns the configuration of the list.
     #[must_use]
     pub fn config(&self) -> &ListConfig {
         &self.config
     }
 
-    /// Where the head pointer is.
+    /// Returns the address of the head pointer.
     #[must_use]
     pub fn control(&self) -> PhysAddr {
         self.control
     }
 
-    /// With next fit, the block after which the next search starts; `None` is before the head.
+    /// With next fit, returns the block after which the next search starts; `None` is before the head.
     ///
     /// # Errors
     /// [`HeapError::Corrupt`] if the word is damaged.
@@ -119,11 +121,11 @@ impl<G> FreeList<G> {
         self.rover().read_pointer(bus)
     }
 
-    /// The allocated blocks by their headers, in order of address: what is not free, walked block by block. Without
-    /// headers, `None`.
+    /// Returns the allocated blocks, sorted by address, by their headers: it walks from block to block through
+    /// the memory that is not free. Without headers, returns `None`.
     ///
     /// # Errors
-    /// [`HeapError::Corrupt`], and [`HeapError::HeaderOverwritten`] for the first block whose header is none.
+    /// [`HeapError::Corrupt`], and [`HeapError::HeaderOverwritten`] for the first block without a valid header.
     pub fn allocated_blocks<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -153,7 +155,7 @@ impl<G> FreeList<G> {
         Extent::new(self.control, FreeList::CONTROL_BYTES)
     }
 
-    /// The list as it is now.
+    /// Returns the list as it is now.
     fn chain<B: Bus + ?Sized>(&self, bus: &mut B) -> Result<Chain, HeapError> {
         let end = self.end().read(bus)?;
         let size = end.checked_sub(self.start.raw()).filter(|_| end <= self.limit.raw());
@@ -167,7 +169,7 @@ impl<G> FreeList<G> {
         Ok(Chain { head: self.head(), area, ascending: order == Order::Address })
     }
 
-    /// Takes what was found off the list.
+    /// Removes the block that was found from the list.
     fn take<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -187,7 +189,7 @@ impl<G> FreeList<G> {
         Ok(Block { addr, extent, searched })
     }
 
-    /// Puts a block on the list, which is `old`.
+    /// Inserts a block into the list, which is `old`.
     fn put<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -208,7 +210,7 @@ impl<G> FreeList<G> {
         self.rest(bus, merged.or(before).map(|entry| entry.addr))
     }
 
-    /// With next fit, leaves the rover there.
+    /// With next fit, sets the rover to this block.
     fn rest<B: Bus + ?Sized>(&self, bus: &mut B, at: Option<PhysAddr>) -> Result<(), HeapError> {
         match self.config.policy {
             Policy::Next => self.rover().write_pointer(bus, at),
@@ -218,7 +220,7 @@ impl<G> FreeList<G> {
 }
 
 impl<G: Sbrk> FreeList<G> {
-    /// Finds room; `searched` elements were searched before.
+    /// Finds a free block; `searched` elements were searched before.
     fn find<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -235,7 +237,7 @@ impl<G: Sbrk> FreeList<G> {
         }
     }
 
-    /// Makes the heap larger, so that `need` bytes fit; whether that could be done.
+    /// Makes the heap larger, so that `need` bytes fit. Returns true if it could.
     fn grow<B: Bus + ?Sized>(
         &mut self,
         bus: &mut B,
@@ -243,7 +245,7 @@ impl<G: Sbrk> FreeList<G> {
         align: u64,
     ) -> Result<bool, HeapError> {
         let (chain, layout) = (self.chain(bus)?, self.config.layout);
-        // An alignment can cost its own size and a block in front.
+        // An alignment can cost its own size, and a block in front.
         let room = if align > layout.granule { align.saturating_add(layout.min_block) } else { 0 };
         let bytes = need.saturating_add(room).max(self.config.growth_step);
         let Some(bytes) = bytes.checked_next_multiple_of(layout.granule) else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! What an address that is to be freed is a block of.
+//! The search for the block that an address to be freed belongs to.
 
 use crate::chain::Area;
 use crate::header::{self, Header};
@@ -6,8 +6,9 @@ use crate::{Extent, HeapError, InvalidFree, Layout};
 use alloc::vec::Vec;
 use emmu_core::{Bus, PhysAddr};
 
-/// The block whose payload is at `addr`, by its header or else by the `size` that was asked for. A header that is none
-/// is reported as overwritten: only who knows the free blocks can tell whether it is a double free.
+/// Returns the block whose payload is at `addr`, from its header or, without headers, from the `size` of the
+/// request. If there is no header, the error is that it was overwritten: only code that knows the free blocks
+/// can tell if it is a double free.
 pub(crate) fn owned<B: Bus + ?Sized>(
     bus: &mut B,
     layout: &Layout,
@@ -34,8 +35,8 @@ pub(crate) fn owned<B: Bus + ?Sized>(
     if area.holds(block) { Ok(block) } else { Err(invalid(InvalidFree::Extent)) }
 }
 
-/// Whether a block can be freed whose neighbourhood is `near`: any free block that contains its start or shares bytes
-/// with it.
+/// Checks that a block can be freed. `near` is a free block that contains its start or overlaps it, if there is
+/// one.
 pub(crate) fn not_free(
     addr: PhysAddr,
     block: Extent,
@@ -50,7 +51,8 @@ pub(crate) fn not_free(
     }
 }
 
-/// The allocated blocks, which are all that is between the free ones, by their headers; `free` is sorted by address.
+/// Returns the allocated blocks, by their headers. They fill the space between the free blocks. `free` is
+/// sorted by address.
 pub(crate) fn between<B: Bus + ?Sized>(
     bus: &mut B,
     layout: &Layout,

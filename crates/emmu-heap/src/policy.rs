@@ -1,23 +1,23 @@
-//! Which free block is taken, and where a freed one is put: a free list's decisions as data.
+//! The decisions of a free list as data: the choice of a free block, and the place of a freed block.
 
 use crate::Extent;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-/// Which of the free blocks that are large enough is taken. Of equals, the first on the list.
+/// The choice among the free blocks that are large enough. Of equal blocks it takes the first on the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Policy {
-    /// The smallest. Searches the whole list.
+    /// The smallest block. It searches the whole list.
     Best,
-    /// The largest. Searches the whole list.
+    /// The largest block. It searches the whole list.
     Worst,
-    /// The first.
+    /// The first block.
     #[default]
     First,
-    /// The first after the one that the last block was cut from, and around: Knuth's rover, with Kernighan and
-    /// Ritchie's rules of where it rests (The C Programming Language, 2nd ed., 8.7). A block that is freed takes the
-    /// rover with it.
+    /// The first block after the one from which the last block was cut, and around the list: Knuth's rover,
+    /// with Kernighan and Ritchie's rules for its place (The C Programming Language, 2nd ed., 8.7). A freed
+    /// block takes the rover with it.
     Next,
 }
 
@@ -25,7 +25,7 @@ impl Policy {
     /// All of them, in the order in which reports list them.
     pub const ALL: &'static [Self] = &[Self::Best, Self::Worst, Self::First, Self::Next];
 
-    /// Its name in the field.
+    /// Returns the name that the field uses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl Policy {
         }
     }
 
-    /// Whether a block that fits is better than the best so far.
+    /// Returns true if a block that fits is better than the best so far.
     pub(crate) fn prefers(self, block: Extent, so_far: Option<Extent>) -> bool {
         so_far.is_none_or(|other| match self {
             Self::Best => block.size < other.size,
@@ -45,22 +45,23 @@ impl Policy {
         })
     }
 
-    /// Whether no block can be better than the first that fits.
+    /// Returns true if no block can be better than the first that fits.
     pub(crate) const fn stops(self) -> bool {
         matches!(self, Self::First | Self::Next)
     }
 }
 
-/// Where on the list a freed block is put. What is left of a block that was split stays where that block was.
+/// The place of a freed block on the list. The remainder of a block that was split stays at the place of that
+/// block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Order {
     /// By rising addresses: neighbours in memory are neighbours on the list.
     #[default]
     Address,
-    /// By rising sizes; a free sorts the list, a split does not.
+    /// By rising sizes. A free sorts the list, and a split does not.
     SizeAscending,
-    /// By falling sizes; likewise.
+    /// By falling sizes. A free sorts the list, and a split does not.
     SizeDescending,
     /// At the front: last in, first out.
     Front,
@@ -69,11 +70,11 @@ pub enum Order {
 }
 
 impl Order {
-    /// All five.
+    /// All orders, as reports list them.
     pub const ALL: &'static [Self] =
         &[Self::Address, Self::SizeAscending, Self::SizeDescending, Self::Front, Self::Back];
 
-    /// Its name on the command line.
+    /// Returns the name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -85,7 +86,7 @@ impl Order {
         }
     }
 
-    /// Puts a freed block on the list.
+    /// Inserts a freed block into the list.
     pub(crate) fn insert(self, list: &mut Vec<Extent>, block: Extent) {
         match self {
             Self::Front => list.insert(0, block),
@@ -100,8 +101,8 @@ impl Order {
     }
 }
 
-/// One pass over the list that merges those which are neighbours both on the list and in memory: the test of the
-/// textbook is `next − address = size`.
+/// Merges, in one pass over the list, blocks that are neighbours both on the list and in memory. The test is
+/// the textbook's: `next − address = size`.
 pub(crate) fn coalesce(list: &mut Vec<Extent>) {
     list.dedup_by(|block, before| {
         let adjacent = before.end() == block.addr;

@@ -1,4 +1,4 @@
-//! Words of emulated memory that notice when somebody else wrote them.
+//! Sealed words: words of emulated memory in which a write of other code is noticed.
 //!
 //! ```text
 //!  63            48 47                                            0
@@ -7,25 +7,25 @@
 //! └────────────────┴───────────────────────────────────────────────┘
 //! ```
 //!
-//! The seal is the exclusive or of the value's three 16-bit limbs, of what the word is for, and of where it is. A
-//! change of any one byte is noticed for certain, as is a word of zeros or one copied from elsewhere but for one in 2^16.
-//! (Allocators of real systems mangle their list pointers to the same end: glibc's safe-linking, Linux's hardened
-//! SLUB.)
+//! The seal is the exclusive or of the three 16-bit limbs of the value, of the meaning of the word, and of its
+//! place. A change of any one byte is always noticed. So is a word of zeros or a word copied from elsewhere,
+//! except for one in 2^16. (Allocators of real systems mangle their list pointers for the same purpose: glibc's
+//! safe-linking, Linux's hardened SLUB.)
 
 use crate::{Corruption, HeapError};
 use core::fmt;
 use emmu_core::{Bus, PhysAddr, Width, low_mask};
 
-/// Bits of a word that are its value.
+/// The number of bits of a word that are its value.
 const VALUE_BITS: u32 = 48;
 /// The value that means no address.
 const NONE: u64 = low_mask(VALUE_BITS);
-/// One past the highest address that a manager can manage.
+/// The address one past the highest one that a manager can manage.
 pub const ADDRESS_LIMIT: u64 = 1 << VALUE_BITS;
-/// Bytes of a word.
+/// The number of bytes of a word.
 pub(crate) const WORD: u64 = Width::B8.bytes();
 
-/// What a word of a manager is for.
+/// The meaning of a word of a manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -34,13 +34,13 @@ pub enum Field {
     Head = 1,
     /// Next fit: the block after which the search starts.
     Rover,
-    /// Where the heap ends.
+    /// The end of the heap.
     End,
-    /// Bytes of a block, in the block.
+    /// The size of a block, in the block.
     Size,
     /// The pointer to the next block, in a free block.
     Next,
-    /// Bytes of an allocated block, in its header.
+    /// The size of an allocated block, in its header.
     HeaderSize,
     /// The root pointer of a tree.
     Root,
@@ -50,11 +50,11 @@ pub enum Field {
     Right,
     /// The height of a subtree, in the free block at its root.
     Height,
-    /// Objects in use, in a slab.
+    /// The number of objects in use, in a slab.
     Used,
     /// The pointer to the next slab, in a slab.
     NextSlab,
-    /// What a block of a buddy system is: a byte, not a word.
+    /// The state of a block of a buddy system: a byte, not a word.
     State,
 }
 
@@ -90,7 +90,7 @@ impl Word {
         Self { at: at.wrapping_add(offset), field }
     }
 
-    /// The value, if the seal is whole.
+    /// Returns the value, if the seal matches.
     pub(crate) fn read<B: Bus + ?Sized>(self, bus: &mut B) -> Result<u64, HeapError> {
         let raw = bus.read(self.at, Width::B8)?;
         let value = raw & NONE;
@@ -101,7 +101,7 @@ impl Word {
         Ok(bus.write(self.at, Width::B8, self.sealed(value))?)
     }
 
-    /// The same for a word that holds an address, or none.
+    /// Returns the address that the word holds, or `None` if it holds none.
     pub(crate) fn read_pointer<B: Bus + ?Sized>(
         self,
         bus: &mut B,
@@ -118,7 +118,7 @@ impl Word {
         self.write(bus, to.map_or(NONE, PhysAddr::raw))
     }
 
-    /// The error that this word is not what a manager wrote.
+    /// Makes the error that this word is damaged.
     pub(crate) fn corrupt(self, problem: Corruption) -> HeapError {
         HeapError::Corrupt { at: self.at, field: self.field, problem }
     }
@@ -129,7 +129,8 @@ impl Word {
         u64::from(seal) << VALUE_BITS | value & NONE
     }
 
-    /// 16 bits that differ from place to place and from field to field: multiplicative hashing (Knuth, vol. 3, 6.4).
+    /// Returns 16 bits that differ from place to place and from field to field: multiplicative hashing (Knuth,
+    /// vol. 3, 6.4).
     fn place(self) -> u16 {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
         let [.., high] = limbs((self.at.raw() ^ (self.field as u64) << 56).wrapping_mul(GOLDEN));
@@ -137,7 +138,7 @@ impl Word {
     }
 }
 
-/// Low limb first.
+/// Splits a value into limbs, the low limb first.
 fn limbs(value: u64) -> [u16; 4] {
     let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
     [[a, b], [c, d], [e, f], [g, h]].map(u16::from_le_bytes)

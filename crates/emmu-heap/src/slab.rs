@@ -10,13 +10,15 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use emmu_core::{Bus, PhysAddr};
 
-/// Object caches in front of another manager, such as a [`Buddy`](crate::Buddy) of pages: what a kernel has.
+/// Object caches in front of another manager, such as a [`Buddy`](crate::Buddy) of pages. Kernels allocate in
+/// this way.
 ///
-/// Each class of sizes has a list of slabs, which are blocks of the manager behind and hold nothing but objects of that
-/// size. A request gets an object of the smallest class that it fits in; larger and more aligned ones are forwarded.
-/// Slabs that are prepared at boot stay; of the others, those that become empty are returned.
+/// Each class of sizes has a list of slabs. A slab is a block of the manager behind and holds only objects of
+/// that size. A request gets an object of the smallest class in which it fits. Requests that are larger, or
+/// more aligned, are forwarded. Slabs that are prepared at boot stay; other slabs are returned when they become
+/// empty.
 ///
-/// A slab begins with three sealed words; a free object holds its size and the next one.
+/// A slab begins with three sealed words. A free object holds its size and the address of the next free object.
 ///
 /// | offset | word |
 /// |---|---|
@@ -25,8 +27,8 @@ use emmu_core::{Bus, PhysAddr};
 /// | 16 | first free object |
 /// | 32 | the objects |
 ///
-/// The manager's own words are a pointer of 8 bytes for each class. To find what an address belongs to, the slabs are
-/// looked through, so nothing outside of the lists is believed.
+/// The manager's own words are a pointer of 8 bytes for each class. To find the owner of an address, the
+/// manager searches the slabs, so that it trusts nothing outside of the lists.
 #[derive(Clone, Debug)]
 pub struct Slabs<H> {
     control: PhysAddr,
@@ -39,20 +41,20 @@ pub struct Slabs<H> {
 /// A size of objects that has slabs of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Class {
-    /// Bytes of an object, a multiple of 16.
+    /// The number of bytes of an object, a multiple of 16.
     pub size: u64,
-    /// How many slabs are prepared at boot.
+    /// The number of slabs that are prepared at boot.
     pub prepared: u64,
 }
 
-/// Bytes of a slab before its objects.
+/// The number of bytes of a slab before its objects.
 const SLAB_HEADER: u64 = 32;
-/// Objects are at multiples of this.
+/// Objects are at multiples of this number.
 const OBJECT_ALIGN: u64 = NODE;
 
 /// A slab that was found on its list.
 struct Slab {
-    /// The pointer to it.
+    /// The pointer to the slab.
     link: Word,
     addr: PhysAddr,
     class: Class,
@@ -87,7 +89,7 @@ impl Slab {
         Chain { head: Word::new(self.addr, 2 * WORD, Field::Head), area, ascending: false }
     }
 
-    /// Its free objects.
+    /// Returns the free objects of the slab.
     fn blocks<B: Bus + ?Sized>(&self, bus: &mut B) -> Result<Vec<Extent>, HeapError> {
         let (chain, used) = (self.free(), self.used().read(bus)?);
         let blocks = chain.blocks(bus)?;
@@ -100,7 +102,7 @@ impl Slab {
 }
 
 impl<H> Slabs<H> {
-    /// Bytes of the manager's own words for so many classes.
+    /// Returns the number of bytes of the manager's own words for this many classes.
     #[must_use]
     pub const fn control_bytes(classes: u64) -> u64 {
         classes.saturating_mul(WORD)
@@ -143,7 +145,7 @@ impl<H> Slabs<H> {
         Ok(slabs)
     }
 
-    /// The manager behind.
+    /// Returns the manager behind.
     #[must_use]
     pub fn behind(&self) -> &H {
         &self.behind
@@ -153,13 +155,13 @@ impl<H> Slabs<H> {
         Word::new(self.control, class as u64 * WORD, Field::Head)
     }
 
-    /// The class of objects that meet a request, if it is not to be forwarded.
+    /// Returns the class of objects that serves a request, or `None` if the request is forwarded.
     fn class_for(&self, request: Request) -> Option<usize> {
         let fits = |class: &Class| class.size >= request.size;
         self.classes.iter().position(fits).filter(|_| request.align <= OBJECT_ALIGN)
     }
 
-    /// The slabs of a class.
+    /// Returns the slabs of a class.
     fn slabs<B: Bus + ?Sized>(&self, bus: &mut B, class: usize) -> Result<Vec<Slab>, HeapError>
     where
         H: Heap<B>,
@@ -181,7 +183,7 @@ impl<H> Slabs<H> {
         Ok(slabs)
     }
 
-    /// A new slab in front of the others.
+    /// Adds a slab in front of the others, and returns it.
     fn grow<B: Bus + ?Sized>(&mut self, bus: &mut B, class: usize) -> Result<Slab, HeapError>
     where
         H: Heap<B>,
@@ -203,7 +205,7 @@ impl<H> Slabs<H> {
         Ok(slab)
     }
 
-    /// An object of the first slab that has one.
+    /// Takes an object from the first slab that has a free one.
     fn object<B: Bus + ?Sized>(&mut self, bus: &mut B, class: usize) -> Result<Block, HeapError>
     where
         H: Heap<B>,
@@ -224,7 +226,8 @@ impl<H> Slabs<H> {
         Ok(Block { addr: extent.addr, extent, searched: searched + 1 })
     }
 
-    /// Puts an object back, and an empty slab after it if there are more than were prepared.
+    /// Puts an object back. If its slab is then empty, and there are more slabs than were prepared, returns the
+    /// slab.
     fn put<B: Bus + ?Sized>(
         &mut self,
         bus: &mut B,
@@ -314,7 +317,7 @@ impl<B: Bus + ?Sized, H: Heap<B>> Heap<B> for Slabs<H> {
         Ok(freed)
     }
 
-    /// The free objects, class by class, and then the free blocks of the manager behind.
+    /// Returns the free objects, class by class, and then the free blocks of the manager behind.
     fn free_blocks(&self, bus: &mut B) -> Result<Vec<Extent>, HeapError> {
         let mut blocks = Vec::new();
         for class in 0..self.classes.len() {

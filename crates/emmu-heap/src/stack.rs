@@ -1,4 +1,4 @@
-//! Last in, first out: the manager of call frames.
+//! A stack: the manager of call frames.
 
 use crate::chain::Area;
 use crate::error::expect;
@@ -14,7 +14,7 @@ use emmu_core::{Bus, PhysAddr};
 
 /// A stack that grows down. Only its newest block can be freed, and every other free is refused.
 ///
-/// Each block has a header with its size and a magic number; the manager's own word is the stack pointer,
+/// Each block has a header with its size and a magic number. The manager's own word is the stack pointer,
 /// [`Stack::CONTROL_BYTES`] bytes.
 ///
 /// ```
@@ -38,7 +38,7 @@ pub struct Stack {
     stats: Stats,
 }
 
-/// Blocks are multiples of this.
+/// The size of a block is a multiple of this number.
 const GRANULE: u64 = 16;
 const LAYOUT: Layout = Layout {
     granule: GRANULE,
@@ -50,13 +50,13 @@ const LAYOUT: Layout = Layout {
 };
 
 impl Stack {
-    /// Bytes of the manager's own words.
+    /// The number of bytes of the manager's own words.
     pub const CONTROL_BYTES: u64 = WORD;
 
-    /// An empty stack in `region`.
+    /// Makes an empty stack in `region`.
     ///
     /// # Errors
-    /// [`ConfigError`] if the region is none, or if the bus refuses.
+    /// [`ConfigError`] if there can be no such region, or if the bus refuses.
     pub fn create<B: Bus + ?Sized>(
         bus: &mut B,
         control: PhysAddr,
@@ -79,7 +79,7 @@ impl Stack {
         Word::new(self.control, 0, Field::Head)
     }
 
-    /// The start of the newest block.
+    /// Returns the start of the newest block.
     fn top<B: Bus + ?Sized>(&self, bus: &mut B) -> Result<PhysAddr, HeapError> {
         let top = PhysAddr::new(self.pointer().read(bus)?);
         let fine = self.region.addr <= top
@@ -88,7 +88,7 @@ impl Stack {
         if fine { Ok(top) } else { Err(self.pointer().corrupt(Corruption::Place { block: top })) }
     }
 
-    /// The used part of the region.
+    /// Returns the used part of the region.
     fn area(&self, top: PhysAddr) -> Area {
         let extent = Extent::between(top, self.region.end());
         Area { extent, granule: GRANULE, min_block: GRANULE }
@@ -101,7 +101,7 @@ impl Stack {
         let (need, align) = (LAYOUT.need(request.size), request.align.max(GRANULE));
         let none = HeapError::OutOfMemory { need, searched: 1 };
         let cut = LAYOUT.cut(free, need, align).ok_or(none)?;
-        // What the alignment leaves above the block belongs to it.
+        // The bytes that the alignment leaves above the block belong to the block.
         let extent = Extent::between(cut.taken.addr, top);
         let addr = extent.addr.wrapping_add(LAYOUT.header);
         header::write(bus, addr, extent.size)?;
@@ -132,7 +132,7 @@ impl<B: Bus + ?Sized> Heap<B> for Stack {
         answer
     }
 
-    /// The size is not needed.
+    /// Frees the newest block. The size is not needed.
     fn release(
         &mut self,
         bus: &mut B,
@@ -144,7 +144,7 @@ impl<B: Bus + ?Sized> Heap<B> for Stack {
         Ok(block)
     }
 
-    /// One, or none.
+    /// Returns one free block, or none.
     fn free_blocks(&self, bus: &mut B) -> Result<Vec<Extent>, HeapError> {
         let free = Extent::between(self.region.addr, self.top(bus)?);
         Ok([free].into_iter().filter(|free| free.size > 0).collect())

@@ -15,13 +15,13 @@ use avl::{Key, Tree};
 use core::ops::Range;
 use emmu_core::{Bus, PhysAddr};
 
-/// Free blocks in two balanced trees: by size, where best fit is one descent, and by address, where the neighbours of a
-/// freed block are. Answers what a [`FreeList`](crate::FreeList) with best fit by address, coalescing, answers, but looks
-/// at O(log n) blocks instead of n. (A request for an aligned address looks at further blocks of the size, if the first
-/// cannot be cut so.)
+/// Free blocks in two balanced trees. In the tree by size, best fit is one descent. In the tree by address, a
+/// freed block finds its neighbours. The answers are those of a [`FreeList`](crate::FreeList) with best fit by
+/// address and coalescing, but O(log n) blocks are visited instead of n. (A request for an aligned address
+/// visits further blocks of the size, if the first cannot be cut in this way.)
 ///
-/// The trees could not hold each other's place: a tree by size finds no neighbours, and boundary tags that would need
-/// words in allocated blocks too. A free block holds seven sealed words:
+/// Neither tree could replace the other: a tree by size finds no neighbours, and boundary tags would need words
+/// in allocated blocks too. A free block holds seven sealed words:
 ///
 /// | offset | word |
 /// |---|---|
@@ -29,7 +29,7 @@ use emmu_core::{Bus, PhysAddr};
 /// | 8, 16, 24 | by size: left, right, height |
 /// | 32, 40, 48 | by address: left, right, height |
 ///
-/// and the manager's own are the two root pointers, [`FreeTree::CONTROL_BYTES`] bytes.
+/// and the manager's own words are the two root pointers, [`FreeTree::CONTROL_BYTES`] bytes.
 #[derive(Clone, Debug)]
 pub struct FreeTree {
     layout: Layout,
@@ -39,15 +39,16 @@ pub struct FreeTree {
 }
 
 impl FreeTree {
-    /// Bytes of the manager's own words.
+    /// The number of bytes of the manager's own words.
     pub const CONTROL_BYTES: u64 = 2 * WORD;
-    /// Bytes that a free block needs for its words: the least [`Layout::min_block`].
+    /// The number of bytes that a free block needs for its words: the least [`Layout::min_block`].
     pub const NODE_BYTES: u64 = 7 * WORD;
 
     /// Makes all of `region` one free block, and writes the manager's own words from `control` on.
     ///
     /// # Errors
-    /// [`ConfigError`] if blocks cannot be cut so, if the region is none, or if the bus refuses.
+    /// [`ConfigError`] if blocks cannot be cut in this way, if there can be no such region, or if the bus
+    /// refuses.
     pub fn create<B: Bus + ?Sized>(
         bus: &mut B,
         control: PhysAddr,
@@ -62,10 +63,10 @@ impl FreeTree {
         Ok(tree)
     }
 
-    /// The trees that are in memory already.
+    /// Opens trees that memory already holds.
     ///
     /// # Errors
-    /// [`ConfigError`] if blocks cannot be cut so, or the region is none.
+    /// [`ConfigError`] if blocks cannot be cut in this way, or if there can be no such region.
     pub fn open(control: PhysAddr, region: Extent, layout: Layout) -> Result<Self, ConfigError> {
         layout.validate(Self::NODE_BYTES)?;
         let Layout { granule, min_block, .. } = layout;
@@ -102,7 +103,7 @@ impl FreeTree {
         self.trees().iter().try_for_each(|tree| tree.remove(bus, block))
     }
 
-    /// The smallest block that can be cut so, and of equals the lowest.
+    /// Returns the smallest block that can be cut in this way; of equal blocks, the lowest.
     fn find<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -135,7 +136,7 @@ impl FreeTree {
         Ok(Block { addr, extent, searched })
     }
 
-    /// The last free block that starts at `addr` or before, and the first that starts after it.
+    /// Returns the last free block that starts at `addr` or before it, and the first that starts after it.
     fn neighbours<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -145,7 +146,7 @@ impl FreeTree {
         Ok([tree.before(bus, after)?, tree.at_least(bus, after)?.0])
     }
 
-    /// The block to free, and its free neighbours.
+    /// Returns the block to free, and its free neighbours.
     fn freed<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -195,7 +196,7 @@ impl<B: Bus + ?Sized> Heap<B> for FreeTree {
         Ok(block)
     }
 
-    /// By address.
+    /// Returns the free blocks, sorted by address.
     fn free_blocks(&self, bus: &mut B) -> Result<Vec<Extent>, HeapError> {
         self.by_address().blocks(bus)
     }

@@ -1,25 +1,25 @@
-//! Which free list.
+//! The configuration of a free list.
 
 use crate::{Layout, Order, Policy};
 
-/// Which free list: every combination is one.
+/// The configuration of a free list. Every combination is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListConfig {
-    /// Which free block is taken.
+    /// The choice of the free block for a request.
     pub policy: Policy,
-    /// Where a freed block is put.
+    /// The place of a freed block on the list.
     pub order: Order,
-    /// Whether a free merges neighbours: one pass over the list, so all of them with [`Order::Address`], and with
-    /// another order those that happen to be neighbours on the list too.
+    /// True if a free merges neighbours. The merge is one pass over the list. So with [`Order::Address`] it
+    /// merges all neighbours, and with another order those that happen to be neighbours on the list too.
     pub coalesce: bool,
-    /// How blocks are cut.
+    /// The way to cut blocks.
     pub layout: Layout,
     /// The least number of bytes by which the heap grows.
     pub growth_step: u64,
 }
 
 impl Default for ListConfig {
-    /// First fit by address, coalescing, growing by pages.
+    /// Returns first fit by address, with coalescing and growth by pages.
     fn default() -> Self {
         Self {
             policy: Policy::First,

@@ -1,4 +1,4 @@
-//! Finding a free block.
+//! The search for a free block.
 
 use super::FreeList;
 use crate::chain::{Chain, Cursor, Step};
@@ -6,19 +6,19 @@ use crate::layout::Cut;
 use crate::{Corruption, HeapError, Policy};
 use emmu_core::{Bus, PhysAddr};
 
-/// A block that is large enough, and how to cut it.
+/// A block that is large enough, and the way to cut it.
 pub(super) struct Found {
     pub(super) step: Step,
     pub(super) cut: Cut,
 }
 
-/// The way through the list.
+/// The part of the list that is still to be searched.
 struct Route {
     cursor: Cursor,
     part: Part,
 }
 
-/// How far it goes.
+/// The parts of a list.
 #[derive(Clone, Copy)]
 enum Part {
     /// From the head to the end.
@@ -27,12 +27,12 @@ enum Part {
     FromTheRover(PhysAddr),
     /// From the head to the rover, which is the last to be looked at.
     ToTheRover(PhysAddr),
-    /// It is over.
+    /// Nothing.
     None,
 }
 
 impl<G> FreeList<G> {
-    /// The block that the policy takes, and how many were searched.
+    /// Returns the block that the policy takes, and the number of blocks searched.
     pub(super) fn search<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -70,7 +70,7 @@ impl<G> FreeList<G> {
         Ok(Route { cursor: chain.cursor_after(rover), part: Part::FromTheRover(rover) })
     }
 
-    /// The next block to look at.
+    /// Returns the next block to search.
     fn next<B: Bus + ?Sized>(
         &self,
         bus: &mut B,

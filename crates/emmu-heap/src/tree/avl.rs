@@ -1,7 +1,7 @@
 //! A balanced binary search tree (Adelson-Velsky and Landis 1962; Knuth, vol. 3, 6.2.3) in the free blocks.
 //!
-//! Heights are in memory, fall strictly from the root down and are bounded, so that no damage makes a descent endless; a
-//! walk in order must rise.
+//! Heights are in memory. They fall strictly from the root down and are bounded, so that no damage makes a
+//! descent endless. A walk in order must meet rising keys.
 
 use crate::chain::{Area, size_of};
 use crate::sealed::{WORD, Word};
@@ -9,13 +9,13 @@ use crate::{Corruption, Extent, Field, HeapError};
 use alloc::vec::Vec;
 use emmu_core::{Bus, PhysAddr};
 
-/// The height of a tree of 2^44 nodes is less: 1.4405 · 44.
+/// A bound for the height of a tree of 2^44 nodes: 1.4405 · 44.
 const HIGHEST: u64 = 64;
 
-/// What a tree is sorted by.
+/// The key by which a tree is sorted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key {
-    /// Size, and of equals the address.
+    /// The size, and for equal sizes the address.
     Size,
     Address,
 }
@@ -28,7 +28,7 @@ impl Key {
         }
     }
 
-    /// Where in a block the tree's three words are.
+    /// Returns the offset in a block of the tree's three words.
     fn offset(self) -> u64 {
         match self {
             Self::Size => WORD,
@@ -37,7 +37,7 @@ impl Key {
     }
 }
 
-/// A tree: its root pointer, and where its nodes can be.
+/// A tree: its root pointer, and the area of its nodes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tree {
     pub(super) root: Word,
@@ -45,7 +45,7 @@ pub(super) struct Tree {
     pub(super) area: Area,
 }
 
-/// A subtree: the pointer to its root, what it points to, and how high it can be.
+/// A subtree: the pointer to its root, the root, and its largest possible height.
 #[derive(Clone, Copy)]
 struct Subtree {
     link: Word,
@@ -83,7 +83,8 @@ impl Tree {
         self.root.write_pointer(bus, root)
     }
 
-    /// The block with the least key from `key` on, and how many nodes were looked at.
+    /// Returns the block with the least key that is not less than `key`, and the number of nodes that were
+    /// visited.
     pub(super) fn at_least<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -102,7 +103,7 @@ impl Tree {
         Ok((best, searched))
     }
 
-    /// The block with the greatest key before `key`.
+    /// Returns the block with the greatest key less than `key`.
     pub(super) fn before<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -120,7 +121,7 @@ impl Tree {
         Ok(best)
     }
 
-    /// All blocks by rising keys; every word of the tree is looked at.
+    /// Returns all blocks by rising keys. It reads every word of the tree.
     pub(super) fn blocks<B: Bus + ?Sized>(&self, bus: &mut B) -> Result<Vec<Extent>, HeapError> {
         let mut blocks = Vec::new();
         let whole = self.whole(bus)?;
@@ -150,7 +151,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The root of the subtree with one more block.
+    /// Inserts a block, and returns the root of the subtree.
     fn inserted<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -169,7 +170,7 @@ impl Tree {
         self.balance(bus, node)
     }
 
-    /// The root of the subtree with one block less.
+    /// Removes a block, and returns the root of the subtree.
     fn removed<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -190,7 +191,7 @@ impl Tree {
         self.balance(bus, node).map(Some)
     }
 
-    /// Two subtrees as one: the least of the right one becomes the root.
+    /// Joins two subtrees: the least node of the right one becomes the root.
     fn without_root<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -205,7 +206,7 @@ impl Tree {
         self.balance(bus, least).map(Some)
     }
 
-    /// The root of the subtree without its least node, and that.
+    /// Removes the least node, and returns the root of the subtree and that node.
     fn without_least<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -217,8 +218,8 @@ impl Tree {
         Ok((Some(self.balance(bus, node)?), least))
     }
 
-    /// Writes the node, whose subtrees are balanced and differ by two in height at most, and returns the root of a
-    /// balanced tree.
+    /// Writes the node, whose subtrees are balanced and whose heights differ by at most two, and returns the
+    /// root of a balanced tree.
     fn balance<B: Bus + ?Sized>(&self, bus: &mut B, mut node: Node) -> Result<PhysAddr, HeapError> {
         let (left, right) = self.heights(bus, &node)?;
         node.height = 1 + left.max(right);
@@ -241,7 +242,7 @@ impl Tree {
         if inner > outer
             && let Some(middle) = self.load(bus, self.right(&up))?
         {
-            // Twice: the inner grandchild becomes the root.
+            // A double rotation: the inner grandchild becomes the root.
             (up.right, node.left) = (middle.left, middle.right);
             return self.under(bus, middle, up, node);
         }
@@ -268,7 +269,7 @@ impl Tree {
         self.stored(bus, up)
     }
 
-    /// Puts two nodes under a third.
+    /// Makes two nodes the children of a third.
     fn under<B: Bus + ?Sized>(
         &self,
         bus: &mut B,
@@ -281,7 +282,7 @@ impl Tree {
         self.stored(bus, root)
     }
 
-    /// Writes a node with the height that it has by its subtrees.
+    /// Computes the height of a node from its subtrees, and writes the node.
     fn stored<B: Bus + ?Sized>(&self, bus: &mut B, mut node: Node) -> Result<PhysAddr, HeapError> {
         let (left, right) = self.heights(bus, &node)?;
         node.height = 1 + left.max(right);
@@ -296,7 +297,7 @@ impl Tree {
         Ok(addr)
     }
 
-    /// The root of a subtree, if it has one.
+    /// Returns the root of a subtree, if it has one.
     fn load<B: Bus + ?Sized>(
         &self,
         bus: &mut B,

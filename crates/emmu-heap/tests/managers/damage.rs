@@ -1,4 +1,5 @@
-//! What somebody else wrote into a manager's data is noticed: no hang, no panic, no byte outside touched.
+//! A manager notices writes of other code to its data: it does not hang, does not panic, and touches no byte
+//! outside.
 
 use crate::properties::{Op, request};
 use crate::{CONTROL, CONTROL_BYTES, Kind, REGION, kind, memory};
@@ -10,7 +11,7 @@ use emmu_heap::{
 use emmu_memory::Memory;
 use emmu_property::quickcheck;
 
-/// A bus that writes down which bytes are read.
+/// A bus that records the bytes that are read.
 struct Spy<'a> {
     memory: &'a mut Memory,
     read: Vec<PhysAddr>,
@@ -32,7 +33,7 @@ impl Bus for Spy<'_> {
     }
 }
 
-/// The bytes that a manager's data are.
+/// Returns the bytes that hold a manager's data.
 fn data<H: for<'a> Heap<Spy<'a>>>(heap: &H, memory: &mut Memory) -> Vec<PhysAddr> {
     let mut spy = Spy { memory, read: Vec::new() };
     heap.verify(&mut spy).unwrap();
@@ -47,7 +48,7 @@ fn flip(memory: &mut Memory, at: PhysAddr, bits: u8) {
     memory.write(at, Width::B1, old ^ u64::from(bits)).unwrap();
 }
 
-/// Some blocks free, some not.
+/// Makes a heap with free and allocated blocks.
 fn busy<H: Heap<Memory>>(heap: &mut H, memory: &mut Memory) {
     let blocks: Vec<_> =
         (1..20).map(|size| heap.allocate(memory, Request::new(size * 24)).unwrap().addr).collect();
@@ -56,7 +57,7 @@ fn busy<H: Heap<Memory>>(heap: &mut H, memory: &mut Memory) {
     }
 }
 
-/// Every byte of the manager's data, with each of its bits flipped.
+/// Flips each bit of every byte of the manager's data, and checks that the manager notices.
 fn every_flip_is_noticed<H>(heap: &H, memory: &mut Memory)
 where
     H: Heap<Memory> + for<'a> Heap<Spy<'a>>,
@@ -105,7 +106,7 @@ fn every_byte_of_a_buddy_system_is_guarded() {
 }
 
 quickcheck! {
-    /// After a byte was changed, an operation answers what it would have answered, or an error.
+    /// After a byte has changed, an operation gives the answer that it would have given, or an error.
     fn no_changed_byte_changes_an_answer(number: u16, ops: Vec<Op>, at: u32, bits: u8, then: Vec<Op>) -> bool {
         let kind = kind(number);
         let mut clean = Side::new(kind);
@@ -119,7 +120,7 @@ quickcheck! {
         for op in then {
             match (damaged.perform(op), clean.perform(op).unwrap()) {
                 (Err(HeapError::Bus(_)), _) => return false,
-                // Noticed.
+                // The change was noticed.
                 (Err(_), _) => return true,
                 (Ok(got), expected) if got == expected => {}
                 _ => return false,
@@ -128,14 +129,15 @@ quickcheck! {
         true
     }
 
-    /// After any number of bytes were overwritten with anything, every operation still ends, within its memory.
+    /// After any number of bytes were overwritten with any values, every operation still ends, and stays within
+    /// its memory.
     fn garbage_is_survived(number: u16, ops: Vec<Op>, garbage: Vec<(u32, u64)>, then: Vec<Op>) -> bool {
         let mut side = Side::new(kind(number));
         for op in ops {
             side.perform(op).unwrap();
         }
         for (at, value) in garbage {
-            // Not past the end.
+            // The word must not pass the end.
             let at = PhysAddr::new(somewhere(at, &[]).raw() & !7);
             side.memory.write(at, Width::B8, value).unwrap();
         }
@@ -146,7 +148,7 @@ quickcheck! {
     }
 }
 
-/// A byte of the heap or the manager's words that is in nobody's block.
+/// Draws a byte of the heap or of the manager's words that lies in no block.
 fn somewhere(at: u32, live: &[(PhysAddr, u64)]) -> PhysAddr {
     let (at, own) = (u64::from(at), at.is_multiple_of(3));
     let (start, size) = if own { (CONTROL, CONTROL_BYTES) } else { (REGION.addr, REGION.size) };
@@ -155,7 +157,7 @@ fn somewhere(at: u32, live: &[(PhysAddr, u64)]) -> PhysAddr {
     payload.map_or(place, |_| CONTROL)
 }
 
-/// A manager and what it handed out.
+/// A manager and its allocations.
 struct Side {
     kind: Kind,
     heap: crate::AnyHeap,
@@ -170,7 +172,7 @@ impl Side {
         Self { kind, heap, memory, live: Vec::new() }
     }
 
-    /// Where the block is or was; nothing, if there is no room.
+    /// Performs an operation. Returns the place of the block, or `None` if there is no room.
     fn perform(&mut self, op: Op) -> Result<Option<Extent>, HeapError> {
         let (allocates, pick, _) = op;
         if allocates || self.live.is_empty() {
@@ -195,12 +197,12 @@ fn list(memory: &mut Memory) -> FreeList {
     FreeList::create(memory, CONTROL, REGION, ListConfig::default()).unwrap()
 }
 
-/// A pointer that was right once has a whole seal; put back later, it makes a cycle.
+/// A pointer that was right once has a valid seal. If it is written back later, it makes a cycle.
 #[test]
 fn a_cycle_of_whole_words_is_found() {
     let mut memory = memory();
     let config = ListConfig { order: Order::Front, coalesce: false, ..ListConfig::default() };
-    // Two blocks are all there is.
+    // The region has room for two blocks only.
     let region = Extent::new(REGION.addr, 128);
     let mut heap = FreeList::create(&mut memory, CONTROL, region, config).unwrap();
     let [a, b] = [(); 2].map(|()| heap.allocate(&mut memory, Request::new(48)).unwrap());

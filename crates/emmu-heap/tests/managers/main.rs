@@ -1,4 +1,4 @@
-//! All managers, put to the same questions.
+//! Tests of all managers with the same operations.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod damage;
@@ -18,10 +18,10 @@ type AnyHeap = Box<dyn Heap<Memory>>;
 /// The manager's own words.
 const CONTROL: PhysAddr = PhysAddr::new(0x10_0000);
 const CONTROL_BYTES: u64 = 0x1000;
-/// What is managed.
+/// The region of the manager.
 const REGION: Extent = Extent::new(PhysAddr::new(0x4000), 0x4000);
 
-/// Those two, and nothing else.
+/// Makes a memory that holds these two, and nothing else.
 fn memory() -> Memory {
     Memory::new()
         .with_ram(REGION.addr, REGION.size)
@@ -30,7 +30,7 @@ fn memory() -> Memory {
         .unwrap()
 }
 
-/// A way to make a manager, and what can be said of it.
+/// A kind of manager, with its properties.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     List(ListConfig),
@@ -71,12 +71,12 @@ impl Kind {
         Audited::new(self.create(memory))
     }
 
-    /// Whether everything that is not free is part of a block that was handed out.
+    /// Returns true if all bytes that are not free belong to allocated blocks.
     fn tiles(self) -> bool {
         !matches!(self, Self::SlabsOverBuddy | Self::SlabsOverList)
     }
 
-    /// Whether in the end one block is left.
+    /// Returns true if one free block is left after all blocks are freed.
     fn merges(self) -> bool {
         match self {
             Self::List(config) => config.coalesce && config.order == Order::Address,
@@ -92,7 +92,7 @@ fn slabs<H: Heap<Memory> + 'static>(memory: &mut Memory, behind: H) -> AnyHeap {
     Box::new(Slabs::create(memory, control, 512, &classes, behind).unwrap())
 }
 
-/// One of many managers.
+/// Returns one of many kinds of manager.
 fn kind(number: u16) -> Kind {
     let pick = |step: u16, count: u16| usize::from(number / step % count);
     match number % 8 {

@@ -1,4 +1,4 @@
-//! What every manager keeps, whatever is asked of it: against a map that says of every byte whose it is.
+//! Properties of all managers, for any requests, against a map of the owner of every byte.
 
 use crate::{CONTROL, Kind, REGION, kind, memory};
 use emmu_core::PhysAddr;
@@ -10,11 +10,11 @@ use emmu_memory::Memory;
 use emmu_property::{TestResult, quickcheck};
 use std::collections::HashSet;
 
-/// Whether to allocate, and how much and how aligned, or which to free.
+/// An operation: an allocation with its size and alignment, or the index of a block to free.
 pub(crate) type Op = (bool, u16, u8);
 
 pub(crate) fn request((_, size, align): Op) -> Request {
-    // Mostly small ones.
+    // Most requests are small.
     let size = if size.is_multiple_of(16) { size % 0x3000 } else { size % 300 };
     Request::new(size.into()).aligned(if align.is_multiple_of(4) {
         1 << (align / 4 % 9)
@@ -23,7 +23,7 @@ pub(crate) fn request((_, size, align): Op) -> Request {
     })
 }
 
-/// Whose each byte of the region is.
+/// The owner of each byte of the region.
 struct Owners(Vec<Option<PhysAddr>>);
 
 impl Owners {
@@ -32,7 +32,7 @@ impl Owners {
         &mut self.0[start..start + usize::try_from(extent.size).unwrap()]
     }
 
-    /// Gives the bytes to `owner`, and none may be its already.
+    /// Passes the bytes from one owner to another. All of them must belong to the first.
     fn pass(&mut self, extent: Extent, from: Option<PhysAddr>, to: Option<PhysAddr>) {
         for byte in self.bytes(extent) {
             assert_eq!(*byte, from, "bytes of {extent:?} are somebody else's");
@@ -63,7 +63,7 @@ impl World {
         if allocates || self.live.is_empty() {
             self.allocate(request(op));
         } else {
-            // A stack frees the newest only.
+            // A stack frees only the newest block.
             let newest = self.live.len() - 1;
             let any = usize::from(pick) % self.live.len();
             self.free(if matches!(self.kind, Kind::Stack) { newest } else { any });
@@ -87,7 +87,7 @@ impl World {
 
     fn free(&mut self, index: usize) {
         let (addr, extent) = self.live.swap_remove(index);
-        // Swapping would take the newest from the end.
+        // A swap would move the newest block away from the end.
         self.live.sort_by_key(|(addr, _)| std::cmp::Reverse(*addr));
         assert_eq!(self.heap.free(&mut self.memory, addr), Ok(extent));
         self.owners.pass(extent, Some(addr), None);
@@ -184,7 +184,7 @@ quickcheck! {
     }
 }
 
-/// Which block the policy means, by its place on the list, and how many are looked at to find it.
+/// Returns the index on the list of the block that the policy takes, and the number of blocks searched.
 fn definition(
     policy: Policy,
     rover: Option<PhysAddr>,
@@ -210,7 +210,7 @@ fn definition(
     }
 }
 
-/// The list as an outsider walks it: words of 8 bytes, of which the low 48 bits count.
+/// Walks the list without the manager: words of 8 bytes, of which the low 48 bits count.
 fn walk(memory: &Memory) -> Vec<Extent> {
     use emmu_core::{Bus, Width, low_mask};
     let word = |at: u64| memory.peek(PhysAddr::new(at), Width::B8).unwrap() & low_mask(48);

@@ -8,14 +8,14 @@ use emmu_heap::{
 };
 use emmu_memory::Memory;
 
-/// A byte of the examples: a free block of one holds its own node.
+/// The size of a byte of the examples. A free block of one such byte can hold its own node.
 const UNIT: u64 = 16;
 
 fn units(start: u64, size: u64) -> Extent {
     Extent::new(PhysAddr::new(REGION.addr.raw() + start * UNIT), size * UNIT)
 }
 
-/// 30 units: 10 free, 10 allocated, 10 free; and where the allocated ones are.
+/// Makes a heap of 30 units: 10 free, 10 allocated, 10 free. Returns the address of the allocated block too.
 fn heap30(memory: &mut Memory, policy: Policy) -> (FreeList, PhysAddr) {
     let layout = Layout { header: 0, ..Layout::default() };
     let config = ListConfig { policy, layout, ..ListConfig::default() };
@@ -64,12 +64,12 @@ fn a_search_is_for_the_request_and_its_header() {
     let mut memory = memory();
     let mut list =
         FreeList::create(&mut memory, CONTROL, units(0, 10), ListConfig::default()).unwrap();
-    // A header takes one of the ten.
+    // A header takes one of the ten units.
     let refused = list.allocate(&mut memory, Request::new(10 * UNIT));
     assert_eq!(refused, Err(HeapError::OutOfMemory { need: 11 * UNIT, searched: 1 }));
     let nine = list.allocate(&mut memory, Request::new(9 * UNIT)).unwrap();
     assert_eq!((nine.extent, nine.addr), (units(0, 10), units(1, 9).addr));
-    // And a free needs no size.
+    // With a header, a free needs no size.
     assert_eq!(list.free(&mut memory, nine.addr), Ok(units(0, 10)));
 }
 
@@ -81,7 +81,8 @@ fn next_fit_resumes_where_it_left_off() {
     let mut list = FreeList::create(&mut memory, CONTROL, units(0, 50), config).unwrap();
     let tens: Vec<_> =
         (0..5).map(|_| list.allocate(&mut memory, Request::new(10 * UNIT)).unwrap().addr).collect();
-    // From the top down, so that the rover ends before the first hole: 10 free, 10 in use, 10 free, …
+    // The blocks are freed from the top down, so that the rover ends before the first hole: 10 free, 10 in use,
+    // 10 free, …
     for ten in [tens[4], tens[2], tens[0]] {
         list.release(&mut memory, ten, Some(10 * UNIT)).unwrap();
     }
@@ -189,7 +190,7 @@ fn a_kernel_has_slabs_over_pages() {
     let objects: Vec<_> =
         (0..64).map(|_| kernel.allocate(&mut memory, Request::new(50)).unwrap().addr).collect();
     assert_eq!(free_pages(&kernel, &mut memory), 61);
-    // What fits in no object is pages.
+    // A request that fits in no object gets pages.
     let large = kernel.allocate(&mut memory, Request::new(5000)).unwrap();
     assert_eq!((large.extent.size, large.addr.offset(12)), (8192, 0));
     assert_eq!(free_pages(&kernel, &mut memory), 59);
