@@ -4,8 +4,8 @@ use crate::{Direction, KernelPort, MemoryUsage, OsError, OutOfMemory, PhysicalMe
 use alloc::vec::Vec;
 use emmu_core::PhysAddr;
 
-/// Areas are made of this many bytes: a free one keeps its size and the address of the next in its first
-/// words.
+/// Areas are multiples of this number of bytes: a free area keeps its size and the address of the next one in
+/// its first words.
 const GRAIN: u64 = 16;
 
 /// The link of the last free area: no area has this address.
@@ -59,13 +59,13 @@ impl AreaPool {
         Ok(Self { start, total, free: total, first: Some(start) })
     }
 
-    /// All that is not free is a program's.
+    /// Counts all memory that is not free as the programs'.
     pub(crate) const fn usage(&self) -> MemoryUsage {
         let Self { total, free, .. } = *self;
         MemoryUsage { total, free, tables: 0, programs: total - free }
     }
 
-    /// Takes the first `size` bytes of the first free area that has so many. What they hold has no meaning.
+    /// Takes the first `size` bytes of the first free area that is large enough. Their content has no meaning.
     pub(crate) fn take(&mut self, kernel: &mut KernelPort<'_>, size: u64) -> Result<Area, OsError> {
         let refused = OutOfMemory::Area { needed: size, free: self.free, total: self.total };
         let size = size.max(1).checked_next_multiple_of(GRAIN).ok_or(refused)?;
@@ -76,8 +76,8 @@ impl AreaPool {
         Ok(Area { start: found.area.start, size })
     }
 
-    /// Makes what a free area has beyond `size` bytes an area of its own, and returns what is now next in
-    /// the list.
+    /// Makes the bytes of a free area beyond the first `size` an area of their own, and returns the next area
+    /// of the list.
     fn split(
         &self,
         kernel: &mut KernelPort<'_>,
@@ -93,7 +93,7 @@ impl AreaPool {
         Ok(Some(start))
     }
 
-    /// Gives an area back that [`take`](Self::take) gave out.
+    /// Returns an area that [`take`](Self::take) gave out.
     pub(crate) fn give(&mut self, kernel: &mut KernelPort<'_>, area: Area) -> Result<(), OsError> {
         let mut below = None;
         let above = self.find(kernel, |free| {
@@ -121,7 +121,7 @@ impl AreaPool {
         Ok(())
     }
 
-    /// Enlarges an area to at least `size` bytes, if what it needs is free where it would grow.
+    /// Enlarges an area to at least `size` bytes, if the bytes behind it are free.
     pub(crate) fn extend(
         &mut self,
         kernel: &mut KernelPort<'_>,
@@ -159,8 +159,8 @@ impl AreaPool {
         }
     }
 
-    /// Slides all areas that are taken to the start of the pool, in their order, and zeros what they leave:
-    /// one free area is left. Returns the bytes moved.
+    /// Moves all areas that are taken to the start of the pool, in their order, and zeros the bytes that they
+    /// leave, so that one free area is left. Returns the number of bytes moved.
     pub(crate) fn compact(
         &mut self,
         kernel: &mut KernelPort<'_>,
@@ -191,7 +191,7 @@ impl AreaPool {
         Ok(moved)
     }
 
-    /// The first free area that `wanted` agrees to.
+    /// Returns the first free area for which `wanted` returns true.
     fn find(
         &self,
         kernel: &mut KernelPort<'_>,

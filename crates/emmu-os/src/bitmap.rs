@@ -1,9 +1,9 @@
-//! Which of equal things are taken: a bit for each, in emulated memory.
+//! A bitmap in emulated memory: a bit for each of several equal slots, which is set if the slot is taken.
 
 use crate::{KernelPort, OsError};
 use emmu_core::PhysAddr;
 
-/// `count` bits in words of 8 bytes; a bit is 1 if its thing is taken.
+/// `count` bits in words of 8 bytes. A bit is 1 if its slot is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bitmap {
     at: PhysAddr,
@@ -15,12 +15,12 @@ const WORD: u64 = 8;
 const BITS: u64 = 64;
 
 impl Bitmap {
-    /// Bytes that so many bits take.
+    /// Returns the number of bytes that this number of bits takes.
     pub(crate) const fn bytes(count: u64) -> u64 {
         count.div_ceil(BITS) * WORD
     }
 
-    /// Writes the bits to `at`: nothing is taken.
+    /// Writes a bitmap of free slots to `at`.
     pub(crate) fn new(
         kernel: &mut KernelPort<'_>,
         at: PhysAddr,
@@ -38,7 +38,7 @@ impl Bitmap {
         self.count - self.free
     }
 
-    /// Takes the first that is free, if one is.
+    /// Takes the first free slot, if there is one.
     pub(crate) fn take(&mut self, kernel: &mut KernelPort<'_>) -> Result<Option<u64>, OsError> {
         if self.free == 0 {
             return Ok(None);
@@ -57,7 +57,7 @@ impl Bitmap {
         Err(OsError::Damaged { addr: self.at, found })
     }
 
-    /// Gives one back that [`take`](Self::take) gave out.
+    /// Returns a slot that [`take`](Self::take) gave out.
     pub(crate) fn give(&mut self, kernel: &mut KernelPort<'_>, index: u64) -> Result<(), OsError> {
         let (addr, bit) = (self.word(index), 1 << (index % BITS));
         let found = kernel.load(addr)?;

@@ -5,8 +5,8 @@ use emmu_core::PhysAddr;
 use emmu_cpu::Stop;
 use emmu_memory::Disk;
 
-/// A disk whose controller is at some address: see [`Disk`] for its registers. The kernel moves every byte
-/// itself, as one access from and to the controller's buffer for each block.
+/// A driver for a disk whose controller is at some address: see [`Disk`] for its registers. The kernel moves
+/// every byte itself, as one access from and to the controller's buffer for each block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DiskDriver {
     controller: PhysAddr,
@@ -17,7 +17,7 @@ impl DiskDriver {
         Self { controller }
     }
 
-    /// How many blocks the disk has.
+    /// Returns the number of blocks of the disk.
     pub(crate) fn blocks(self, kernel: &mut KernelPort<'_>) -> Result<u64, Stop> {
         kernel.load(self.register(Disk::BLOCKS))
     }

@@ -1,4 +1,4 @@
-//! How a program ends, and what the operating system cannot do.
+//! The ends of programs, and the errors of the operating system.
 
 use crate::{LayoutError, Pid, Rights};
 use core::fmt;
@@ -6,8 +6,8 @@ use emmu_core::{Fault, PhysAddr};
 use emmu_cpu::{Exception, Stop};
 use thiserror::Error;
 
-/// What the operating system could not do. Unless it is [`Kernel`](Self::Kernel) or
-/// [`Damaged`](Self::Damaged), everything is as it was before.
+/// The reason why the operating system refused an operation. Unless it is [`Kernel`](Self::Kernel) or
+/// [`Damaged`](Self::Damaged), nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OsError {
@@ -17,39 +17,39 @@ pub enum OsError {
     /// The program's regions do not fit this machine.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The memory it was given to manage is unfit.
+    /// The memory that the operating system should manage is unfit.
     #[error(transparent)]
     Memory(#[from] MemoryError),
     /// As many processes live as the machine has address-space identifiers for.
     #[error("all {asids} address-space identifiers are in use")]
     OutOfAsids {
-        /// How many a process can have.
+        /// The number of identifiers for processes.
         asids: u32,
     },
     /// The machine does not do what this back end needs.
     #[error("the machine does not have {what}")]
     Unsupported {
-        /// What it lacks.
+        /// The missing feature.
         what: &'static str,
     },
-    /// The machine has one process at a time, and there is one.
+    /// The machine can have one process at a time, and it has one.
     #[error("the machine runs one process at a time, and one has all of the memory")]
     Occupied,
     /// On this machine a process stays where it was loaded.
     #[error("a process cannot be moved on this machine")]
     Immovable,
-    /// There is no such process, or no longer.
+    /// The process does not exist, or no longer.
     #[error("no process has the number {0}")]
     NoProcess(Pid),
     /// The CPU refused an operation of the kernel itself, which cannot go on.
     #[error("the kernel cannot go on: {0}")]
     Kernel(#[from] Stop),
-    /// What the kernel keeps in memory was overwritten.
+    /// Data of the kernel in memory were overwritten.
     #[error("what the kernel keeps at {addr} is damaged: it holds {found:#x}")]
     Damaged {
-        /// Which word.
+        /// The address of the word.
         addr: PhysAddr,
-        /// What it holds.
+        /// The value of the word.
         found: u64,
     },
 }
@@ -61,23 +61,23 @@ pub enum OutOfMemory {
     /// Too few frames are free.
     #[error("out of frames: {needed} needed, {free} of {total} free")]
     Frames {
-        /// How many are needed at once.
+        /// The number of frames that are needed at once.
         needed: u64,
-        /// How many are free.
+        /// The number of free frames.
         free: u64,
-        /// How many there are for processes.
+        /// The number of frames or bytes for processes.
         total: u64,
     },
     /// Every place on the disk is taken.
     #[error("all {slots} places for processes on the disk are taken")]
     Disk {
-        /// How many there are.
+        /// The number of slots.
         slots: u64,
     },
-    /// Memory is given out in slots of one size, and this is no such slot's worth.
+    /// Memory is allocated in slots of one size, and the request is larger than a slot.
     #[error("{needed:#x} bytes do not fit into a slot of {slot:#x}")]
     Slot {
-        /// How many bytes are needed in one piece.
+        /// The number of bytes that are needed in one piece.
         needed: u64,
         /// Bytes of a slot.
         slot: u64,
@@ -85,17 +85,17 @@ pub enum OutOfMemory {
     /// Every slot is taken.
     #[error("all {slots} slots are taken")]
     Slots {
-        /// How many there are.
+        /// The number of slots.
         slots: u64,
     },
     /// No free area is large enough.
     #[error("no free area has {needed:#x} bytes; {free:#x} of {total:#x} are free, in pieces")]
     Area {
-        /// How many bytes are needed in one piece.
+        /// The number of bytes that are needed in one piece.
         needed: u64,
-        /// How many are free in all.
+        /// The number of free bytes.
         free: u64,
-        /// How many there are for processes.
+        /// The number of frames or bytes for processes.
         total: u64,
     },
 }
@@ -112,12 +112,12 @@ pub enum MemoryError {
         /// Bytes.
         size: u64,
     },
-    /// Its parts are not made of whole frames.
+    /// A part of the memory does not consist of whole frames.
     #[error("{what} is {value:#x}; expected a multiple of {frame:#x}")]
     Unaligned {
-        /// Which number.
+        /// The name of the number.
         what: &'static str,
-        /// What it is.
+        /// The value of the number.
         value: u64,
         /// Bytes of a frame.
         frame: u64,
@@ -154,10 +154,10 @@ pub enum MemoryError {
     },
 }
 
-/// How a program ended.
+/// The end of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// By itself, with this code.
+    /// The program ended by itself, with this code.
     Code(u64),
     /// The operating system ended it.
     Killed(Kill),
@@ -172,19 +172,19 @@ impl fmt::Display for Exit {
     }
 }
 
-/// Why the operating system ended a program.
+/// The reason why the operating system ended a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Kill {
-    /// It used an address outside its regions.
+    /// The program used an address outside its regions.
     #[error("outside its regions: {0}")]
     NoRegion(Fault),
-    /// Its region does not allow that.
+    /// The region does not allow the access.
     #[error("the region is {rights}: {fault}")]
     Forbidden {
         /// The refused access.
         fault: Fault,
-        /// What the region allows.
+        /// The rights of the region.
         rights: Rights,
     },
     /// A page was needed and there was no memory.
@@ -192,13 +192,13 @@ pub enum Kill {
     OutOfMemory {
         /// The access that needed it.
         fault: Fault,
-        /// What was lacking.
+        /// The kind of memory that was missing.
         reason: OutOfMemory,
     },
     /// The machine refuses the access although its page is mapped; that is repaired a few times, and no more.
     #[error("cannot be repaired: {0}")]
     Unrepairable(Fault),
-    /// It raised an exception that no operating system repairs.
+    /// The program raised an exception that no operating system repairs.
     #[error(transparent)]
     Exception(Exception),
 }

@@ -3,16 +3,16 @@
 use crate::{KernelPort, OsError, OutOfMemory};
 use emmu_core::PhysAddr;
 
-/// The frames of the pool that nobody has: those given back, linked through their first words, and those
-/// never used, which are all that lies above a mark. So a pool of any size is ready at once, and frames that
-/// no program needs are never touched.
+/// The free frames of the pool: frames that were returned, linked through their first words, and frames that
+/// were never used, which all lie above a mark. So a pool of any size is ready at once, and frames that no
+/// program needs are never touched.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FramePool {
     first: PhysAddr,
     total: u64,
     /// The first frame never used.
     unused: PhysAddr,
-    /// The frame given back last.
+    /// The frame that was returned last.
     returned: Option<PhysAddr>,
     free: u64,
     /// Log2 of a frame's bytes.
@@ -23,12 +23,12 @@ pub(crate) struct FramePool {
 const END: u64 = u64::MAX;
 
 impl FramePool {
-    /// `total` frames of 2^`frame_bits` bytes from `first` on, all free.
+    /// Makes a pool of `total` free frames of 2^`frame_bits` bytes from `first` on.
     pub(crate) const fn new(first: PhysAddr, total: u64, frame_bits: u32) -> Self {
         Self { first, total, unused: first, returned: None, free: total, frame_bits }
     }
 
-    /// Bytes of a frame.
+    /// Returns the number of bytes of a frame.
     pub(crate) const fn frame(&self) -> u64 {
         1 << self.frame_bits
     }
@@ -41,13 +41,13 @@ impl FramePool {
         self.free
     }
 
-    /// Whether so many frames can be taken.
+    /// Checks that this number of frames can be taken.
     pub(crate) const fn check(&self, needed: u64) -> Result<(), OutOfMemory> {
         let Self { free, total, .. } = *self;
         if needed <= free { Ok(()) } else { Err(OutOfMemory::Frames { needed, free, total }) }
     }
 
-    /// Takes a frame. What it holds has no meaning.
+    /// Takes a frame. Its content has no meaning.
     pub(crate) fn take(&mut self, kernel: &mut KernelPort<'_>) -> Result<PhysAddr, OsError> {
         self.check(1)?;
         let frame = match self.returned {
@@ -65,7 +65,7 @@ impl FramePool {
         Ok(frame)
     }
 
-    /// Gives a frame back that [`take`](Self::take) gave out.
+    /// Returns a frame that [`take`](Self::take) gave out.
     pub(crate) fn give(
         &mut self,
         kernel: &mut KernelPort<'_>,
@@ -77,7 +77,7 @@ impl FramePool {
         Ok(())
     }
 
-    /// The frame that was given back before `frame`.
+    /// Returns the frame that was returned before `frame`.
     fn next(
         &self,
         kernel: &mut KernelPort<'_>,

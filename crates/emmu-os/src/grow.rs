@@ -3,7 +3,7 @@
 use crate::{Layout, LayoutError, Region};
 use emmu_core::VirtAddr;
 
-/// Which way a region grows.
+/// The direction in which a region grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Towards higher addresses, as a heap does.
@@ -22,31 +22,31 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// The layout from now on.
+    /// Returns the new layout.
     #[must_use]
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The number of the region that grows; it is the same before and after.
+    /// Returns the number of the region that grows. It is the same before and after.
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
     }
 
-    /// How many bytes it has more than before. They are zeros.
+    /// Returns the number of new bytes. They are zeros.
     #[must_use]
     pub const fn added(&self) -> u64 {
         self.added
     }
 
-    /// Which way it grows.
+    /// Returns the direction of the growth.
     #[must_use]
     pub const fn direction(&self) -> Direction {
         self.direction
     }
 
-    /// First address of the bytes that are new.
+    /// Returns the first address of the new bytes.
     #[must_use]
     pub fn start(&self) -> VirtAddr {
         let region = self.layout.regions().get(self.index);
@@ -56,14 +56,14 @@ impl Growth {
         })
     }
 
-    /// The layout from now on, without a copy.
+    /// Returns the new layout, without a copy.
     pub(crate) fn into_layout(self) -> Layout {
         self.layout
     }
 }
 
 impl Layout {
-    /// This layout with the region that has `at` grown by `by` bytes.
+    /// Returns this layout after the region that holds `at` has grown by `by` bytes.
     ///
     /// # Errors
     /// [`LayoutError`] if there is no such region, if it would run into another or out of the address space,

@@ -1,9 +1,9 @@
-//! What is to be done about a program's fault.
+//! The decision on a program's fault.
 
 use crate::{Kill, Layout, Region};
 use emmu_core::{Cause, Fault};
 
-/// The region that `fault` asks a page of, or why the program must end.
+/// Returns the region that needs a page for `fault`, or the reason why the program must end.
 ///
 /// | the first byte that failed is in | the region allows the access | cause | verdict |
 /// |---|---|---|---|

@@ -1,4 +1,4 @@
-//! How the kernel sees physical memory.
+//! `Kernel`: the kernel's access to physical memory.
 
 use crate::CpuPort;
 use emmu_core::{PhysAddr, VirtAddr, Width};
@@ -9,14 +9,14 @@ pub const FRAME_BITS: u32 = 12;
 /// Bytes of a frame.
 pub const FRAME: u64 = 1 << FRAME_BITS;
 
-/// The same, to index the host's memory with.
+/// The number of bytes of a frame, as a `usize` for arrays of the host.
 pub(crate) const FRAME_LEN: usize = 1 << FRAME_BITS;
 
 const ZEROS: [u8; FRAME_LEN] = [0; FRAME_LEN];
 
-/// The kernel's hands: the CPU in supervisor mode, and the window in the kernel's address space through
-/// which it sees physical memory. The window is a constant distance from physical memory, and that is 0 while
-/// translation is off, and on machines that do not translate the supervisor.
+/// The CPU in supervisor mode, and the window in the kernel's address space through which it sees physical
+/// memory. The distance between the window and physical memory is constant. It is 0 while translation is off,
+/// and on machines that do not translate the supervisor.
 #[derive(Clone, Debug)]
 pub struct Kernel<C: ?Sized> {
     window: VirtAddr,
@@ -28,13 +28,13 @@ pub struct Kernel<C: ?Sized> {
 pub type KernelPort<'c> = Kernel<dyn CpuPort + 'c>;
 
 impl<C> Kernel<C> {
-    /// A kernel that sees physical memory where it is.
+    /// Makes a kernel that sees physical memory at its own addresses.
     #[must_use]
     pub const fn new(cpu: C) -> Self {
         Self { window: VirtAddr::ZERO, cpu }
     }
 
-    /// Takes the kernel off the CPU.
+    /// Returns the CPU.
     #[must_use]
     pub fn into_cpu(self) -> C {
         self.cpu
@@ -42,19 +42,19 @@ impl<C> Kernel<C> {
 }
 
 impl<C: ?Sized> Kernel<C> {
-    /// The CPU.
+    /// Returns the CPU.
     #[must_use]
     pub const fn cpu(&self) -> &C {
         &self.cpu
     }
 
-    /// The CPU, to operate.
+    /// Returns the CPU, to be operated.
     #[inline]
     pub const fn cpu_mut(&mut self) -> &mut C {
         &mut self.cpu
     }
 
-    /// From now on physical address 0 is seen at `window`.
+    /// Moves the window, so that physical address 0 is seen at `window`.
     pub const fn move_window(&mut self, window: VirtAddr) {
         self.window = window;
     }
@@ -113,8 +113,7 @@ impl<C: CpuPort + ?Sized> Kernel<C> {
         self.cpu.store_bytes(self.virt(addr), bytes)
     }
 
-    /// Fills `len` bytes with `content` and, from where that ends, with zeros: one access for each frame that
-    /// they touch.
+    /// Writes `content` and then zeros, `len` bytes in all, with one access for each frame.
     ///
     /// # Errors
     /// [`Stop`] if the CPU refuses.
@@ -129,8 +128,8 @@ impl<C: CpuPort + ?Sized> Kernel<C> {
         Ok(())
     }
 
-    /// Copies `len` bytes, which may overlap: in pieces of at most a frame, from the end that is not
-    /// overwritten before it is read.
+    /// Copies `len` bytes between areas that may overlap. It copies pieces of at most a frame, in the order in
+    /// which no byte is overwritten before it is read.
     ///
     /// # Errors
     /// [`Stop`] if the CPU refuses.

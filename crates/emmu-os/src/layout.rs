@@ -1,4 +1,4 @@
-//! Which addresses a program may use, what for, and what it finds there.
+//! The layout of a program: its regions.
 
 use crate::Region;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use thiserror::Error;
 pub struct Layout(Vec<Region>);
 
 impl Layout {
-    /// A layout of these regions, in any order.
+    /// Makes a layout of these regions, which may have any order.
     ///
     /// # Errors
     /// [`LayoutError::Overlap`] if two have addresses in common.
@@ -25,25 +25,25 @@ impl Layout {
         }
     }
 
-    /// The regions, by rising addresses.
+    /// Returns the regions, sorted by address.
     #[must_use]
     pub fn regions(&self) -> &[Region] {
         &self.0
     }
 
-    /// One past the last address of the last region; 0 without regions.
+    /// Returns the address one past the last region, or 0 without regions.
     #[must_use]
     pub fn end(&self) -> VirtAddr {
         self.0.last().map_or(VirtAddr::ZERO, Region::end)
     }
 
-    /// The region that has this address.
+    /// Returns the region that holds this address.
     #[must_use]
     pub fn region_at(&self, addr: VirtAddr) -> Option<&Region> {
         self.0.get(self.index_at(addr)?)
     }
 
-    /// Its number.
+    /// Returns the number of the region that holds this address.
     pub(crate) fn index_at(&self, addr: VirtAddr) -> Option<usize> {
         let after = self.0.partition_point(|region| region.start() <= addr);
         let index = after.checked_sub(1)?;
@@ -51,7 +51,7 @@ impl Layout {
     }
 }
 
-/// Why there can be no such layout, or not on this machine.
+/// The reason why there can be no such layout, or not on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum LayoutError {
@@ -106,9 +106,9 @@ pub enum LayoutError {
     ReferenceTooWide {
         /// Where it is in the program.
         addr: VirtAddr,
-        /// What it holds.
+        /// The value of the reference.
         held: u64,
-        /// What is to be added.
+        /// The number to be added.
         origin: u64,
     },
     /// Two regions have addresses in common.

@@ -32,12 +32,12 @@ pub struct Os<C, S: AddressSpaces> {
     stats: OsStats,
 }
 
-/// What a program did in its turn.
+/// The result of a program's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It lets others run, and wants to go on.
+    /// The program lets others run, and wants to continue.
     Yielded,
-    /// It has ended, and everything that it had is free.
+    /// The program has ended, and everything that it had is free.
     Ended(Exit),
 }
 
@@ -103,8 +103,8 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         Ok(pid)
     }
 
-    /// Lets a process run until it yields or ends. `program` is what the process executes: the same at every
-    /// turn.
+    /// Lets a process run until it yields or ends. The process executes `program`, which must be the same at
+    /// every turn.
     ///
     /// # Errors
     /// [`OsError::NoProcess`] if there is none of this number; others if the kernel cannot go on.
@@ -130,19 +130,19 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         self.spaces.destroy(&mut self.kernel, process.space)
     }
 
-    /// The living processes.
+    /// Returns the living processes.
     pub fn processes(&self) -> impl Iterator<Item = Pid> {
         self.processes.keys().copied()
     }
 
-    /// The address space of a process.
+    /// Returns the address space of a process.
     #[must_use]
     pub fn space(&self, pid: Pid) -> Option<&S::Space> {
         self.processes.get(&pid).map(|process| &process.space)
     }
 
-    /// What this process has to add to its own addresses to make those that it uses: 0 on machines that
-    /// translate, and otherwise where its byte 0 was loaded.
+    /// Returns the number that this process must add to its own addresses: 0 on machines that translate, and
+    /// otherwise the address at which its byte 0 was loaded.
     ///
     /// # Errors
     /// [`OsError::NoProcess`] if there is none of this number.
@@ -151,22 +151,22 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         Ok(self.spaces.origin(&process.space))
     }
 
-    /// Looks whether the operating system's own bytes are as it left them, on a machine on which programs
-    /// can reach them; elsewhere there is nothing to look for.
+    /// Checks that the operating system's own bytes are unchanged, on a machine on which programs can reach
+    /// them. On other machines there is nothing to check.
     ///
     /// # Errors
-    /// [`OsError::Damaged`] names the first that are not.
+    /// [`OsError::Damaged`], which names the first word that has changed.
     pub fn inspect(&mut self) -> Result<(), OsError> {
         self.spaces.inspect(&mut self.kernel)
     }
 
-    /// What has happened since boot.
+    /// Returns the counts since boot.
     #[must_use]
     pub const fn stats(&self) -> OsStats {
         self.stats
     }
 
-    /// Who has the memory.
+    /// Returns the owners of the memory.
     #[must_use]
     pub fn usage(&self) -> MemoryUsage {
         self.spaces.usage()
@@ -182,18 +182,18 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         Ok(Layout::new([Region::new(VirtAddr::ZERO, size, Rights::all())?])?)
     }
 
-    /// The CPU.
+    /// Returns the CPU.
     #[must_use]
     pub const fn cpu(&self) -> &C {
         self.kernel.cpu()
     }
 
-    /// The CPU, past the operating system's back.
+    /// Returns the CPU, to be changed without the operating system.
     pub const fn cpu_mut(&mut self) -> &mut C {
         self.kernel.cpu_mut()
     }
 
-    /// Takes the operating system off the CPU.
+    /// Returns the CPU.
     #[must_use]
     pub fn into_cpu(self) -> C {
         self.kernel.into_cpu()

@@ -1,4 +1,4 @@
-//! The line between the operating system and the hardware.
+//! `CpuPort`: the interface between the operating system and the hardware.
 
 use emmu_core::{
     Bus, Invalidate, Probe, RegisterId, RegisterInfo, TranslationUnit, VirtAddr, Width,
@@ -7,10 +7,10 @@ use emmu_cpu::{Cpu, Exception, Stop, Trap};
 
 /// All that an operating system, and a program on it, can do to the machine.
 ///
-/// The operating system is generic over this trait and knows no more of the machine: no bus, no translation
-/// unit. So nothing reaches memory but through translation, and no state of the unit changes but by a
-/// privileged operation. The methods are those of [`Cpu`], and mean the same; each fails with a [`Stop`]
-/// as the CPU's own does.
+/// The operating system is generic over this trait and knows no more of the machine: neither the bus nor the
+/// translation unit. So it reaches memory only through translation, and changes the state of the unit only by
+/// privileged operations. The methods are those of [`Cpu`] and have the same meaning. Each fails with a
+/// [`Stop`], as the CPU's own method does.
 pub trait CpuPort {
     /// Reads an instruction.
     ///
@@ -63,13 +63,13 @@ pub trait CpuPort {
     /// [`Cpu::write_register`].
     fn write_register(&mut self, id: RegisterId, value: u64) -> Result<(), Stop>;
 
-    /// Makes the unit forget cached translations.
+    /// Makes the unit drop cached translations.
     ///
     /// # Errors
     /// [`Cpu::invalidate`].
     fn invalidate(&mut self, scope: Invalidate) -> Result<(), Stop>;
 
-    /// Says where the handler of all exceptions is.
+    /// Sets the address of the handler of all exceptions.
     ///
     /// # Errors
     /// [`Cpu::install_handler`].
@@ -84,16 +84,16 @@ pub trait CpuPort {
     /// Takes an exception.
     fn raise(&mut self, exception: Exception) -> Stop;
 
-    /// What the last trap saved.
+    /// Returns the record of the last trap.
     fn trap(&self) -> Option<&Trap>;
 
-    /// Replaces what the last trap saved.
+    /// Replaces the record of the last trap.
     ///
     /// # Errors
     /// [`Cpu::set_trap`].
     fn set_trap(&mut self, trap: Trap) -> Result<(), Stop>;
 
-    /// Goes back to what the trap interrupted.
+    /// Returns to the program that the trap interrupted.
     ///
     /// # Errors
     /// [`Cpu::return_from_trap`].

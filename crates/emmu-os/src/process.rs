@@ -15,14 +15,14 @@ impl fmt::Display for Pid {
     }
 }
 
-/// The process control block: all that is put back into the CPU when the process goes on.
+/// The process control block: all that the CPU gets back when the process continues.
 #[derive(Clone, Debug)]
 pub(crate) struct Process<S> {
-    /// What the translation registers get.
+    /// The values for the translation registers.
     pub(crate) space: S,
-    /// What the program may use.
+    /// The addresses that the program may use.
     pub(crate) layout: Layout,
-    /// Where it goes on.
+    /// The place where the process continues.
     pub(crate) trap: Trap,
     /// The translation unit's registers that programs may write themselves, in the unit's order.
     pub(crate) registers: Vec<u64>,

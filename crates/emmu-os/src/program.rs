@@ -1,4 +1,4 @@
-//! What a program is: a state machine that yields operations and receives results.
+//! Programs: state machines that yield operations and receive results.
 
 use crate::Direction;
 use emmu_core::{RegisterId, VirtAddr};
@@ -31,14 +31,14 @@ pub enum Op {
         addr: VirtAddr,
         /// Bytes.
         size: u32,
-        /// What is written, little-endian: its low bytes, or all eight over and over.
+        /// The value to write, little-endian: its low bytes, or all eight bytes again and again.
         value: u64,
     },
     /// Tries to write a register of the translation unit.
     WriteRegister {
         /// Its number.
         id: RegisterId,
-        /// What is written.
+        /// The value to write.
         value: u64,
     },
     /// Tries an instruction that does not exist.
@@ -58,7 +58,7 @@ impl Op {
     pub const YIELD: Self = Self::Call(SystemCall::Yield);
 }
 
-/// What a program may ask the operating system for.
+/// The system calls of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SystemCall {
@@ -70,22 +70,23 @@ pub enum SystemCall {
     Grow {
         /// Any address in the region that is to grow.
         at: VirtAddr,
-        /// How many bytes it is to have more.
+        /// The number of bytes to add.
         by: u64,
-        /// Which way.
+        /// The direction.
         direction: Direction,
     },
 }
 
-/// What came of an operation.
+/// The result of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply<'a> {
-    /// Nothing to tell: the program has just begun, or the operation reads nothing.
+    /// No result: the program has just begun, or the operation reads nothing.
     Nothing,
-    /// What a fetch or load of 1, 2, 4 or 8 bytes read, extended with zeros; or what a system call answered.
+    /// The number that a fetch or load of 1, 2, 4 or 8 bytes read, extended with zeros, or the answer of a
+    /// system call.
     Value(u64),
-    /// What a fetch or load of any other size read.
+    /// The bytes that a fetch or load of any other size read.
     Bytes(&'a [u8]),
 }
 
@@ -108,9 +109,9 @@ pub enum Reply<'a> {
 /// assert_eq!(program.step(Reply::Nothing), Op::Load { addr: VirtAddr::new(0x1000), size: 8 });
 /// ```
 pub trait Program {
-    /// Takes the result of the operation before, and says which comes next.
+    /// Takes the result of the last operation, and returns the next one.
     ///
-    /// A program that has been told to go on after [`Op::exit`] does not exist: nobody asks it.
+    /// The operating system does not call it again after [`Op::exit`].
     fn step(&mut self, reply: Reply<'_>) -> Op;
 }
 

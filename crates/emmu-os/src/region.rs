@@ -1,4 +1,4 @@
-//! Contiguous addresses, and what a program finds there.
+//! Regions: contiguous addresses of a program, with their rights and their initial bytes.
 
 use crate::LayoutError;
 use alloc::vec::Vec;
@@ -6,14 +6,14 @@ use core::fmt;
 use emmu_core::{AccessKind, VirtAddr, Width};
 
 bitflags::bitflags! {
-    /// What a program may do with the bytes of a region.
+    /// The rights of a program to the bytes of a region.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Rights: u8 {
-        /// Load.
+        /// The right to load.
         const READ = 1 << 0;
-        /// Store.
+        /// The right to store.
         const WRITE = 1 << 1;
-        /// Fetch.
+        /// The right to fetch.
         const EXECUTE = 1 << 2;
     }
 }
@@ -24,7 +24,7 @@ impl Rights {
     /// Data.
     pub const RW: Self = Self::READ.union(Self::WRITE);
 
-    /// Whether an access of this kind is allowed.
+    /// Returns true if an access of this kind is allowed.
     #[must_use]
     pub const fn allow(self, kind: AccessKind) -> bool {
         self.contains(match kind {
@@ -36,7 +36,7 @@ impl Rights {
     }
 }
 
-/// As `ls` and `/proc` show them: `r-x`.
+/// Writes the rights as `ls` and `/proc` do: `r-x`.
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |right, letter| if self.contains(right) { letter } else { '-' };
@@ -69,7 +69,8 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// A reference in the word of 4 or 8 bytes at `offset` in the image; none of another width.
+    /// Makes a reference in the word of 4 or 8 bytes at `offset` in the image. Returns `None` for another
+    /// width.
     #[must_use]
     pub const fn new(offset: u64, width: Width) -> Option<Self> {
         match width {
@@ -78,25 +79,25 @@ impl Reference {
         }
     }
 
-    /// One of 4 bytes.
+    /// Makes a reference of 4 bytes.
     #[must_use]
     pub const fn word4(offset: u64) -> Self {
         Self { offset, width: Width::B4 }
     }
 
-    /// One of 8 bytes.
+    /// Makes a reference of 8 bytes.
     #[must_use]
     pub const fn word8(offset: u64) -> Self {
         Self { offset, width: Width::B8 }
     }
 
-    /// Where it is in the image.
+    /// Returns the offset in the image.
     #[must_use]
     pub const fn offset(self) -> u64 {
         self.offset
     }
 
-    /// Its bytes.
+    /// Returns the width of the word.
     #[must_use]
     pub const fn width(self) -> Width {
         self.width
@@ -104,11 +105,11 @@ impl Reference {
 }
 
 impl Region {
-    /// `len` bytes from `start` on, all zeros at first.
+    /// Makes a region of `len` bytes from `start` on, all zeros at first.
     ///
     /// # Errors
-    /// [`LayoutError`] if there are none, or if they reach the last address of the 64-bit space, which is
-    /// never a program's.
+    /// [`LayoutError`] if `len` is 0, or if the region reaches the last address of the 64-bit space, which no
+    /// program can have.
     pub const fn new(start: VirtAddr, len: u64, rights: Rights) -> Result<Self, LayoutError> {
         if len == 0 {
             return Err(LayoutError::Empty { start });
@@ -119,13 +120,14 @@ impl Region {
         Ok(Self { start, len, rights, image: Vec::new(), references: Vec::new() })
     }
 
-    /// The most bytes that an image has: what fits into the 4-byte fields of an [`Image`](crate::Image).
+    /// The largest number of bytes of an image: the largest that fits into the 4-byte fields of an
+    /// [`Image`](crate::Image).
     pub const MAX_IMAGE: u64 = u32::MAX as u64;
 
-    /// The same region with these bytes at its start, none of which is an address.
+    /// Returns this region with these bytes at its start. None of them is an address.
     ///
     /// # Errors
-    /// [`LayoutError::Image`] if it has not so many, or they are more than [`Self::MAX_IMAGE`].
+    /// [`LayoutError::Image`] if the region has fewer bytes, or if there are more than [`Self::MAX_IMAGE`].
     pub fn with_image(self, image: Vec<u8>) -> Result<Self, LayoutError> {
         let (start, len, bytes) = (self.start, self.len, image.len() as u64);
         if bytes > len.min(Self::MAX_IMAGE) {
@@ -134,11 +136,12 @@ impl Region {
         Ok(Self { image, references: Vec::new(), ..self })
     }
 
-    /// The same region with these words of its image being addresses. Where a machine translates, that
-    /// changes nothing.
+    /// Returns this region with references: these words of its image are addresses. On a machine that
+    /// translates, they change nothing.
     ///
     /// # Errors
-    /// [`LayoutError::Reference`] of the first that is not within the image, or overlaps the one before.
+    /// [`LayoutError::Reference`] for the first reference that is not within the image, or overlaps the one
+    /// before it.
     pub fn with_references(self, references: Vec<Reference>) -> Result<Self, LayoutError> {
         let mut free = 0;
         for &Reference { offset, width } in &references {
@@ -151,43 +154,43 @@ impl Region {
         Ok(Self { references, ..self })
     }
 
-    /// First address.
+    /// Returns the first address.
     #[must_use]
     pub const fn start(&self) -> VirtAddr {
         self.start
     }
 
-    /// Bytes, at least 1.
+    /// Returns the number of bytes, at least 1.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.len
     }
 
-    /// One past the last address.
+    /// Returns the address one past the last.
     #[must_use]
     pub const fn end(&self) -> VirtAddr {
         self.start.wrapping_add(self.len)
     }
 
-    /// What the program may do with it.
+    /// Returns the rights of the program.
     #[must_use]
     pub const fn rights(&self) -> Rights {
         self.rights
     }
 
-    /// The bytes at its start; the others are zeros.
+    /// Returns the bytes at the start of the region; the others are zeros.
     #[must_use]
     pub fn image(&self) -> &[u8] {
         &self.image
     }
 
-    /// The addresses in the image, by rising offsets.
+    /// Returns the addresses in the image, by rising offsets.
     #[must_use]
     pub fn references(&self) -> &[Reference] {
         &self.references
     }
 
-    /// The part of the image from `addr` on.
+    /// Returns the part of the image from `addr` on.
     pub(crate) fn image_from(&self, addr: VirtAddr) -> &[u8] {
         let skipped = usize::try_from(addr.raw().saturating_sub(self.start.raw()));
         skipped.ok().and_then(|skipped| self.image.get(skipped..)).unwrap_or(&[])

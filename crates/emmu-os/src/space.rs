@@ -20,7 +20,7 @@ use emmu_core::{PhysAddr, VirtAddr};
 ///
 /// Later operations of the seam (protect, unmap, fork) have their place beside [`map`](Self::map).
 pub trait AddressSpaces {
-    /// One address space: what its process control block says of it, the values of the translation registers.
+    /// One address space: the part of the process control block with the values of the translation registers.
     type Space;
 
     /// Where the kernel sees physical address 0 of a machine with this memory once translation is on, or would see it if
@@ -65,9 +65,9 @@ pub trait AddressSpaces {
         Ok(Mapped::Nothing)
     }
 
-    /// Makes room for a region that has grown, and returns how many bytes had to move to other places for it.
-    /// What a program had it has still, at the same addresses; what is new is zeros. If the space is the
-    /// CPU's, it is entered again afterwards.
+    /// Makes room for a region that has grown, and returns the number of bytes that had to move for it. The
+    /// program keeps its bytes, at the same addresses; the new bytes are zeros. If the CPU has the space, it is
+    /// entered again afterwards.
     ///
     /// # Errors
     /// [`OsError`] if there is no room; everything is as it was then.
@@ -126,46 +126,47 @@ pub trait AddressSpaces {
     /// [`OsError::Kernel`] if the CPU refuses.
     fn destroy(&mut self, kernel: &mut KernelPort<'_>, space: Self::Space) -> Result<(), OsError>;
 
-    /// Who has the memory now.
+    /// Returns the owners of the memory.
     fn usage(&self) -> MemoryUsage;
 
-    /// Whether a space that was entered is still there: making or growing another may have taken its place, where
-    /// there is only one. If not, it is entered again before its process goes on.
+    /// Returns true if a space that was entered is still there. Where memory has room for one space only,
+    /// making or growing another may have taken its place; then it is entered again before its process
+    /// continues.
     fn is_loaded(&self, space: &Self::Space) -> bool {
         let _ = space;
         true
     }
 
-    /// What a program has to add to its own addresses to make those that it uses: 0 on machines that
-    /// translate, and otherwise where its byte 0 was loaded.
+    /// Returns the number that a program must add to its own addresses: 0 on machines that translate, and
+    /// otherwise the address at which its byte 0 was loaded.
     fn origin(&self, space: &Self::Space) -> u64 {
         let _ = space;
         0
     }
 
-    /// Looks whether the operating system's own bytes are as it left them, on a machine on which programs
-    /// can reach them.
+    /// Checks that the operating system's own bytes are unchanged, on a machine on which programs can reach
+    /// them.
     ///
     /// # Errors
-    /// [`OsError::Damaged`] names the first that are not.
+    /// [`OsError::Damaged`], which names the first word that has changed.
     fn inspect(&self, kernel: &mut KernelPort<'_>) -> Result<(), OsError> {
         let _ = kernel;
         Ok(())
     }
 }
 
-/// What [`AddressSpaces::map`] did.
+/// The result of [`AddressSpaces::map`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mapped {
     /// A page was mapped.
     Page {
-        /// How many tables were made for it.
+        /// The number of tables that were made for the page.
         tables: u64,
     },
     /// The page was there: the hardware had an older view, which was invalidated.
     Already,
-    /// Nothing: all that a program has on this machine is there from the start.
+    /// Nothing was mapped: on this machine all memory of a program is there from the start.
     Nothing,
 }
 
@@ -238,7 +239,7 @@ impl PhysicalMemory {
     }
 }
 
-/// Who has the pool: everything in it is free, a table, or a process's.
+/// The owners of the pool. Each part of it is free, a table, or a process's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MemoryUsage {
     /// Bytes in all.

@@ -1,6 +1,6 @@
-//! What the operating system counts.
+//! The counts of the operating system.
 
-/// What has happened since boot.
+/// The counts since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OsStats {
     /// Processes that were started.
@@ -9,7 +9,7 @@ pub struct OsStats {
     pub exited: u64,
     /// Processes that the operating system ended.
     pub killed: u64,
-    /// How often the CPU was given another address space than the one it had last.
+    /// The number of times that the CPU got another address space than the one it had last.
     pub switches: u64,
     /// System calls of programs.
     pub system_calls: u64,
@@ -17,11 +17,11 @@ pub struct OsStats {
     pub faults: u64,
     /// Faults that were repaired by mapping a page.
     pub pages_mapped: u64,
-    /// Page tables that were made for these pages; the roots are not among them.
+    /// Page tables that were made for these pages, without the roots.
     pub tables_made: u64,
-    /// Faults whose page was there already.
+    /// Faults whose page was already mapped.
     pub spurious: u64,
-    /// Bytes of programs that were copied to other places in memory, so that something could grow, or
-    /// what is free be in one piece.
+    /// Bytes of programs that were copied to other places in memory, to let a region grow or to join the free
+    /// memory.
     pub bytes_moved: u64,
 }

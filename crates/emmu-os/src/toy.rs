@@ -1,8 +1,8 @@
 //! A machine language for examples: so small that a program of it can be read as bytes.
 //!
-//! An operating system that moves programs, or patches them, needs programs that are bytes in memory. These
-//! are: every instruction is fetched through the CPU port from where it lies, so it runs only if it was put
-//! there whole, and an address in it leads astray if it was not patched.
+//! An operating system that moves or patches programs needs programs that are bytes in memory. These are such
+//! programs: every instruction is fetched through the CPU port from its place in memory. So a program runs only
+//! if all of it was loaded, and an address in it is wrong if it was not patched.
 //!
 //! ```
 //! use emmu_core::{VirtAddr, Width};
@@ -47,71 +47,71 @@ use emmu_core::{RegisterId, Width};
 /// |---|---|---|---|---|---|
 /// | | operation | register | second register | bytes to move | operand, little-endian |
 ///
-/// Bytes that an instruction does not use are zeros; all else is undefined.
+/// Bytes that an instruction does not use are zeros. All other encodings are undefined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Instruction {
     /// 0x01: puts the operand into a register.
     Number {
-        /// Which.
+        /// The register.
         to: u8,
         /// The operand.
         value: u32,
     },
     /// 0x02: puts an address of the program into a register.
     Address {
-        /// Which.
+        /// The register.
         to: u8,
         /// The operand, which a loader patches.
         addr: u32,
     },
     /// 0x03: adds the operand to a register, with its sign.
     Add {
-        /// Which.
+        /// The register.
         to: u8,
         /// The operand.
         value: u32,
     },
     /// 0x04: adds one register to another.
     AddRegister {
-        /// What changes.
+        /// The register that changes.
         to: u8,
-        /// What is added.
+        /// The register that is added.
         from: u8,
     },
     /// 0x05: loads from an address of the program.
     Load {
-        /// What is loaded.
+        /// The register that is loaded.
         to: u8,
-        /// Bytes.
+        /// The width of the access.
         width: Width,
         /// The operand, which a loader patches.
         addr: u32,
     },
     /// 0x06: stores to an address of the program.
     Store {
-        /// What is stored.
+        /// The register that is stored.
         from: u8,
-        /// Bytes.
+        /// The width of the access.
         width: Width,
         /// The operand, which a loader patches.
         addr: u32,
     },
-    /// 0x07: loads from where a register points.
+    /// 0x07: loads from the address in a register.
     LoadAt {
-        /// What is loaded.
+        /// The register that is loaded.
         to: u8,
         /// The pointer.
         pointer: u8,
-        /// Bytes.
+        /// The width of the access.
         width: Width,
     },
-    /// 0x08: stores to where a register points.
+    /// 0x08: stores to the address in a register.
     StoreAt {
-        /// What is stored.
+        /// The register that is stored.
         from: u8,
         /// The pointer.
         pointer: u8,
-        /// Bytes.
+        /// The width of the access.
         width: Width,
     },
     /// 0x09: jumps.
@@ -121,19 +121,19 @@ pub enum Instruction {
     },
     /// 0x0a: jumps, unless a register holds 0.
     JumpUnless0 {
-        /// Which.
+        /// The register.
         register: u8,
         /// The operand, which a loader patches.
         addr: u32,
     },
-    /// 0x0b: jumps to where a register points.
+    /// 0x0b: jumps to the address in a register.
     JumpAt {
         /// The pointer.
         pointer: u8,
     },
-    /// 0x0c: shows a register to whoever watches.
+    /// 0x0c: shows a register to the host.
     Show {
-        /// Which.
+        /// The register.
         from: u8,
     },
     /// 0x0d: lets others run.
@@ -145,25 +145,25 @@ pub enum Instruction {
     },
     /// 0x0f: tries to write a register of the translation unit.
     WriteRegister {
-        /// What is written.
+        /// The register with the value.
         from: u8,
-        /// The operand: its number.
+        /// The operand: the number of the register.
         id: RegisterId,
     },
 }
 
-/// Bytes of an instruction, as an access counts them.
+/// The size of an instruction, as an access counts it.
 const INSTRUCTION_SIZE: u32 = 8;
-/// Bytes of an instruction.
+/// The number of bytes of an instruction.
 pub const INSTRUCTION: u64 = INSTRUCTION_SIZE as u64;
-/// Registers of a [`Core`].
+/// The number of registers of a [`Core`].
 pub const REGISTERS: usize = 16;
 
-/// Where an instruction has its operand.
+/// The offset of the operand in an instruction.
 const OPERAND: u64 = 4;
 
 impl Instruction {
-    /// Its bytes.
+    /// Returns the bytes of the instruction.
     #[must_use]
     pub fn encode(self) -> [u8; 8] {
         let (operation, first, second, width, operand) = self.fields();
@@ -171,7 +171,7 @@ impl Instruction {
         [operation, first, second, width, a, b, c, d]
     }
 
-    /// What these 8 bytes, little-endian, are: an instruction, or nothing that is defined.
+    /// Returns the instruction of these 8 bytes, little-endian, or `None` if it is undefined.
     #[must_use]
     pub fn decode(word: u64) -> Option<Self> {
         let [operation, first, second, bytes, a, b, c, d] = word.to_le_bytes();
@@ -195,12 +195,12 @@ impl Instruction {
             0x0f => Self::WriteRegister { from: first, id: RegisterId(operand) },
             _ => return None,
         };
-        // What is not used must be zeros, and what is used must exist.
+        // Unused bytes must be zeros, and the registers must exist.
         let registers = usize::from(first.max(second)) < REGISTERS;
         (registers && u64::from_le_bytes(found.encode()) == word).then_some(found)
     }
 
-    /// Whether the operand is an address of the program.
+    /// Returns true if the operand is an address of the program.
     pub(crate) const fn refers(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Boot, and machines that are not fit for it.
+//! Tests of boot, and of machines that are unfit for it.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod common;

@@ -12,7 +12,7 @@ use emmu_os::{
 };
 use emmu_property::{Arbitrary, Gen, quickcheck};
 
-/// An access anywhere: in bounds, around the bounds, or around the top of the address space.
+/// An access at any address: in bounds, around the bounds, or around the top of the address space.
 #[derive(Clone, Copy, Debug)]
 struct Anywhere(Op);
 
@@ -22,7 +22,7 @@ impl Arbitrary for Anywhere {
         let addr = match u8::arbitrary(g) % 8 {
             0 => 0x1_0000 - near,
             1 => 0u64.wrapping_sub(near),
-            // Where the sum with a base passes the top.
+            // An address whose sum with a base passes the top.
             2 => 0u64.wrapping_sub(START.raw() + 0x8000 + near),
             _ => u64::arbitrary(g) % 0xfff8,
         };

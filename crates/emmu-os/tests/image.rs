@@ -1,4 +1,4 @@
-//! Images: what is written is read, and what is wrong is named.
+//! Tests of images: a written image can be read, and an error names what is wrong.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{VirtAddr, Width};
@@ -93,7 +93,7 @@ fn the_file_is_what_its_description_says() {
     assert_eq!(small(), expected);
 }
 
-/// Why the small image is refused with this in place of the bytes at `at`.
+/// Returns the reason why the small image is refused with this in place of the bytes at `at`.
 fn refusal(at: usize, bytes: &[u8]) -> String {
     let mut file = small();
     file[at..at + bytes.len()].copy_from_slice(bytes);

@@ -8,7 +8,7 @@ use emmu_os::{Exit, Kill, Op, OsError, Pid, Turn};
 use emmu_property::{Arbitrary, Gen, quickcheck};
 use std::collections::BTreeMap;
 
-/// What happens next. Processes are chosen by number, modulo those that live.
+/// An event. Processes are chosen by number, modulo the number of living processes.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Spawn,
@@ -33,7 +33,7 @@ impl Arbitrary for Event {
     }
 }
 
-/// What each living process has written.
+/// The bytes that each living process has written.
 type Shadow = BTreeMap<Pid, BTreeMap<u64, u64>>;
 
 fn choose(shadow: &Shadow, number: u8) -> Option<Pid> {

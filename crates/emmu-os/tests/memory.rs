@@ -97,7 +97,7 @@ fn a_low_page_costs_one_table_a_level() {
     }
 }
 
-/// Whoever does not fail is what every frame is; the sum is always the whole.
+/// Checks that the free memory, the tables and the memory of programs sum up to all memory.
 fn assert_sum(name: &str, os: &dyn AnyOs) {
     let usage = os.usage();
     assert_eq!(usage.free + usage.tables + usage.programs, usage.total, "{name}: {usage:?}");

@@ -1,5 +1,5 @@
-//! What the operating system does to the CPU, watched from between the two, and what it does when the CPU
-//! misbehaves.
+//! Tests of the operations that the operating system performs on the CPU, seen by a port between the two, and
+//! of its behaviour when the CPU misbehaves.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod common;
@@ -14,7 +14,7 @@ use emmu_memory::Memory;
 use emmu_os::{CpuPort, Exit, Kill, Op, Os, Paged, RiscVTables, Turn, X86Tables};
 use emmu_paging::{Paging, RiscV, X86};
 
-/// What the kernel did.
+/// An operation of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Did {
     Install,
@@ -30,7 +30,7 @@ struct Watched<C> {
     cpu: C,
     supervisor: fn(&C) -> bool,
     log: Vec<Did>,
-    /// How many of the loads to come fault although their page is there.
+    /// The number of further loads that fault although their page is mapped.
     faults: u32,
 }
 
@@ -135,7 +135,7 @@ where
     std::mem::take(&mut os.cpu_mut().log)
 }
 
-/// What the kernel does because of these operations of a program, up to the pause at their end.
+/// Returns the operations of the kernel that these operations of a program cause, up to the pause at their end.
 fn watch<F, T>(os: &mut WatchedOs<F, T>, pid: emmu_os::Pid, ops: &[Op]) -> Vec<Did>
 where
     F: emmu_paging::format::Format,

@@ -1,4 +1,4 @@
-//! What a program must not do ends the program, and nothing else.
+//! A forbidden operation ends the program, and has no other effect.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod common;

@@ -1,5 +1,5 @@
-//! Whatever happens, a process sees what it wrote itself, its image, and zeros: against a shadow of every byte
-//! of every process, on every machine, in memory that was full of junk at first.
+//! In any history, a process sees only the bytes that it wrote itself, its image, and zeros. The tests compare
+//! every byte of every process with a shadow, on every machine, in memory that was full of junk at first.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod common;
@@ -42,7 +42,7 @@ impl Arbitrary for Step {
 struct Shadow {
     pid: Pid,
     origin: u64,
-    /// What it writes, and nobody else.
+    /// The byte that only this process writes.
     canary: u8,
     regions: Vec<(u64, Rights, Vec<u8>)>,
 }
@@ -70,7 +70,7 @@ impl Shadow {
         Self { pid, origin: os.origin(pid), canary, regions: regions.collect() }
     }
 
-    /// What the process reads; nothing if it found no frame for a page, which is the end of it.
+    /// Returns the bytes that the process reads, or `None` if it found no frame for a page and ended.
     fn turn(&self, os: &mut dyn AnyOs, ops: impl IntoIterator<Item = Op>) -> Option<Vec<Vec<u8>>> {
         let mut program = Recorder::new(ops.into_iter().chain([Op::YIELD]));
         match os.resume(self.pid, &mut program).unwrap() {
@@ -80,7 +80,7 @@ impl Shadow {
         }
     }
 
-    /// Fills some bytes of the heap or the stack with the canary; whether the process lives on.
+    /// Fills some bytes of the heap or the stack with the canary. Returns true if the process lives on.
     fn write(&mut self, os: &mut dyn AnyOs, at: u16, size: u16) -> bool {
         let index = 1 + usize::from(at) % (self.regions.len() - 1);
         let (start, _, bytes) = &mut self.regions[index];
@@ -95,7 +95,7 @@ impl Shadow {
         self.turn(os, [op]).is_some()
     }
 
-    /// Reads every byte; whether the process lives on.
+    /// Reads every byte. Returns true if the process lives on.
     fn look(&self, os: &mut dyn AnyOs) -> bool {
         let pieces = || self.regions.iter().flat_map(|(start, _, bytes)| pieces(*start, bytes));
         let ops = pieces()
@@ -134,12 +134,12 @@ impl Shadow {
     }
 }
 
-/// What lies from `start` on, in pieces that one access can read.
+/// Returns the bytes from `start` on, in pieces that one access can read.
 fn pieces(start: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     (start..).step_by(MAX_ACCESS as usize).zip(bytes.chunks(MAX_ACCESS as usize))
 }
 
-/// What a machine may refuse, with everything as it was.
+/// Returns true if a machine may refuse in this way. Nothing has then changed.
 fn is_refusal(error: OsError) -> bool {
     matches!(
         error,

@@ -23,7 +23,7 @@ fn base_100() -> Cpu<BaseBounds, Memory, Vec<Event>> {
     cpu
 }
 
-/// Where the bytes of what was done last moved.
+/// Returns the places to which the last operation moved bytes.
 fn transfers(cpu: &Cpu<BaseBounds, Memory, Vec<Event>>) -> Vec<(AccessKind, u64)> {
     let moved = cpu.probe().iter().filter_map(|event| match event {
         Event::Transfer { access, addr } => Some((access.kind, addr.raw())),

@@ -46,7 +46,7 @@ fn any_instruction(g: &mut Gen) -> Instruction {
     }
 }
 
-/// What the program shows, by a machine of 64 KiB of bytes and no other parts.
+/// Returns the registers that the program shows, by a model with 64 KiB of bytes and no other parts.
 fn shown_by_model(program: &[Instruction]) -> Vec<u64> {
     let mut memory = vec![0; 1 << 16];
     let mut registers = [0u64; 16];

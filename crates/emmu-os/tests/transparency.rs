@@ -1,4 +1,4 @@
-//! The same program reads the same bytes on every machine, wherever it is in memory and whoever else runs.
+//! A program reads equal bytes on every machine, wherever it is in memory and whatever else runs.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod common;
@@ -33,7 +33,7 @@ impl Arbitrary for Portable {
     }
 }
 
-/// What the program must read: 64 KiB of bytes, and no machine at all.
+/// Returns the bytes that the program must read, by a model of 64 KiB of bytes.
 fn shadow(ops: &[Portable]) -> Vec<Vec<u8>> {
     let mut bytes = vec![0; 1 << 16];
     bytes[..code().len()].copy_from_slice(&code());

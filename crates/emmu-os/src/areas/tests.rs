@@ -13,7 +13,7 @@ use std::vec::Vec;
 
 type Machine = Kernel<Cpu<BaseBounds, Memory>>;
 
-/// What a pool of one frame has.
+/// The number of grains in a pool of one frame.
 const GRAINS: usize = 256;
 const POOL: PhysAddr = PhysAddr::new(0x1000);
 
@@ -124,7 +124,7 @@ quickcheck! {
             (if down { at - more } else { at }, len + more)
         });
         assert_eq!(extended.map(grains), expected);
-        // What is left is where the list says.
+        // The list names the areas that are left.
         let free = taken.iter().filter(|&&taken| !taken).count() as u64 * GRAIN;
         assert_eq!(pool.usage().free, free);
         while take(&mut kernel, &mut pool, &mut taken, 1).is_some() {}

@@ -1,26 +1,26 @@
-//! What can be wrong with an image.
+//! Errors in images.
 
 use crate::LayoutError;
 use emmu_core::VirtAddr;
 use thiserror::Error;
 
-/// A file is no image.
+/// The reason why a file is no image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// It does not begin as images do.
+    /// The file does not begin with [`Image::MAGIC`](crate::Image::MAGIC).
     #[error("byte 0: expected \"EMI1\"")]
     Magic,
-    /// It ends too early.
+    /// The file ends too early.
     #[error("byte {at}: expected {what} of {needed} bytes, found {left}")]
     Truncated {
         /// Offset in the file.
         at: usize,
-        /// What should be there.
+        /// The part that should be there.
         what: &'static str,
-        /// Its bytes.
+        /// The number of bytes of that part.
         needed: u64,
-        /// Bytes that are left.
+        /// The number of bytes that are left.
         left: usize,
     },
     /// Something follows the last part.
@@ -28,7 +28,7 @@ pub enum ImageError {
     TooLong {
         /// Offset in the file.
         at: usize,
-        /// Bytes that are left.
+        /// The number of bytes that are left.
         left: usize,
     },
     /// A field has a value that it cannot have.
@@ -36,11 +36,11 @@ pub enum ImageError {
     Field {
         /// Offset in the file.
         at: usize,
-        /// Which field.
+        /// The name of the field.
         field: &'static str,
-        /// What it holds.
+        /// The value of the field.
         found: u64,
-        /// What it may hold.
+        /// The values that are allowed.
         expected: &'static str,
     },
     /// The sections make no layout.

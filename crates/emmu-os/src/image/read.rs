@@ -38,7 +38,7 @@ fn reference(entry: &Part<'_>) -> Result<Placed, ImageError> {
     Ok(Placed { at: entry.at, addr: VirtAddr::new(entry.word8(0)), width })
 }
 
-/// None is relocated twice.
+/// Checks that no word is relocated twice.
 fn check_order(references: &[Placed]) -> Result<(), ImageError> {
     for pair in references.windows(2) {
         let end = pair[0].addr.checked_add(pair[0].width.bytes());
@@ -63,7 +63,7 @@ fn region(reader: &mut Reader<'_>, section: &Part<'_>) -> Result<Region, ImageEr
     Ok(region.with_image(content.file.to_vec())?)
 }
 
-/// Gives every reference to the region that has its bytes.
+/// Gives every reference to the region that holds its bytes.
 fn claim(regions: Vec<Region>, references: &[Placed]) -> Result<Vec<Region>, ImageError> {
     let mut claimed = 0;
     let claim_own = |region: Region| {
@@ -87,7 +87,7 @@ fn within(region: &Region, placed: &Placed) -> Option<Reference> {
     (end <= region.image().len() as u64).then_some(reference)
 }
 
-/// What is left of a file.
+/// The rest of a file.
 struct Reader<'a> {
     file: &'a [u8],
     at: usize,

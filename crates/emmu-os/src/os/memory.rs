@@ -25,8 +25,8 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         self.moved(moved)
     }
 
-    /// Moves a process to another place in physical memory, and returns how many bytes that were. It does
-    /// not run meanwhile, and does not notice.
+    /// Moves a process to another place in physical memory, and returns the number of bytes moved. The process
+    /// does not run meanwhile, and does not notice.
     ///
     /// # Errors
     /// [`OsError::Immovable`] on machines on which that cannot be, or is of no use; [`OsError::OutOfMemory`] if
@@ -37,8 +37,8 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         self.moved(moved)
     }
 
-    /// Compaction: moves processes together, so that the free memory is in one piece, and returns how many
-    /// bytes were moved. None runs meanwhile.
+    /// Compaction: moves processes together, so that the free memory is in one piece, and returns the number of
+    /// bytes moved. No process runs meanwhile.
     ///
     /// # Errors
     /// [`OsError::Immovable`] on machines on which that cannot be; nothing has changed then.
@@ -49,7 +49,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         self.moved(moved)
     }
 
-    /// The hardware learns where the present process is now.
+    /// Tells the hardware the new place of the present process.
     fn moved(&mut self, bytes: u64) -> Result<u64, OsError> {
         self.stats.bytes_moved += bytes;
         if let Some(process) = self.current.and_then(|pid| self.processes.get(&pid)) {

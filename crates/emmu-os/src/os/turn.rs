@@ -11,7 +11,7 @@ use core::ops::ControlFlow;
 use emmu_core::{Fault, Privilege, Width};
 use emmu_cpu::{Exception, Illegal, Stop};
 
-/// What came of an operation: [`Reply`], with the bytes still in the buffer.
+/// The result of an operation: a [`Reply`], with the bytes still in the buffer.
 #[derive(Clone, Copy)]
 enum Played {
     Nothing,
@@ -57,7 +57,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         Ok(())
     }
 
-    /// Does one operation of the program after the other, up to the end of its turn.
+    /// Performs the operations of the program, one after the other, up to the end of its turn.
     pub(super) fn play_on(
         &mut self,
         pid: Pid,
@@ -80,7 +80,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         }
     }
 
-    /// Does one operation of a program, in user mode. Inlined, because what it returns is large.
+    /// Performs one operation of a program, in user mode. It is inlined, because its result is large.
     #[inline(always)]
     fn play(&mut self, op: Op) -> Result<Played, Stop> {
         let cpu = self.kernel.cpu_mut();
@@ -108,7 +108,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         }
     }
 
-    /// Does an operation of an unusual size.
+    /// Performs an operation of an unusual size.
     #[inline(never)]
     fn play_wide(&mut self, op: Op, size: u32) -> Result<Played, Stop> {
         let cpu = self.kernel.cpu_mut();
@@ -228,7 +228,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
     }
 }
 
-/// Whether it was done; what ends the kernel is passed on, and what a program is refused is not.
+/// Returns true if it was done, and false if a program was refused. It passes on errors that end the kernel.
 fn refusable(done: Result<u64, OsError>) -> Result<bool, OsError> {
     match done {
         Ok(_) => Ok(true),

@@ -61,7 +61,7 @@ impl Resident {
     }
 }
 
-/// What the operating system has in a frame's worth of bytes from `addr` on: nothing that repeats soon.
+/// Returns the bytes of the operating system in a frame from `addr` on: a pattern that does not repeat soon.
 fn pattern(addr: PhysAddr) -> [u8; FRAME_LEN] {
     core::array::from_fn(|index| {
         let mixed = addr.wrapping_add(index as u64).raw().wrapping_mul(0x9e37_79b9_7f4a_7c15);

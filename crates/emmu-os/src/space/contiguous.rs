@@ -30,8 +30,8 @@ impl Contiguous {
         Self { convention, pool: Pool::Areas(AreaPool::default()) }
     }
 
-    /// The same, but all memory is cut into slots of `size` bytes, one for each process, from a bitmap. At
-    /// least a byte.
+    /// Makes address spaces with slots: all memory is cut into slots of `size` bytes (at least one byte), and
+    /// each process has one. A bitmap tells which are taken.
     #[must_use]
     pub fn with_slots(convention: Convention, size: u64) -> Self {
         Self { convention, pool: Pool::Slots(SlotPool::of_size(size)) }

@@ -24,9 +24,9 @@ use core::ops::RangeInclusive;
 use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr};
 use tree::Tree;
 
-/// How an architecture writes page tables, and what it wants to be told of them.
+/// The page tables of an architecture, and the operations that it demands when they change.
 pub trait TableFormat {
-    /// How many levels there are, and how large pages and entries.
+    /// Returns the number of levels, and the sizes of pages and entries.
     fn shape(&self) -> TableShape;
 
     /// An entry of this level that points to a table which `user` entries, or only the kernel's, hang from.
@@ -36,7 +36,7 @@ pub trait TableFormat {
     /// kernel's are in every address space alike.
     fn page(&self, page: PhysAddr, level: u8, rights: Rights, owner: Privilege) -> u64;
 
-    /// What an entry points to, if it points to anything.
+    /// Returns the address to which an entry points, if it points to anything.
     fn target(&self, entry: u64) -> Option<PhysAddr>;
 
     /// Turns translation on, with this root and ASID 0, and returns the largest ASID; none if there are none, and to
@@ -66,7 +66,7 @@ pub trait TableFormat {
     ) -> Result<(), OsError>;
 }
 
-/// Which kind of entry was made valid.
+/// The kind of entry that was made valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Valid {
     /// One that points to a table.

@@ -18,8 +18,8 @@ use shared::SharedSegments;
 /// where its segment's addresses start grows up; one that ends where they end grows down. Only regions have
 /// memory, not the gaps between them.
 ///
-/// Of regions that cannot be written and hold the same bytes there is one copy, whichever processes have
-/// them. A segment that grows stays where it is if what it grows into is free, and moves elsewhere if not.
+/// Regions that cannot be written and hold the same bytes share one copy, whichever processes have them. A
+/// segment that grows stays where it is if the addresses behind it are free, and moves otherwise.
 #[derive(Clone, Debug)]
 pub struct Segmented {
     shape: Shape,
@@ -27,7 +27,7 @@ pub struct Segmented {
     shared: SharedSegments,
 }
 
-/// What the segment registers get, and the memory behind.
+/// The values of the segment registers, and the memory of the segments.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SegmentedSpace {
     segments: Vec<Segment>,
@@ -73,7 +73,7 @@ impl Segmented {
         Ok(Self { shape: Shape::of(unit)?, pool, shared })
     }
 
-    /// How many processes have the physical copy of this region of a space.
+    /// Returns the number of processes that share the physical copy of this region of a space.
     #[must_use]
     pub fn users(&self, space: &SegmentedSpace, region: usize) -> u64 {
         space.pieces.get(region).map_or(0, |piece| match piece.memory {
@@ -82,7 +82,7 @@ impl Segmented {
         })
     }
 
-    /// Writes all segments' registers; those that `segments` has not are empty.
+    /// Writes the registers of all segments; those that are not in `segments` are empty.
     fn write_registers(
         &self,
         kernel: &mut KernelPort<'_>,

@@ -19,7 +19,7 @@ impl ContiguousSpace {
         self.area.start
     }
 
-    /// How many bytes the process has.
+    /// Returns the number of bytes of the process.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size
@@ -57,7 +57,7 @@ pub(super) fn zero_added(
     kernel.fill(start.wrapping_add(growth.start().raw()), growth.added(), &[])
 }
 
-/// Whether every absolute reference has room for what it becomes when the program's byte 0 is at `origin`.
+/// Checks that every absolute reference has room for its new value when the program's byte 0 is at `origin`.
 pub(super) fn check_references(layout: &Layout, origin: PhysAddr) -> Result<(), LayoutError> {
     layout.regions().iter().try_for_each(|region| {
         region.references().iter().try_for_each(|reference| {

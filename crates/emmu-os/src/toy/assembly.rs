@@ -1,11 +1,11 @@
-//! From instructions to an image.
+//! `Assembly`: it makes an image from instructions.
 
 use super::{INSTRUCTION, Instruction, OPERAND};
 use crate::{Image, ImageError, Layout, Reference, Region, Rights};
 use alloc::vec::Vec;
 use emmu_core::VirtAddr;
 
-/// A program in the making: instructions from address 0 on, and other regions.
+/// A program that is being assembled: instructions from address 0 on, and other regions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assembly {
     text: Vec<Instruction>,
@@ -20,20 +20,20 @@ impl Assembly {
         Self { text: text.into_iter().collect(), text_size: 0, regions: Vec::new() }
     }
 
-    /// The same, with at least so many bytes for the instructions.
+    /// Returns this program with at least this number of bytes for the instructions.
     #[must_use]
     pub fn with_text_size(self, text_size: u64) -> Self {
         Self { text_size, ..self }
     }
 
-    /// The same, with one more region.
+    /// Returns this program with one more region.
     #[must_use]
     pub fn with_region(mut self, region: Region) -> Self {
         self.regions.push(region);
         self
     }
 
-    /// The program, with every operand that is an address noted as a reference.
+    /// Returns the program. Every operand that is an address becomes a reference.
     ///
     /// # Errors
     /// [`ImageError::Layout`] if there are no instructions, or regions overlap.

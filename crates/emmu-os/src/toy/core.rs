@@ -1,11 +1,11 @@
-//! What executes toy instructions.
+//! `Core`: it executes toy instructions.
 
 use super::{INSTRUCTION, INSTRUCTION_SIZE, Instruction, REGISTERS};
 use crate::{Image, Op, Program, Reply};
 use alloc::vec::Vec;
 use emmu_core::{VirtAddr, Width};
 
-/// A program as a machine executes it: it fetches its instructions from memory.
+/// A program that fetches its instructions from memory, as a machine executes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Core {
     /// The instruction that is fetched next.
@@ -15,38 +15,38 @@ pub struct Core {
     shown: Vec<u64>,
 }
 
-/// What the next reply is.
+/// The meaning of the next reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
-    /// Of no interest.
+    /// The reply is ignored.
     Nothing,
-    /// An instruction.
+    /// The reply is an instruction.
     Instruction,
-    /// The new content of a register.
+    /// The reply is the new content of a register.
     Register(u8),
 }
 
 impl Core {
-    /// Executes from `entry` on, with zeros in all registers.
+    /// Makes a core that executes from `entry` on, with zeros in all registers.
     #[must_use]
     pub const fn new(entry: VirtAddr) -> Self {
         Self { pc: entry, registers: [0; REGISTERS], waiting: Waiting::Nothing, shown: Vec::new() }
     }
 
-    /// Executes an image that was loaded at `origin`: see [`crate::Os::origin`].
+    /// Makes a core that executes an image loaded at `origin`: see [`crate::Os::origin`].
     #[must_use]
     pub const fn of(image: &Image, origin: u64) -> Self {
         Self::new(image.entry().wrapping_add(origin))
     }
 
-    /// The same, with this in a register.
+    /// Returns this core with a value in a register.
     #[must_use]
     pub fn with_register(mut self, register: u8, value: u64) -> Self {
         self.set(register, value);
         self
     }
 
-    /// The registers shown so far ([`Instruction::Show`]): all that can be observed of a program.
+    /// Returns the registers shown so far ([`Instruction::Show`]): all that can be observed of a program.
     #[must_use]
     pub fn shown(&self) -> &[u64] {
         &self.shown
@@ -67,7 +67,7 @@ impl Core {
         Op::Fetch { addr: self.pc, size: INSTRUCTION_SIZE }
     }
 
-    /// Does an instruction, as far as it goes without memory.
+    /// Executes an instruction as far as it needs no memory, and returns its operation.
     fn execute(&mut self, instruction: Instruction) -> Op {
         self.pc = self.pc.wrapping_add(INSTRUCTION);
         self.waiting = Waiting::Nothing;

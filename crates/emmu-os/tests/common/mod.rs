@@ -31,9 +31,9 @@ pub(crate) trait AnyOs {
     fn compact(&mut self) -> Result<u64, OsError>;
     fn stats(&self) -> OsStats;
     fn read_register(&mut self, id: RegisterId) -> u64;
-    /// What user mode reads with nobody's program running.
+    /// Returns the number that user mode reads while no program runs.
     fn load_as_user(&mut self, addr: u64) -> Result<u64, Stop>;
-    /// Whether these bytes are anywhere in physical memory.
+    /// Returns true if these bytes are anywhere in physical memory.
     fn ram_holds(&self, word: [u8; 4]) -> bool;
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Machine {
     pub(crate) privileged: RegisterId,
 }
 
-/// Where RAM starts on all of them.
+/// The start of RAM on all of them.
 pub(crate) const START: PhysAddr = PhysAddr::new(0x8000_0000);
 
 pub(crate) type PagedOs<F, T> = Os<Cpu<Paging<F>, Memory>, Paged<T>>;
@@ -235,7 +235,7 @@ pub(crate) fn machines(memory: &PhysicalMemory) -> Vec<Machine> {
     machines
 }
 
-/// Where the disk's controller is on the machines that have one.
+/// The address of the disk's controller on the machines that have one.
 pub(crate) const DISK: PhysAddr = PhysAddr::new(0x1000_0000);
 
 pub(crate) type BareOs<S> = Os<Cpu<Bare, Memory>, S>;

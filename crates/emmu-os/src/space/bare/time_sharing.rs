@@ -25,7 +25,7 @@ pub struct TimeSharing {
     resident: Resident,
     area: Area,
     slots: Bitmap,
-    /// Which process is in memory.
+    /// The process that is in memory.
     loaded: Option<DiskSpace>,
     /// Bytes of memory that may have been written since they were zeros.
     used: u64,
@@ -39,7 +39,7 @@ pub struct DiskSpace {
 }
 
 impl DiskSpace {
-    /// How many bytes the process has.
+    /// Returns the number of bytes of the process.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size

@@ -1,4 +1,4 @@
-//! Where contiguous memory comes from.
+//! The sources of contiguous memory.
 
 use crate::areas::{Area, AreaPool};
 use crate::bitmap::Bitmap;
@@ -15,7 +15,7 @@ pub(super) enum Pool {
 }
 
 impl Pool {
-    /// The same kind of pool, with all of this memory free.
+    /// Makes a pool of the same kind, with all of this memory free.
     pub(super) fn boot(
         self,
         kernel: &mut KernelPort<'_>,

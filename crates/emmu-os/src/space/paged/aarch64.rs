@@ -46,12 +46,12 @@ impl TableFormat for AArch64Tables {
         TableShape::of(self.plan)
     }
 
-    /// It withholds nothing: the leaf alone decides.
+    /// The table entry withholds no right: the leaf alone decides.
     fn table(&self, table: PhysAddr, _: u8, _: Privilege) -> u64 {
         table.raw() | (Descriptor::VALID | Descriptor::TABLE).bits()
     }
 
-    /// What is valid can be read. The kernel executes nothing of programs, and they nothing of it.
+    /// A valid page can be read. The kernel executes no page of a program, and a program no page of the kernel.
     fn page(&self, page: PhysAddr, level: u8, rights: Rights, owner: Privilege) -> u64 {
         let user = owner == Privilege::User;
         let executable = rights.contains(Rights::EXECUTE);
@@ -81,14 +81,14 @@ impl TableFormat for AArch64Tables {
         Ok(Some(Asid(u16::MAX)))
     }
 
-    /// No TLBI: the ASID differs, and nothing is remembered of it that is no longer so. Both change in one write.
+    /// No TLBI is needed: the ASID differs, and no TLB holds a stale entry of it. Both change in one write.
     fn enter(&self, cpu: &mut dyn CpuPort, root: PhysAddr, asid: Asid) -> Result<(), OsError> {
         cpu.write_register(TTBR0_EL1, root.raw() | u64::from(asid.0) << 48)?;
         Ok(())
     }
 
-    /// Nothing: what is invalid is held by no TLB, so no TLBI is needed where an entry was (chapter D8, "TLB
-    /// maintenance requirements").
+    /// Does nothing: no TLB holds an invalid entry, so no TLBI is needed when an entry becomes valid (chapter
+    /// D8, "TLB maintenance requirements").
     fn made_valid(
         &self,
         _: &mut dyn CpuPort,

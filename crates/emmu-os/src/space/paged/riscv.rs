@@ -33,7 +33,7 @@ impl RiscVTables {
         matches!(self.plan.entry(), Width::B4)
     }
 
-    /// Where satp has MODE and ASID, and how many bits of ASID.
+    /// Returns the places of MODE and ASID in satp, and the number of bits of ASID.
     const fn satp_fields(self) -> (u32, u32, u32) {
         if self.is_rv32() { (31, 22, 9) } else { (60, 44, 16) }
     }
@@ -85,7 +85,7 @@ impl TableFormat for RiscVTables {
         Ok(Some(Asid(u16::try_from(found >> number & low_mask(bits)).unwrap_or(0))))
     }
 
-    /// No `sfence.vma`: the ASID differs, and nothing is remembered of it that is no longer so.
+    /// No `sfence.vma` is needed: the ASID differs, and no TLB holds a stale entry of it.
     fn enter(&self, cpu: &mut dyn CpuPort, root: PhysAddr, asid: Asid) -> Result<(), OsError> {
         cpu.write_register(SATP, self.satp(root, asid))?;
         Ok(())

@@ -1,4 +1,4 @@
-//! How addresses are cut for tables, and which of them are the kernel's.
+//! The shape of page tables, and the kernel's part of the addresses.
 
 use emmu_core::{PhysAddr, VirtAddr, Width, low_mask};
 use emmu_paging::format::Plan;
@@ -18,11 +18,11 @@ pub struct TableShape {
     pub address_bits: u8,
     /// The level whose pages make up the kernel's window: below the root, or in it.
     pub window_level: u8,
-    /// How many roots there are.
+    /// The number of roots.
     pub roots: Roots,
 }
 
-/// Whether programs and the kernel have tables in common.
+/// The roots of programs and of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Roots {
     /// One root, whose upper half is the kernel's: every program's has a copy of that.
@@ -59,7 +59,7 @@ impl TableShape {
         self.page_bits as u32 - self.entry.bytes().trailing_zeros()
     }
 
-    /// Where in a table of this level the entry for an address is.
+    /// Returns the address of the entry for `addr` in a table of this level.
     pub(super) fn entry_addr(&self, table: PhysAddr, addr: VirtAddr, level: u8) -> PhysAddr {
         let low = self.level_bits(level);
         let count = self.index_bits().min(u32::from(self.address_bits).saturating_sub(low));

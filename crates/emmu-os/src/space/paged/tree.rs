@@ -13,19 +13,19 @@ use emmu_cpu::Stop;
 pub(super) struct Tree<'a, F> {
     pub(super) format: &'a F,
     pub(super) root: PhysAddr,
-    /// Who uses what is hung into it.
+    /// The privilege that uses the pages of the tree.
     pub(super) owner: Privilege,
 }
 
-/// Where the way to a page ends: at the page's own entry, or at one above it that points to no table.
+/// The end of the way to a page: the page's own entry, or an entry above it that points to no table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    /// Where the entry is.
+    /// The address of the entry.
     entry: PhysAddr,
     level: u8,
     /// The level that the page's own entry has.
     leaf: u8,
-    /// Whether the page is there already.
+    /// True if the page is already mapped.
     pub(super) taken: bool,
 }
 
@@ -80,7 +80,8 @@ impl<F: TableFormat> Tree<'_, F> {
     }
 }
 
-/// What the entries in the first `len` bytes of a table point to, read with one access for each frame of it.
+/// Returns the addresses to which the entries in the first `len` bytes of a table point. It reads them with one
+/// access for each frame of the table.
 pub(super) fn targets<F: TableFormat>(
     format: &F,
     kernel: &mut KernelPort<'_>,

@@ -40,7 +40,8 @@ impl X86Tables {
         matches!(self.plan.entry(), Width::B8)
     }
 
-    /// Whether entries of this level are PDPTEs of PAE paging, which have no rights and are loaded with CR3.
+    /// Returns true if entries of this level are PDPTEs of PAE paging, which have no rights and are loaded with
+    /// CR3.
     const fn has_pdptes(self, level: u8) -> bool {
         self.levels == 3 && level == 2
     }
@@ -60,8 +61,9 @@ impl TableFormat for X86Tables {
         table.raw() | (Pte::P | rights).bits()
     }
 
-    /// What is present can be read. A and D are the hardware's, but those of pages that hang from every root, each of which
-    /// would come to say something else of a page that is global: they are set. 4-byte entries have no XD.
+    /// A present page can be read. Hardware sets A and D, except in pages that every root maps: there they are
+    /// set from the start, because each root would otherwise come to say something else of a global page.
+    /// 4-byte entries have no XD.
     fn page(&self, page: PhysAddr, level: u8, rights: Rights, owner: Privilege) -> u64 {
         let mut bits = Pte::P | user(owner);
         bits.set(Pte::PS, level > 0);
@@ -95,7 +97,7 @@ impl TableFormat for X86Tables {
         Ok(Some(LAST_PCID))
     }
 
-    /// Nothing of this PCID is remembered that is no longer so. Without PCIDs, the write forgets the last space.
+    /// No TLB holds a stale entry of this PCID. Without PCIDs, the write invalidates the last space.
     fn enter(&self, cpu: &mut dyn CpuPort, root: PhysAddr, pcid: Asid) -> Result<(), OsError> {
         let pcid = if self.is_long() { u64::from(pcid.0) | CR3_NO_FLUSH } else { 0 };
         cpu.write_register(CR3, root.raw() | pcid)?;

@@ -8,7 +8,7 @@ use crate::{Growth, KernelPort, Layout, OsError, Region};
 use alloc::vec::Vec;
 
 impl Segmented {
-    /// Where a piece is.
+    /// Returns the area of a piece.
     pub(super) fn area(&self, piece: &Piece) -> Area {
         match piece.memory {
             Memory::Own(area) => area,

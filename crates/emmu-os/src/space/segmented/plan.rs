@@ -1,4 +1,4 @@
-//! Which segment a region makes, and where in memory its bytes are.
+//! The plan of a layout: the segment of each region, and the place of its bytes in memory.
 
 use crate::areas::Area;
 use crate::{Layout, LayoutError, OsError, Region, Rights};
@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use emmu_core::{PhysAddr, VirtAddr, low_mask};
 use emmu_segmentation::{Segment, SegmentFlags, Segmentation, Selection};
 
-/// How many segments there are, and how large they can be.
+/// The number of segments, and their largest size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     address_bits: u32,
@@ -14,7 +14,7 @@ pub(super) struct Shape {
     pub(super) segments: u32,
 }
 
-/// What a region becomes.
+/// The segment of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     /// The number of its segment.
@@ -72,14 +72,14 @@ impl Shape {
 }
 
 impl Plan {
-    /// What the registers get for `region` in `area`.
+    /// Returns the values of the registers for `region` in `area`.
     pub(super) fn segment(self, region: &Region, area: Area) -> Segment {
         let mut flags = flags(region.rights());
         flags.set(SegmentFlags::GROWS_DOWN, self.grows_down);
         Segment { base: self.base(area).raw(), bounds: region.size(), flags }
     }
 
-    /// What the base register gets: the area's start, or its end if the segment grows down.
+    /// Returns the value of the base register: the start of the area, or its end if the segment grows down.
     pub(super) const fn base(self, area: Area) -> PhysAddr {
         if self.grows_down { area.end() } else { area.start }
     }

@@ -18,12 +18,12 @@ struct Shared {
     region: Region,
     grows_down: bool,
     area: Area,
-    /// How many processes have it.
+    /// The number of processes that share the segment.
     users: u64,
 }
 
 impl SharedSegments {
-    /// Whether one copy of this region can serve many.
+    /// Returns true if many processes can share one copy of this region.
     pub(super) const fn suits(region: &Region) -> bool {
         !region.rights().contains(Rights::WRITE)
     }
@@ -67,7 +67,7 @@ impl SharedSegments {
         self.segments.values_mut().map(|shared| &mut shared.area)
     }
 
-    /// How many processes have the segment.
+    /// Returns the number of processes that share the segment.
     pub(super) fn users(&self, id: u64) -> u64 {
         self.segments.get(&id).map_or(0, |shared| shared.users)
     }
