@@ -1,7 +1,7 @@
 //! A policy, a format and a unit of the caller's own in the full report.
 
 use crate::{LACKEY, run};
-use emmu::base_bounds::BaseBounds;
+use emmu_base_bounds::BaseBounds;
 use emmu_core::VirtAddr;
 use emmu_os::{Contiguous, Layout, Paged, Region, Rights, RiscVTables};
 use emmu_paging::{Own, Paging, Replace, RiscV};

@@ -1,7 +1,7 @@
 //! Options of a run, and what is wrong with it.
 
 use crate::{LACKEY, run};
-use emmu::base_bounds::BaseBounds;
+use emmu_base_bounds::BaseBounds;
 use emmu_core::VirtAddr;
 use emmu_os::{Layout, Paged, Region, Rights, RiscVTables};
 use emmu_sim::{SimError, Simulation};
