@@ -96,6 +96,21 @@ fn every_format_is_documented_with_its_page_sizes_and_memory() {
     }
 }
 
+/// The page's example is AArch64: the placeholder `ARCH` stands for it.
+#[test]
+fn every_file_that_the_checklist_for_architectures_names_is_there() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = page("guide/add-an-architecture.md");
+    let spans = page.split('`').skip(1).step_by(2);
+    let is_path =
+        |span: &&str| ["crates/", "docs/", "fuzz/"].iter().any(|folder| span.starts_with(folder));
+    let paths: Vec<_> = spans.filter(is_path).map(|span| span.replace("ARCH", "aarch64")).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    for path in paths {
+        assert!(top.join(&path).exists(), "{path}");
+    }
+}
+
 #[test]
 fn the_example_machine_is_one_and_its_error_is_as_shown() {
     let machines = page("machines.md");
