@@ -11,7 +11,7 @@ use core::fmt;
 /// words the missing invalidation. [`Anatomy::new`] describes tables of which nothing is known.
 ///
 /// ```
-/// use emmu_core::{Anatomy, Dirty, Flags, RegisterId};
+/// use emmu_core::{RegisterId, anatomy::{Anatomy, Dirty, Flags}};
 ///
 /// const ROOT: RegisterId = RegisterId(7);
 /// const ANATOMY: Anatomy =
@@ -99,7 +99,7 @@ pub enum Dirty {
     /// The entry is dirty if this bit is set.
     Flag(u64),
     /// The entry is clean while the bits of `mask` read `clean`. The bits are rights as well: a change of them by
-    /// software makes cached translations stale (AArch64's DBM and AP\[2\]).
+    /// software makes cached translations stale.
     Right {
         /// The bits that count.
         mask: u64,

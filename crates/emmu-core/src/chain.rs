@@ -4,8 +4,9 @@
 mod snapshot;
 
 use crate::{
-    Access, Fault, Inspection, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers,
-    Translation, TranslationUnit, UnitAnatomy, VirtAddr,
+    Access, Fault, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers, Translation,
+    TranslationUnit, VirtAddr,
+    anatomy::{Inspection, UnitAnatomy},
 };
 use alloc::vec::Vec;
 use thiserror::Error;

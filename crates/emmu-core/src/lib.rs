@@ -54,7 +54,7 @@ extern crate std;
 
 mod access;
 mod addr;
-mod anatomy;
+pub mod anatomy;
 mod bus;
 mod chain;
 mod fault;
@@ -66,10 +66,6 @@ mod watch;
 
 pub use access::{Access, AccessFlags, AccessKind, Privilege};
 pub use addr::{PhysAddr, VirtAddr, bit_range, is_sign_extended, low_mask};
-pub use anatomy::{
-    Anatomy, Change, Dirty, Fences, Flags, InspectedEntry, Inspection, SecondAnatomy, Stage, Stale,
-    UnitAnatomy,
-};
 pub use bus::{Bus, BusError, RAM_PAGE_BITS, Transfer, Width};
 pub use chain::{Chain, ChainError};
 pub use fault::{Cause, Fault, FaultEntry, GuestAccess};

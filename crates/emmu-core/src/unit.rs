@@ -1,8 +1,8 @@
 //! `TranslationUnit`: the trait that makes translation units interchangeable.
 
 use crate::{
-    Access, Fault, Inspection, Invalidate, PhysAddr, RegisterError, RegisterId, RegisterInfo,
-    UnitAnatomy,
+    Access, Fault, Invalidate, PhysAddr, RegisterError, RegisterId, RegisterInfo,
+    anatomy::{Inspection, UnitAnatomy},
 };
 use alloc::boxed::Box;
 

@@ -18,8 +18,8 @@ pub use shape::{MAX_LEVELS, Shape, ShapeError};
 use crate::{WalkCacheReach, walk::Table};
 use core::fmt;
 use emmu_core::{
-    Access, AccessKind, Anatomy, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr,
-    Privilege, RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, low_mask,
+    Access, AccessKind, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, VirtAddr, Width, anatomy::Anatomy, low_mask,
 };
 
 /// Which virtual addresses there are: those whose `outside` bits are all clear or, in the upper half, as in

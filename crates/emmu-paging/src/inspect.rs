@@ -9,7 +9,8 @@ use crate::{
 };
 use alloc::vec::Vec;
 use emmu_core::{
-    Access, AccessKind, Asid, Bus, InspectedEntry, Inspection, PhysAddr, Privilege, Stage, VirtAddr,
+    Access, AccessKind, Asid, Bus, PhysAddr, Privilege, VirtAddr,
+    anatomy::{InspectedEntry, Inspection, Stage},
 };
 
 impl<F: Format, S: SecondStage> Paging<F, S> {

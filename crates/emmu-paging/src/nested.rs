@@ -14,9 +14,9 @@ use crate::{
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use emmu_core::{
-    Access, AccessFlags, Attributes, Bus, Cause, Event, Fault, FaultEntry, InspectedEntry,
-    Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, SecondAnatomy, Side,
-    VirtAddr, Vmid,
+    Access, AccessFlags, Attributes, Bus, Cause, Event, Fault, FaultEntry, Invalidate, PhysAddr,
+    Probe, RegisterError, RegisterId, RegisterInfo, Side, VirtAddr, Vmid,
+    anatomy::{InspectedEntry, SecondAnatomy},
 };
 
 impl<H: SecondStageFormat> Sealed for Paging<H> {}

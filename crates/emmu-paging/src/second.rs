@@ -9,9 +9,9 @@ use crate::{
 use alloc::vec::Vec;
 use core::{fmt, ops::RangeInclusive};
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Asid, Attributes, Bus, Cause, Fault, GuestAccess,
-    InspectedEntry, Invalidate, PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo,
-    SecondAnatomy, VirtAddr, Vmid, Width,
+    Access, AccessFlags, AccessKind, Asid, Attributes, Bus, Cause, Fault, GuestAccess, Invalidate,
+    PhysAddr, Probe, RegisterError, RegisterId, RegisterInfo, VirtAddr, Vmid, Width,
+    anatomy::{InspectedEntry, SecondAnatomy},
 };
 
 /// A format of second-stage tables: guest-physical addresses take the place of virtual ones.

@@ -13,9 +13,10 @@ use crate::{
 };
 use alloc::vec::Vec;
 use emmu_core::{
-    Access, Attributes, Bus, BusError, Cause, Event, Fault, Inspection, Invalidate, PhysAddr,
-    Probe, RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation,
-    TranslationUnit, UnitAnatomy, Width,
+    Access, Attributes, Bus, BusError, Cause, Event, Fault, Invalidate, PhysAddr, Probe,
+    RAM_PAGE_BITS, RegisterError, RegisterId, RegisterInfo, Registers, Ticket, Translation,
+    TranslationUnit, Width,
+    anatomy::{Inspection, UnitAnatomy},
 };
 
 /// What a TLB remembers of the rights of both stages.

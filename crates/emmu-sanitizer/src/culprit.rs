@@ -13,7 +13,8 @@ use alloc::{
     vec::Vec,
 };
 use emmu_core::{
-    Access, Asid, Change, Invalidate, PhysAddr, RegisterInfo, Registers, Stale, VirtAddr,
+    Access, Asid, Invalidate, PhysAddr, RegisterInfo, Registers, VirtAddr,
+    anatomy::{Change, Stale},
 };
 
 /// Log2 of the size of what is remembered as one.

@@ -2,8 +2,8 @@
 
 use crate::record::Stage;
 use emmu_core::{
-    Anatomy, Fences, Flags, Invalidate, PhysAddr, RegisterId, RegisterInfo, Registers,
-    SecondAnatomy, UnitAnatomy,
+    Invalidate, PhysAddr, RegisterId, RegisterInfo, Registers,
+    anatomy::{Anatomy, Fences, Flags, SecondAnatomy, UnitAnatomy},
 };
 
 /// The anatomy of a unit; of a unit that does not tell it, an anatomy without any fact.

@@ -1,7 +1,7 @@
 //! Invalidations in the words of an architecture.
 
 use core::fmt;
-use emmu_core::{Fences, Invalidate};
+use emmu_core::{Invalidate, anatomy::Fences};
 
 /// An invalidation in an architecture's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use emmu_core::{self, Access, InspectedEntry, PhysAddr, RegisterId, Width};
+use emmu_core::{self, Access, PhysAddr, RegisterId, Width, anatomy::InspectedEntry};
 
 /// A moment, and what ran then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +58,13 @@ pub(crate) enum Stage {
 /// Log2 of the bytes of a guest-physical page, as invalidations name it.
 const PAGE_BITS: u32 = 12;
 
-impl From<emmu_core::Stage> for Stage {
-    fn from(stage: emmu_core::Stage) -> Self {
+impl From<emmu_core::anatomy::Stage> for Stage {
+    fn from(stage: emmu_core::anatomy::Stage) -> Self {
         match stage {
-            emmu_core::Stage::First => Self::First,
-            emmu_core::Stage::Second(addr) => Self::Second(Some(addr.align_down(PAGE_BITS))),
+            emmu_core::anatomy::Stage::First => Self::First,
+            emmu_core::anatomy::Stage::Second(addr) => {
+                Self::Second(Some(addr.align_down(PAGE_BITS)))
+            }
         }
     }
 }

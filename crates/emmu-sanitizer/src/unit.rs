@@ -9,8 +9,9 @@ use crate::{
 };
 use alloc::{rc::Rc, vec::Vec};
 use emmu_core::{
-    Access, Asid, Bus, Cause, Fault, Inspection, Invalidate, RegisterError, RegisterId,
-    RegisterInfo, Registers, Ticket, Translation, TranslationUnit, UnitAnatomy,
+    Access, Asid, Bus, Cause, Fault, Invalidate, RegisterError, RegisterId, RegisterInfo,
+    Registers, Ticket, Translation, TranslationUnit,
+    anatomy::{Inspection, UnitAnatomy},
 };
 
 /// A unit whose every translation is compared with a fresh walk. Made by [`Sanitizer::unit`].

@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
-    Access, Anatomy, Asid, Attributes, Bus, Cause, Change, Dirty, Fences, Flags, Invalidate,
-    PhysAddr, Privilege, RegisterError, RegisterId, RegisterInfo, Registers, Stale,
-    TranslationUnit, VirtAddr, Width,
+    Access, Asid, Attributes, Bus, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
+    RegisterId, RegisterInfo, Registers, TranslationUnit, VirtAddr, Width,
+    anatomy::{Anatomy, Change, Dirty, Fences, Flags, Stale},
 };
 use emmu_memory::Memory;
 use emmu_paging::{

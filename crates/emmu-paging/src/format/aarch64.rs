@@ -26,8 +26,8 @@ pub use stage2::{AArch64Guest, HCR_EL2, S2Permissions, Stage2, VTCR_EL2, VTTBR_E
 use super::{Entry, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
-    Access, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr, RegisterError, RegisterId,
-    RegisterInfo, VirtAddr, bit_range, low_mask,
+    Access, Asid, Attributes, Cause, Invalidate, PhysAddr, RegisterError, RegisterId, RegisterInfo,
+    VirtAddr, anatomy::Anatomy, bit_range, low_mask,
 };
 use half::{Half, Tcr};
 

@@ -30,8 +30,10 @@ use description::Bit;
 use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use bitflags::bitflags;
 use emmu_core::{
-    Access, AccessKind, Anatomy, Asid, Attributes, Cause, Dirty, Flags, Invalidate, PhysAddr,
-    Privilege, RegisterError, RegisterId, RegisterInfo, low_mask,
+    Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
+    RegisterId, RegisterInfo,
+    anatomy::{Anatomy, Dirty, Flags},
+    low_mask,
 };
 
 /// Physical address of the topmost table.

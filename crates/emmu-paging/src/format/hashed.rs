@@ -44,8 +44,10 @@ use table::ADDRESS_BITS;
 use super::{Entry, Extent, Format, LEVEL_SLOTS, Mapping, ReadWord, Root, Route, Shape};
 use crate::{ConfigError, Paging, PagingConfig, SecondStageFormat};
 use emmu_core::{
-    Access, Anatomy, Asid, Attributes, Cause, Dirty, Flags, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, Width, bit_range,
+    Access, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError, RegisterId,
+    RegisterInfo, Width,
+    anatomy::{Anatomy, Dirty, Flags},
+    bit_range,
 };
 
 /// Place and size of the table, ASID, and whether it translates. Of two stages: the first's.

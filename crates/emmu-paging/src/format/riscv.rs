@@ -36,8 +36,8 @@ use super::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape};
 use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr,
-    Privilege, RegisterError, RegisterId, RegisterInfo, bit_range,
+    Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, anatomy::Anatomy, bit_range,
 };
 
 bitflags! {

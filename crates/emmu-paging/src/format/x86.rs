@@ -29,8 +29,8 @@ use super::{
 use crate::WalkCacheReach;
 use bitflags::bitflags;
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr,
-    Privilege, RegisterError, RegisterId, RegisterInfo, VirtAddr, bit_range, low_mask,
+    Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, VirtAddr, anatomy::Anatomy, bit_range, low_mask,
 };
 
 bitflags! {

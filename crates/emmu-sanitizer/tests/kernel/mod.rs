@@ -2,9 +2,9 @@
 
 use crate::remembering::Remembering;
 use emmu_core::{
-    Access, Asid, Bus, Fault, Inspection, Invalidate, PhysAddr, Privilege, RegisterError,
-    RegisterId, RegisterInfo, Registers, Ticket, Translation, TranslationUnit, UnitAnatomy,
-    VirtAddr, Width,
+    Access, Asid, Bus, Fault, Invalidate, PhysAddr, Privilege, RegisterError, RegisterId,
+    RegisterInfo, Registers, Ticket, Translation, TranslationUnit, VirtAddr, Width,
+    anatomy::{Inspection, UnitAnatomy},
 };
 use emmu_cpu::{Cpu, Stop};
 use emmu_memory::Memory;

@@ -1,8 +1,9 @@
 //! A unit that remembers what was allowed, whatever the registers say by then.
 
 use emmu_core::{
-    Access, Bus, Fault, Inspection, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers,
-    Ticket, Translation, TranslationUnit, UnitAnatomy,
+    Access, Bus, Fault, Invalidate, RegisterError, RegisterId, RegisterInfo, Registers, Ticket,
+    Translation, TranslationUnit,
+    anatomy::{Inspection, UnitAnatomy},
 };
 use std::collections::BTreeMap;
 

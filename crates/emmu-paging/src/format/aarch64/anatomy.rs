@@ -6,7 +6,10 @@ use super::{
 };
 use crate::format::Plan;
 use core::fmt;
-use emmu_core::{Anatomy, Dirty, Fences, Flags, Invalidate, Stale};
+use emmu_core::{
+    Invalidate,
+    anatomy::{Anatomy, Dirty, Fences, Flags, Stale},
+};
 
 /// The granule of 4 KiB, with 48-bit addresses.
 pub const K4: Plan = Granule::K4.plan("aarch64-4k-48");

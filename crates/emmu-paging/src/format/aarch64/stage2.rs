@@ -21,8 +21,8 @@ use crate::{
 };
 use bitflags::bitflags;
 use emmu_core::{
-    Access, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, Vmid, Width, bit_range, low_mask,
+    Access, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege, RegisterError,
+    RegisterId, RegisterInfo, Vmid, Width, anatomy::Anatomy, bit_range, low_mask,
 };
 
 /// HCR_EL2: of it VM, which switches stage 2 on, is kept.

@@ -4,7 +4,10 @@ use super::{HENVCFG, HGATP, Pte, RiscV, SATP, VSATP, VSSTATUS};
 use crate::format::{Plan, Shape};
 use alloc::string::ToString;
 use core::fmt;
-use emmu_core::{Anatomy, Change, Dirty, Fences, Flags, Invalidate, Stale, Vmid, Width};
+use emmu_core::{
+    Invalidate, Vmid, Width,
+    anatomy::{Anatomy, Change, Dirty, Fences, Flags, Stale},
+};
 
 /// Sv32, of 32-bit harts.
 // spec: riscv-sv32

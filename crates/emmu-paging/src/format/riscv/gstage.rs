@@ -13,8 +13,8 @@ use crate::{
     format::{Entry, Extent, Format, Mapping, ReadWord, Root, Route, Shape},
 };
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Anatomy, Asid, Attributes, Cause, Invalidate, PhysAddr,
-    Privilege, RegisterError, RegisterId, RegisterInfo, bit_range, low_mask,
+    Access, AccessFlags, AccessKind, Asid, Attributes, Cause, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, anatomy::Anatomy, bit_range, low_mask,
 };
 
 /// `hgatp`: root, VMID and mode of the second stage.

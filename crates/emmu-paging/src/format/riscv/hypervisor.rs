@@ -17,8 +17,8 @@ use crate::{
     format::{Entry, Format, Mapping, ReadWord, Root, Route, Shape},
 };
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Anatomy, Asid, Cause, Fault, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo,
+    Access, AccessFlags, AccessKind, Asid, Cause, Fault, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, anatomy::Anatomy,
 };
 
 /// `vsstatus`: SUM and MXR of a guest.

@@ -3,7 +3,10 @@
 use super::{CR3, EPTP, EptEntry, Pte, X86};
 use crate::format::{Plan, Shape};
 use core::fmt;
-use emmu_core::{Anatomy, Asid, Dirty, Fences, Flags, Invalidate, Stale, Width};
+use emmu_core::{
+    Asid, Invalidate, Width,
+    anatomy::{Anatomy, Dirty, Fences, Flags, Stale},
+};
 
 /// 32-bit paging, with pages of 4 MiB.
 // spec: x86-modes

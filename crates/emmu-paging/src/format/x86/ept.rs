@@ -16,8 +16,9 @@ use alloc::vec::Vec;
 use bitflags::bitflags;
 use core::ops::RangeInclusive;
 use emmu_core::{
-    Access, AccessKind, Anatomy, Asid, Attributes, Cause, Fault, Invalidate, PhysAddr, Privilege,
-    RegisterError, RegisterId, RegisterInfo, VirtAddr, Vmid, Width, bit_range, low_mask,
+    Access, AccessKind, Asid, Attributes, Cause, Fault, Invalidate, PhysAddr, Privilege,
+    RegisterError, RegisterId, RegisterInfo, VirtAddr, Vmid, Width, anatomy::Anatomy, bit_range,
+    low_mask,
 };
 
 /// The EPT pointer. Its number is 2_0000 and the encoding of the VMCS field. 0, which is no EPT pointer, switches
