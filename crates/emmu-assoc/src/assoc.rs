@@ -5,7 +5,7 @@ mod snapshot;
 
 use crate::{
     Geometry,
-    replace::{Replacement, Ways},
+    policy::{Replacement, Shape},
 };
 use alloc::{vec, vec::Vec};
 
@@ -107,7 +107,7 @@ impl<V: Copy + Default> Assoc<V> {
             tags: vec![[0; 4]; sets * fours],
             slots: vec![Slot::default(); sets * fours * 4],
             full: vec![0; sets],
-            replacement: Replacement::new(geometry.policy(), sets, Ways::new(ways)),
+            replacement: Replacement::new(geometry.policy(), Shape::new(sets, ways)),
         }
     }
 

@@ -26,6 +26,7 @@ const MAX_SLOTS: u64 = 1 << 24;
 
 /// Why a table of this shape cannot exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum GeometryError {
     /// A set is chosen by low bits of the page number.
     #[error("sets = {sets}: expected a power of two")]
@@ -36,11 +37,21 @@ pub enum GeometryError {
     /// A table without ways holds nothing.
     #[error("ways = 0: expected at least 1")]
     NoWays,
-    /// Tree-PLRU has one 64-bit tree a set, and a tree has a power of two of leaves.
-    #[error("ways = {ways}: tree-PLRU expects a power of two, 64 at most")]
-    TreeWays {
+    /// The replacement policy cannot have so many sets.
+    #[error("sets = {sets}: {} replacement expects {}", .policy.name(), .policy.sets().expected())]
+    PolicySets {
+        /// The number of sets asked for.
+        sets: u32,
+        /// The policy.
+        policy: Policy,
+    },
+    /// The replacement policy cannot have so many ways.
+    #[error("ways = {ways}: {} replacement expects {}", .policy.name(), .policy.ways().expected())]
+    PolicyWays {
         /// The number of ways asked for.
         ways: u32,
+        /// The policy.
+        policy: Policy,
     },
     /// More entries than emmu holds in one table.
     #[error("{sets} sets of {ways} ways: expected at most 2^24 entries")]
@@ -56,8 +67,8 @@ impl Geometry {
     /// `sets` × `ways` entries.
     ///
     /// # Errors
-    /// [`GeometryError`] when `sets` is no power of two, `ways` is 0, the product exceeds 2^24, or tree-PLRU
-    /// cannot have that many ways.
+    /// [`GeometryError`] when `sets` is no power of two, `ways` is 0, the product exceeds 2^24, or the policy
+    /// cannot have so many sets or ways.
     pub const fn new(sets: u32, ways: u32, policy: Policy) -> Result<Self, GeometryError> {
         if !sets.is_power_of_two() {
             return Err(GeometryError::Sets { sets });
@@ -65,8 +76,11 @@ impl Geometry {
         if ways == 0 {
             return Err(GeometryError::NoWays);
         }
-        if matches!(policy, Policy::TreePlru) && (!ways.is_power_of_two() || ways > 64) {
-            return Err(GeometryError::TreeWays { ways });
+        if !policy.sets().allows(sets) {
+            return Err(GeometryError::PolicySets { sets, policy });
+        }
+        if !policy.ways().allows(ways) {
+            return Err(GeometryError::PolicyWays { ways, policy });
         }
         if sets as u64 * ways as u64 > MAX_SLOTS {
             return Err(GeometryError::TooLarge { sets, ways });
@@ -82,13 +96,10 @@ impl Geometry {
         Self::new(1, entries, policy)
     }
 
-    /// The same shape, whose random replacement, if it has that, is drawn from another seed.
+    /// The same shape with other random numbers, as [`Policy::reseeded`].
     #[must_use]
-    pub const fn with_seed(self, seed: u64) -> Self {
-        match self.policy {
-            Policy::Random { .. } => Self { policy: Policy::Random { seed }, ..self },
-            _ => self,
-        }
+    pub fn reseeded(self, seed: u64) -> Self {
+        Self { policy: self.policy.reseeded(seed), ..self }
     }
 
     /// Number of sets.

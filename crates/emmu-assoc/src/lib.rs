@@ -1,7 +1,7 @@
 //! One set-associative table: what TLBs, walk caches, descriptor caches and data caches are made of.
 //!
-//! Models: sets, ways, and who makes room: LRU, tree-PLRU, FIFO, random or SRRIP replacement,
-//! or a rule of your own ([`Replace`]). Entries belong to a
+//! Models: sets, ways, and replacement: LRU, tree-PLRU, FIFO, random, SRRIP, NRU and DRRIP,
+//! or a policy of your own ([`Replace`]). Entries belong to a
 //! [`Scope`], so that all entries of one owner can be forgotten at once.
 //!
 //! Does not model: what is in an entry, what a lookup costs, or several lookups at once.
@@ -27,9 +27,9 @@ extern crate std;
 mod assoc;
 mod geometry;
 mod own;
-mod replace;
+mod policy;
 
 pub use assoc::{Assoc, Evicted, Forever, Found, Live, Scope};
 pub use geometry::{Geometry, GeometryError};
 pub use own::{Own, Replace};
-pub use replace::Policy;
+pub use policy::{Limit, Parameter, Policy};

@@ -67,7 +67,7 @@ pub use config::{
     Bank, Banks, ConfigError, Inclusion, PagingConfig, TlbLevel, TlbTable, WalkCacheTable,
 };
 use emmu_assoc::{Assoc, Evicted, Found, Live, Scope};
-pub use emmu_assoc::{Geometry, GeometryError, Own, Policy, Replace};
+pub use emmu_assoc::{Geometry, GeometryError, Limit, Own, Parameter, Policy, Replace};
 pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
 pub use reach::{InvalidationReach, Reach, WalkCacheReach};
 pub use second::{SecondStage, SecondStageFormat};

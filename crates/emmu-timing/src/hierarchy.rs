@@ -237,14 +237,7 @@ mod tests {
     quickcheck! {
         /// Compares a cache with one that has no filter of repeated hits, under any policy.
         fn a_cache_without_the_filter_hits_and_misses_alike(policy: u8, lines: Vec<u8>) -> bool {
-            let policies = [
-                Policy::Lru,
-                Policy::TreePlru,
-                Policy::Fifo,
-                Policy::Random { seed: 7 },
-                Policy::Srrip,
-            ];
-            let model = small(policies[usize::from(policy) % policies.len()]);
+            let model = small(Policy::BUILT_IN[usize::from(policy) % Policy::BUILT_IN.len()]);
             let (mut filtered, mut plain) = (Cache::new(&model), Cache::new(&model));
             let runs = lines.iter().map(|&line| (u64::from(line % 16), usize::from(line / 64) + 1));
             runs.flat_map(|(line, times)| std::iter::repeat_n(line, times)).all(|line| {

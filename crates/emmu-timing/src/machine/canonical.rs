@@ -190,9 +190,11 @@ impl Text {
     }
 
     fn policy(&mut self, policy: Policy) {
-        self.string("replacement", policy_name(policy));
-        if let Policy::Random { seed } = policy {
-            self.number("seed", seed);
+        self.string("replacement", policy.name());
+        for parameter in policy.parameters() {
+            if let Some(value) = parameter.value {
+                self.number(parameter.name, value);
+            }
         }
     }
 
@@ -211,18 +213,6 @@ impl Text {
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.lines, "{line}");
-    }
-}
-
-/// The name of a replacement policy in a machine description.
-pub(crate) fn policy_name(policy: Policy) -> &'static str {
-    match policy {
-        Policy::Lru => "lru",
-        Policy::TreePlru => "tree-plru",
-        Policy::Fifo => "fifo",
-        Policy::Random { .. } => "random",
-        Policy::Srrip => "srrip",
-        Policy::Own(own) => own.name(),
     }
 }
 

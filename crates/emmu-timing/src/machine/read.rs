@@ -30,7 +30,7 @@ pub(crate) const MEMORY: &[&str] = &["size", "latency", "source", "confidence"];
 pub(crate) const WALKER: &[&str] = &["count", "cache", "source", "confidence"];
 pub(crate) const CACHE: &[&str] = &["l1i", "l1d", "l2", "llc"];
 pub(crate) const CACHE_LEVEL: &[&str] =
-    &["size", "ways", "line", "latency", "replacement", "seed", "source", "confidence"];
+    &["size", "ways", "line", "latency", "replacement", "source", "confidence"];
 pub(crate) const PRICES: &[&str] = &[
     "entry_update",
     "trap_entry",
@@ -117,7 +117,7 @@ impl Machine {
     /// assert_eq!(
     ///     refused.to_string(),
     ///     "mine.toml:10:19: cache.l1d.replacement: unknown name \"first\" (expected one of \"lru\", \"tree-plru\", \
-    ///      \"fifo\", \"random\", \"srrip\"; only the built-in policies are known here)"
+    ///      \"fifo\", \"random\", \"srrip\", \"nru\", \"drrip\"; only the built-in policies are known here)"
     /// );
     /// # Ok::<(), emmu_timing::MachineError>(())
     /// ```
@@ -231,7 +231,7 @@ fn cache(item: &Item<'_>) -> Read<Sourced<CacheModel>> {
             format!("{bytes} bytes do not make a power of two of sets"),
             format!("a power of two times {ways} ways times {line} bytes"),
         ),
-        CacheError::Geometry(error) => refuse_geometry(error, &ways, &ways),
+        CacheError::Geometry(error) => refuse_geometry(error, &size, &ways),
     })?;
     sourced(&section, made)
 }

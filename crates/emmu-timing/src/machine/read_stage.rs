@@ -14,12 +14,12 @@ pub(crate) const TLB: &[&str] = &["l1", "l2", "l3"];
 pub(crate) const TLB_LEVEL: &[&str] =
     &["latency", "inclusion", "instruction", "data", "unified", "source", "confidence"];
 pub(crate) const TLB_TABLE: &[&str] =
-    &["pages", "sets", "ways", "entries", "replacement", "seed", "source", "confidence"];
+    &["pages", "sets", "ways", "entries", "replacement", "source", "confidence"];
 pub(crate) const WALK_CACHE: &[&str] = &["latency", "tables", "source", "confidence"];
 pub(crate) const WALK_CACHE_TABLE: &[&str] =
-    &["levels", "sets", "ways", "entries", "replacement", "seed", "source", "confidence"];
+    &["levels", "sets", "ways", "entries", "replacement", "source", "confidence"];
 pub(crate) const INVALID_ENTRIES: &[&str] =
-    &["sets", "ways", "entries", "replacement", "seed", "source", "confidence"];
+    &["sets", "ways", "entries", "replacement", "source", "confidence"];
 pub(crate) const REACH: &[&str] = &[
     "non_global",
     "asid",

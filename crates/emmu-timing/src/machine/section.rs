@@ -1,6 +1,7 @@
 //! A strict reader of TOML tables. Every error names file, line, column and key, and says what was expected.
 
 use super::error::{MachineError, Place};
+use super::shape::with_parameters;
 use emmu_paging::Own;
 use std::{fmt::Display, ops::Range, ops::RangeInclusive};
 use toml::{
@@ -86,7 +87,9 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Where a replacement policy may be named, its parameters may stand, too.
     fn refuse_other_keys(&self, keys: &[&str]) -> Result<(), MachineError> {
+        let keys = with_parameters(keys);
         let others = self.table.keys().filter(|key| !keys.contains(&key.get_ref().as_ref()));
         match others.min_by_key(|key| key.span().start) {
             None => Ok(()),

@@ -1,24 +1,20 @@
 //! Another seed for everything that is drawn at random.
 
 use super::{Banks, CacheModel, Caches, Machine, Sourced, StageModel};
-use emmu_paging::{Geometry, Policy, TlbTable};
+use emmu_paging::{Geometry, TlbTable};
 
 impl Machine {
     /// The same machine, whose random replacement is drawn from other seeds: the one that the description
     /// gives each table, exclusive-or `seed`. With 0 nothing changes.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
-        let reseeded = |geometry: Geometry| match geometry.policy() {
-            Policy::Random { seed: own } => geometry.with_seed(own ^ seed),
-            _ => geometry,
-        };
         for stage in [&mut self.stage].into_iter().chain(&mut self.second_stage) {
             for geometry in stage.geometries_mut() {
-                *geometry = reseeded(*geometry);
+                *geometry = geometry.reseeded(seed);
             }
         }
         for cache in self.caches.levels_mut() {
-            cache.value = cache.value.with_geometry(reseeded(cache.value.geometry()));
+            cache.value = cache.value.with_geometry(cache.value.geometry().reseeded(seed));
         }
         self
     }

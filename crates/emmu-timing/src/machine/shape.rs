@@ -38,28 +38,57 @@ pub(crate) fn refuse_geometry(
             sets.refuse(format!("{found} is not a power of two"), "1, 2, 4, …")
         }
         GeometryError::NoWays => ways.refuse("0 is out of range", "at least 1"),
-        GeometryError::TreeWays { ways: found } => ways.refuse(
-            format!("{found} ways cannot have tree-plru replacement"),
-            "a power of two, 64 at most",
-        ),
+        GeometryError::PolicySets { sets: found, policy } => {
+            sets.refuse(cannot_have(found, "sets", policy), policy.sets().expected())
+        }
+        GeometryError::PolicyWays { ways: found, policy } => {
+            ways.refuse(cannot_have(found, "ways", policy), policy.ways().expected())
+        }
         GeometryError::TooLarge { sets: rows, ways: found } => {
             ways.refuse(format!("{rows} sets of {found} ways are too many"), "2^24 entries at most")
         }
+        other => sets.refuse(other, "another shape"),
     }
 }
 
+fn cannot_have(number: u32, of: &str, policy: Policy) -> String {
+    format!("{number} {of} cannot have {} replacement", policy.name())
+}
+
+/// The key that names a replacement policy.
+const REPLACEMENT: &str = "replacement";
+
+/// The largest integer that TOML promises.
+const TOML_MAX: u64 = i64::MAX.cast_unsigned();
+
+/// The same keys with those of the policies' parameters after the key that names a policy.
+pub(crate) fn with_parameters<'a>(keys: &[&'a str]) -> Vec<&'a str> {
+    let both = |&key: &&'a str| {
+        let parameters = if key == REPLACEMENT { parameters() } else { Vec::new() };
+        [key].into_iter().chain(parameters)
+    };
+    keys.iter().flat_map(both).collect()
+}
+
+/// The names of all parameters that a built-in policy has.
+fn parameters() -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for parameter in Policy::BUILT_IN.iter().flat_map(|policy| policy.parameters()) {
+        if !names.contains(&parameter.name) {
+            names.push(parameter.name);
+        }
+    }
+    names
+}
+
 /// The policies that every description may name.
-const BUILT_IN: [(&str, Policy); 5] = [
-    ("lru", Policy::Lru),
-    ("tree-plru", Policy::TreePlru),
-    ("fifo", Policy::Fifo),
-    ("random", Policy::Random { seed: 0 }),
-    ("srrip", Policy::Srrip),
-];
+fn built_in() -> Vec<(&'static str, Policy)> {
+    Policy::BUILT_IN.iter().map(|&policy| (policy.name(), policy)).collect()
+}
 
 /// Refuses policies of one's own of which a name could mean two, or one that is built in.
 pub(crate) fn refuse_ambiguous(own: &[Own]) -> Result<(), MachineError> {
-    let mut names = BUILT_IN.map(|(name, _)| name).to_vec();
+    let mut names: Vec<_> = built_in().into_iter().map(|(name, _)| name).collect();
     for policy in own {
         let name = policy.name();
         if names.contains(&name) {
@@ -70,23 +99,40 @@ pub(crate) fn refuse_ambiguous(own: &[Own]) -> Result<(), MachineError> {
     Ok(())
 }
 
-/// The replacement policy: least recently used if nothing is said.
+/// The replacement policy with its parameters: least recently used if nothing is said.
 pub(crate) fn policy(section: &Section<'_>) -> Result<Policy, MachineError> {
-    const SEED: &str = "no seed, or replacement = \"random\"";
-    let policy = section.find("replacement").map(|item| named(&item, section.own_policies()));
-    match (policy.transpose()?.unwrap_or_default(), section.find("seed")) {
-        (Policy::Random { .. }, Some(item)) => {
-            // TOML promises 64-bit signed integers and no more.
-            Ok(Policy::Random { seed: item.integer(0..=i64::MAX.cast_unsigned(), "")? })
+    let policy = section.find(REPLACEMENT).map(|item| named(&item, section.own_policies()));
+    let policy = policy.transpose()?.unwrap_or_default();
+    let given = parameters().into_iter().filter_map(|name| Some((name, section.find(name)?)));
+    given.into_iter().try_fold(policy, |policy, (name, item)| with(policy, name, &item))
+}
+
+/// The policy with the value of this parameter.
+fn with(policy: Policy, name: &str, item: &Item<'_>) -> Result<Policy, MachineError> {
+    let parameter = policy.parameters().into_iter().find(|parameter| parameter.name == name);
+    let given = match parameter {
+        Some(parameter) => {
+            let (least, most) = parameter.range.into_inner();
+            policy.with(name, item.integer(least..=most.min(TOML_MAX), "")?)
         }
-        (_, Some(item)) => Err(item.refuse("only random replacement has a seed", SEED)),
-        (policy, None) => Ok(policy),
-    }
+        None => None,
+    };
+    given.ok_or_else(|| {
+        let problem = format!("{} replacement has no {name}", policy.name());
+        item.refuse(problem, format!("no {name}, or {REPLACEMENT} = {}", those_with(name)))
+    })
+}
+
+/// The names of the policies that have this parameter.
+fn those_with(parameter: &str) -> String {
+    let mut names = built_in();
+    names.retain(|(_, policy)| policy.parameters().iter().any(|own| own.name == parameter));
+    one_of(&names)
 }
 
 /// The policy of this name. Where none of one's own is known, the error says so: who wrote its name may have it.
 fn named(item: &Item<'_>, own: &[Own]) -> Result<Policy, MachineError> {
-    let mut names = BUILT_IN.to_vec();
+    let mut names = built_in();
     names.extend(own.iter().map(|&policy| (policy.name(), Policy::Own(policy))));
     let only = if own.is_empty() { "; only the built-in policies are known here" } else { "" };
     item.choice_of(&names, &(one_of(&names) + only))

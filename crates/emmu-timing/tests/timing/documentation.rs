@@ -2,6 +2,7 @@
 
 use crate::events::{dtlb, load, read, stlb, transfer};
 use emmu_core::{Event, PhysAddr, Probe};
+use emmu_paging::Policy;
 use emmu_timing::{Cycles, Machine, MachineError};
 use std::path::Path;
 
@@ -68,6 +69,26 @@ fn every_reach_of_an_invalidation_is_documented() {
     for (scope, _, possible) in emmu_paging::InvalidationReach::default().scopes() {
         let names: Vec<_> = possible.iter().map(|reach| format!("`\"{reach}\"`")).collect();
         let row = format!("| `{scope}` | | {} | `\"exact\"` |", names.join(", "));
+        assert!(machines.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn every_replacement_policy_is_documented_as_its_code_says() {
+    let machines = page("machines.md");
+    for policy in Policy::BUILT_IN {
+        let parameters: Vec<_> = policy
+            .parameters()
+            .iter()
+            .map(|parameter| match parameter.value {
+                Some(default) => format!("`{}`, {default} unless given", parameter.name),
+                None => format!("`{}`, which can be left out", parameter.name),
+            })
+            .collect();
+        let [sets, ways] = [policy.sets(), policy.ways()].map(|limit| limit.expected());
+        let (name, summary) = (policy.name(), policy.summary().unwrap());
+        let row =
+            format!("| `\"{name}\"` | {sets} | {ways} | {} | {summary} |", parameters.join(", "));
         assert!(machines.contains(&row), "{row}");
     }
 }

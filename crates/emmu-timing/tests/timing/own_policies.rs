@@ -134,7 +134,7 @@ fn an_unknown_name_is_refused_with_all_that_are_known() {
     assert_eq!(
         refused.to_string(),
         "x.toml:11:15: tlb.l1.unified[0].replacement: unknown name \"third\" (expected one of \
-         \"lru\", \"tree-plru\", \"fifo\", \"random\", \"srrip\", \"first\", \"second\")"
+         \"lru\", \"tree-plru\", \"fifo\", \"random\", \"srrip\", \"nru\", \"drrip\", \"first\", \"second\")"
     );
 }
 
@@ -147,10 +147,10 @@ fn a_reader_that_knows_none_says_so() {
 }
 
 #[test]
-fn a_seed_is_only_for_random_replacement() {
+fn a_policy_of_ones_own_has_no_seed() {
     let seeded = text(["second", "lru", "lru", "lru", "first\"\nseed = \"1"]);
     let refused = read(&seeded).unwrap_err().to_string();
-    assert!(refused.contains("only random replacement has a seed"), "{refused}");
+    assert!(refused.contains("first replacement has no seed"), "{refused}");
 }
 
 #[test]

@@ -171,13 +171,16 @@ wrong! {
          from 0 to 1, the level of a table below the root)";
     an_unknown_replacement: "sets = 16" => "sets = 16\nreplacement = \"plru\"",
         "x.toml:16:15: tlb.l1.data[0].replacement: unknown name \"plru\" (expected one of \
-         \"lru\", \"tree-plru\", \"fifo\", \"random\", \"srrip\"; only the built-in policies are known here)";
+         \"lru\", \"tree-plru\", \"fifo\", \"random\", \"srrip\", \"nru\", \"drrip\"; only the built-in policies are \
+         known here)";
     a_tree_that_its_ways_do_not_fill: "ways = 4" => "ways = 12\nreplacement = \"tree-plru\"",
         "x.toml:16:8: tlb.l1.data[0].ways: 12 ways cannot have tree-plru replacement (expected a \
          power of two, 64 at most)";
+    sets_that_cannot_duel: "sets = 16" => "sets = 1\nreplacement = \"drrip\"",
+        "x.toml:15:8: tlb.l1.data[0].sets: 1 sets cannot have drrip replacement (expected at least 2, as sets duel)";
     a_seed_without_a_draw: "sets = 16" => "sets = 16\nseed = 1",
-        "x.toml:16:8: tlb.l1.data[0].seed: only random replacement has a seed (expected no seed, \
-         or replacement = \"random\")";
+        "x.toml:16:8: tlb.l1.data[0].seed: lru replacement has no seed (expected no seed, or \
+         replacement = one of \"random\", \"drrip\")";
     an_unknown_confidence: "count = 1" => "count = 1\nconfidence = \"sure\"",
         "x.toml:26:14: walker.confidence: unknown name \"sure\" (expected one of \"documented\", \
          \"secondary\", \"unverified\", \"assumed\")";

@@ -13,13 +13,10 @@ const SMALL: [u8; 1] = [12];
 /// Something between.
 const MIDDLE: [u8; 2] = [12, 21];
 
-const POLICIES: [Policy; 5] =
-    [Policy::Lru, Policy::Fifo, Policy::TreePlru, Policy::Srrip, Policy::Random { seed: 3 }];
-
 /// The configuration of this number.
 pub(crate) fn config(number: u16) -> PagingConfig {
     let mut digits = Digits(number);
-    let policy = digits.pick(&POLICIES).unwrap_or_default();
+    let policy = digits.pick(Policy::BUILT_IN).unwrap_or_default();
     let mut bank = |sizes: &[&[u8]]| {
         let (sets, ways) = digits.pick(&[(1, 1), (1, 4), (2, 2), (4, 1)]).unwrap_or((1, 1));
         sizes.iter().filter_map(|sizes| table(sets, ways, policy, sizes)).collect::<Vec<_>>()
@@ -72,8 +69,8 @@ fn reach(number: u16) -> InvalidationReach {
 
 /// The same of a processor that may remember invalid entries too: every other one does.
 pub(crate) fn config_with_invalid_entries(number: u16) -> PagingConfig {
-    let policy = POLICIES[usize::from(number) % POLICIES.len()];
-    let geometry = Geometry::new(1 + u32::from(number / 2 % 2), 2, policy).ok();
+    let policy = Policy::BUILT_IN[usize::from(number) % Policy::BUILT_IN.len()];
+    let geometry = geometry(1 + u32::from(number / 2 % 2), 2, policy);
     let invalid_entries = geometry.filter(|_| number.is_multiple_of(2));
     PagingConfig { invalid_entries, ..config(number) }
 }
@@ -93,13 +90,18 @@ fn digits_sizes(number: u16) -> &'static [u8] {
 }
 
 fn table(sets: u32, ways: u32, policy: Policy, sizes: &[u8]) -> Option<TlbTable> {
-    let geometry = Geometry::new(sets, ways, policy).ok()?;
-    Some(TlbTable { geometry, page_bits: sizes.to_vec() })
+    Some(TlbTable { geometry: geometry(sets, ways, policy)?, page_bits: sizes.to_vec() })
+}
+
+/// A table with this policy, or with LRU where the policy cannot have so many sets.
+pub(crate) fn geometry(sets: u32, ways: u32, policy: Policy) -> Option<Geometry> {
+    let policy = if policy.sets().allows(sets) { policy } else { Policy::default() };
+    Geometry::new(sets, ways, policy).ok()
 }
 
 fn walk_caches(kind: u16, policy: Policy) -> Vec<WalkCacheTable> {
     let cache = |ways, levels: &[u8]| {
-        let geometry = Geometry::fully_associative(ways, policy).ok()?;
+        let geometry = geometry(1, ways, policy)?;
         Some(WalkCacheTable { geometry, levels: levels.to_vec() })
     };
     let caches = match kind {

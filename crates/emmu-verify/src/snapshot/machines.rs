@@ -25,8 +25,6 @@ pub(super) const COUNT: u8 = 9;
 
 const RAM: u64 = 0x8000;
 const TABLE: u64 = 0x4000;
-const POLICIES: [Policy; 5] =
-    [Policy::Lru, Policy::Fifo, Policy::TreePlru, Policy::Srrip, Policy::Random { seed: 5 }];
 
 /// Plays the script on the machine of this number and on its snapshots: [`super::goes_on`] for a whole machine.
 ///
@@ -108,10 +106,10 @@ const TABLE_REGISTERS: [(RegisterId, u64); 2] =
 
 /// Sixteen segments of at most 1 KiB, and a cache of four descriptors or none.
 fn table(setup: u16) -> Result<SegmentTable, String> {
-    let policy = POLICIES[usize::from(setup % 5)];
+    let policy = Policy::BUILT_IN[usize::from(setup) % Policy::BUILT_IN.len()];
     let shape = if setup & 8 == 0 { (1, 4) } else { (2, 2) };
-    let cache = Geometry::new(shape.0, shape.1, policy).map_err(told)?;
-    SegmentTable::new(14, 4, Some(cache).filter(|_| !setup.is_multiple_of(7))).map_err(told)
+    let cache = setup::geometry(shape.0, shape.1, policy);
+    SegmentTable::new(14, 4, cache.filter(|_| !setup.is_multiple_of(7))).map_err(told)
 }
 
 fn descriptors() -> Vec<(u64, u64)> {
