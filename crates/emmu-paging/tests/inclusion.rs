@@ -257,6 +257,36 @@ mod exclusive {
     }
 
     #[test]
+    fn a_page_made_dirty_on_one_side_is_dirty_below_although_the_other_side_let_go_of_it_before() {
+        let first = TlbLevel::split(bank(1, SMALL), bank(1, SMALL));
+        let mut machine = Machine::new(vec![first, level(4, SMALL).exclusive()]);
+        machine.set(0x3008, 1 << 10 | CLEAN);
+        let store = Access::store(VirtAddr::new(0x1000), 8);
+        machine.told(fetch(0x1000));
+        assert!(machine.told(store).contains("walk"));
+        assert_eq!(
+            machine.told(fetch(0x2000)),
+            "L1I miss, L2 miss, walk, 0x2000 to L1I, 0x1000 to L2"
+        );
+        // The clean page is in the second level now, and this evicts the dirty one from the first.
+        assert_eq!(machine.load(0x2000), "L1 miss, L2 miss, walk, 0x2000 to L1");
+        assert_eq!(machine.told(store), "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2");
+    }
+
+    #[test]
+    fn a_clean_page_that_comes_down_leaves_a_dirty_one_as_it_is() {
+        let first = TlbLevel::split(bank(1, SMALL), bank(1, SMALL));
+        let mut machine = Machine::new(vec![first, level(4, SMALL).exclusive()]);
+        machine.set(0x3008, 1 << 10 | CLEAN);
+        let store = Access::store(VirtAddr::new(0x1000), 8);
+        machine.told(fetch(0x1000));
+        machine.told(store);
+        assert_eq!(machine.load(0x2000), "L1 miss, L2 miss, walk, 0x2000 to L1, 0x1000 to L2");
+        assert_eq!(machine.told(fetch(0x2000)), "L1I miss, L2 miss, walk, 0x2000 to L1I");
+        assert_eq!(machine.told(store), "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2");
+    }
+
+    #[test]
     fn a_ticket_ends_when_its_entry_moves_down() {
         let mut machine = Machine::new(vec![level(1, SMALL), level(4, SMALL).exclusive()]);
         let ticket = machine.ticket(0x1000);

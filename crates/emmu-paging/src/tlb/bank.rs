@@ -245,7 +245,9 @@ impl<P: Copy + Default> Bank<P> {
     }
 
     /// Takes in what the level above has evicted, and says what had to go for it. What is held here already, whole
-    /// or as a part of something larger, and what is of no size that is held here, is lost.
+    /// or as a part of something larger, and what is of no size that is held here, is lost; but an entry that is held
+    /// clean becomes dirty with the one that comes, as the other side of the level above may have evicted it before
+    /// this one's store.
     pub(super) fn take_in(
         &mut self,
         victim: Evicted<Cached<P>>,
@@ -254,6 +256,7 @@ impl<P: Copy + Default> Bank<P> {
     ) -> Option<Evicted<Cached<P>>> {
         let block @ Block { tag, bits, scope } = Block::of(&victim);
         if self.has_around(block) {
+            self.update_clean(block, victim.value);
             return None;
         }
         let size = victim.value.bits;
@@ -261,6 +264,16 @@ impl<P: Copy + Default> Bank<P> {
         table.has_parts |= size != victim.value.permissions.leaf;
         probe.on(Event::TlbFill { tlb: self.id, page: block.first(), bits: size });
         table.assoc.exchange(tag, scope, victim.value, scopes).1
+    }
+
+    /// Puts a dirty entry of just this block in the place of a clean one.
+    fn update_clean(&mut self, block: Block, newer: Cached<P>) {
+        for Table { assoc, .. } in self.tables.iter_mut().filter(|_| newer.dirty) {
+            let is_clean = |scope, held: &Cached<P>| scope == block.scope && !held.dirty;
+            if let Some(slot) = assoc.find(block.tag, is_clean).map(|found| found.slot) {
+                assoc.update(slot, block.scope, newer);
+            }
+        }
     }
 
     /// Whether it holds this block or one that this is a part of.

@@ -76,6 +76,8 @@ const LRU: Policy = Policy::Lru;
 const FIFO: Policy = Policy::Fifo;
 const TREE: Policy = Policy::TreePlru;
 const SRRIP: Policy = Policy::Srrip;
+const NRU: Policy = Policy::Nru;
+const DRRIP: Policy = Policy::Drrip { seed: None };
 const MRU: Policy = Policy::own::<Mru>();
 
 const SMALL: &[u8] = &[12];
@@ -147,6 +149,29 @@ pub(crate) const ALL: &[Description<'static>] = &[
     over_small("one split level, FIFO", &[split(&[small(4, 2, FIFO)], &[small(8, 2, FIFO)])]),
     over_small("one split level, TREE", &[split(&[small(4, 2, TREE)], &[small(8, 2, TREE)])]),
     over_small("one split level, SRRIP", &[split(&[small(4, 2, SRRIP)], &[small(8, 2, SRRIP)])]),
+    over_small("one split level, NRU", &[split(&[small(4, 2, NRU)], &[small(8, 2, NRU)])]),
+    over_small(
+        "sets of several ways, NRU",
+        &[split(&[small(16, 8, NRU)], &[small(16, 4, NRU)]), unified(&[small(128, 8, NRU)])],
+    ),
+    over_small(
+        "fully associative of odd ways above direct-mapped, NRU",
+        &[split(&[small(1, 7, NRU)], &[small(1, 13, NRU)]), unified(&[small(32, 1, NRU)])],
+    ),
+    over_small("one split level, DRRIP", &[split(&[small(2, 2, DRRIP)], &[small(8, 2, DRRIP)])]),
+    over_small("sets that all lead, DRRIP", &[unified(&[small(2, 4, DRRIP)])]),
+    over_small(
+        "sets of several ways, DRRIP",
+        &[split(&[small(16, 8, DRRIP)], &[small(16, 4, DRRIP)]), unified(&[small(128, 8, DRRIP)])],
+    ),
+    over_small(
+        "sets of few ways, DRRIP",
+        &[split(&[small(16, 3, DRRIP)], &[small(16, 2, DRRIP)]), unified(&[small(128, 1, DRRIP)])],
+    ),
+    over_small(
+        "exclusive, DRRIP below NRU",
+        &[unified(&[small(2, 4, NRU)]), unified(&[small(8, 3, DRRIP)]).exclusive()],
+    ),
     over_small("one unified level, MRU", &[unified(&[small(1, 16, MRU)])]),
     over_small("one unified level of odd ways", &[unified(&[small(4, 5, LRU)])]),
     over_small(
@@ -325,6 +350,13 @@ pub(crate) const ALL: &[Description<'static>] = &[
         &[
             split(&[small(4, 4, LRU)], &[small(4, 4, LRU)]),
             unified(&[small(4, 2, LRU), table(1, 2, LRU, LARGE)]).inclusive(),
+        ],
+    ),
+    over_both(
+        "inclusive, two sizes in one table, DRRIP and NRU",
+        &[
+            split(&[table(1, 4, NRU, BOTH)], &[table(2, 4, DRRIP, BOTH)]),
+            unified(&[table(8, 3, DRRIP, BOTH)]).inclusive(),
         ],
     ),
     over_both(

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod descriptions;
+mod duel;
 mod naive;
 mod set;
 mod trace;
@@ -95,6 +96,18 @@ fn inclusion_makes_a_difference() {
         let levels: Vec<_> = levels.collect();
         let without = Description { levels: &levels, ..*description };
         assert!(differ(pieces(), description, &without), "{}", description.name);
+    }
+}
+
+#[test]
+fn each_policy_makes_a_difference() {
+    let alike = ALL.iter().filter(|one| one.name.starts_with("sets of several ways, "));
+    let alike: Vec<_> = alike.collect();
+    assert_eq!(alike.len(), 6);
+    for (number, one) in alike.iter().enumerate() {
+        for other in &alike[..number] {
+            assert!(differ(pieces(), one, other), "{} and {}", one.name, other.name);
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 use crate::{
     Lookups,
     descriptions::{Description, Level, Sides, Table},
+    duel,
     set::{Page, Set},
 };
 use emmu_core::{AccessKind, Side, TlbId};
 use emmu_paging::Inclusion;
+use std::rc::Rc;
 
 pub(crate) struct Naive {
     levels: Vec<NaiveLevel>,
@@ -163,8 +165,12 @@ impl NaiveBank {
 
 impl NaiveTable {
     fn new(table: &Table) -> Self {
-        let set = Set::new(table.ways as usize, table.policy);
-        Self { sizes: table.sizes, sets: vec![set; table.sets as usize] }
+        let (sets, duel) = (table.sets as usize, Rc::default());
+        let set = |number| {
+            let side = duel::Side::of(number, sets);
+            Set::new(table.ways as usize, table.policy, side, Rc::clone(&duel))
+        };
+        Self { sizes: table.sizes, sets: (0..sets).map(set).collect() }
     }
 }
 

@@ -1,7 +1,8 @@
 //! One set of a table, as a plain list.
 
+use crate::duel::{Duel, Side};
 use emmu_paging::Policy;
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 /// A block of 2^`bits` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,6 @@ impl Page {
 }
 
 /// Pages in the order of the ways, and what the policy needs to know of each way.
-#[derive(Clone)]
 pub(crate) struct Set {
     policy: Policy,
     pages: Vec<Option<Page>>,
@@ -32,18 +32,26 @@ pub(crate) struct Set {
     order: Vec<usize>,
     /// Tree-PLRU: for each half, quarter, … (as a range of ways), whether its upper part is older.
     upper_is_older: BTreeMap<(usize, usize), bool>,
-    /// SRRIP: how distant the next use is thought to be.
+    /// SRRIP and DRRIP: how distant the next use is thought to be.
     distance: Vec<u8>,
+    /// NRU: ways used since the others were forgotten.
+    used: Vec<usize>,
+    /// DRRIP: the policy that the set leads, and the state that it shares with other sets.
+    side: Side,
+    duel: Rc<RefCell<Duel>>,
 }
 
 impl Set {
-    pub(crate) fn new(ways: usize, policy: Policy) -> Self {
+    pub(crate) fn new(ways: usize, policy: Policy, side: Side, duel: Rc<RefCell<Duel>>) -> Self {
         Self {
             policy,
             pages: vec![None; ways],
             order: Vec::new(),
             upper_is_older: BTreeMap::new(),
             distance: vec![3; ways],
+            used: Vec::new(),
+            side,
+            duel,
         }
     }
 
@@ -62,6 +70,7 @@ impl Set {
             self.protect(way);
         }
         self.distance[way] = 0;
+        self.mark(way);
         true
     }
 
@@ -73,7 +82,11 @@ impl Set {
         if self.policy == Policy::TreePlru {
             self.protect(way);
         }
-        self.distance[way] = 2;
+        self.distance[way] = match self.policy {
+            Policy::Drrip { .. } => self.duel.borrow_mut().fill(self.side),
+            _ => 2,
+        };
+        self.mark(way);
         self.pages[way].replace(page)
     }
 
@@ -88,6 +101,15 @@ impl Set {
     fn renew(&mut self, way: usize) {
         self.order.retain(|&other| other != way);
         self.order.push(way);
+    }
+
+    /// Marks the way as used; once all ways are, it is the only one.
+    fn mark(&mut self, way: usize) {
+        self.used.retain(|&other| other != way);
+        self.used.push(way);
+        if self.used.len() == self.pages.len() {
+            self.used = vec![way];
+        }
     }
 
     /// Makes the other half of each range that holds the way the older one.
@@ -113,13 +135,14 @@ impl Set {
                 }
                 low
             }
-            Policy::Srrip => loop {
+            Policy::Nru => (0..self.pages.len()).find(|way| !self.used.contains(way)).unwrap(),
+            Policy::Srrip | Policy::Drrip { .. } => loop {
                 match self.distance.iter().position(|&distance| distance == 3) {
                     Some(way) => return way,
                     None => self.distance.iter_mut().for_each(|distance| *distance += 1),
                 }
             },
-            Policy::Random { .. } => unreachable!("not described: the draw would be the unit's"),
+            _ => unreachable!("not described: a draw would be the unit's"),
         }
     }
 }
