@@ -1,6 +1,5 @@
 //! DRRIP: set dueling between SRRIP and BRRIP (Jaleel et al., "High Performance Cache Replacement Using Re-Reference
-//! Interval Prediction (RRIP)", ISCA 2010, section 4.3, with 32 leader sets each, a counter of 10 bits and a
-//! probability of 1/32).
+//! Interval Prediction (RRIP)", ISCA 2010), with 32 leader sets each, a counter of 10 bits and a probability of 1/32.
 
 use super::{
     Limit, Shape,
@@ -96,7 +95,7 @@ impl Drrip {
 ///
 /// The sets are divided into as many constituencies as there are leaders of each policy. In constituency number c,
 /// set number c leads SRRIP and the set of the complement of c leads BRRIP, both modulo the constituency's size
-/// (complement-select: Qureshi et al., "Adaptive Insertion Policies for High Performance Caching", ISCA 2007, section 5).
+/// (complement-select: Qureshi et al., "Adaptive Insertion Policies for High Performance Caching", ISCA 2007).
 fn leader(set: usize, sets: usize) -> Option<Side> {
     let size = sets / (sets / 4).clamp(1, LEADERS);
     let (constituency, member) = (set / size, set % size);

@@ -1,5 +1,5 @@
 //! Re-reference interval predictions of 2 bits, which SRRIP and DRRIP share (Jaleel et al., "High Performance Cache
-//! Replacement Using Re-Reference Interval Prediction (RRIP)", ISCA 2010, sections 4.1 and 4.2).
+//! Replacement Using Re-Reference Interval Prediction (RRIP)", ISCA 2010).
 
 use super::Shape;
 use alloc::{vec, vec::Vec};

@@ -135,7 +135,7 @@ impl Set {
                 }
                 low
             }
-            Policy::Nru => (0..self.pages.len()).find(|way| !self.used.contains(way)).unwrap(),
+            Policy::Nru => (0..self.pages.len()).find(|way| !self.used.contains(way)).unwrap_or(0),
             Policy::Srrip | Policy::Drrip { .. } => loop {
                 match self.distance.iter().position(|&distance| distance == 3) {
                     Some(way) => return way,
