@@ -4,8 +4,8 @@ use super::{Banks, CacheModel, Caches, Machine, Sourced, StageModel};
 use emmu_paging::{Geometry, TlbTable};
 
 impl Machine {
-    /// The same machine, whose random replacement is drawn from other seeds: the one that the description
-    /// gives each table, exclusive-or `seed`. With 0 nothing changes.
+    /// Draws the machine's random replacement from other seeds: the seed that the description gives each table,
+    /// exclusive-or `seed`. With 0 nothing changes.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         for stage in [&mut self.stage].into_iter().chain(&mut self.second_stage) {

@@ -27,7 +27,7 @@ pub(crate) fn geometry(section: &Section<'_>) -> Result<Geometry, MachineError> 
     }
 }
 
-/// What [`Geometry`] refuses, put down to the key of the sets or that of the ways.
+/// Blames the key of the sets, or that of the ways, for a shape that [`Geometry`] refuses.
 pub(crate) fn refuse_geometry(
     error: GeometryError,
     sets: &Item<'_>,
@@ -61,7 +61,7 @@ const REPLACEMENT: &str = "replacement";
 /// The largest integer that TOML promises.
 const TOML_MAX: u64 = i64::MAX.cast_unsigned();
 
-/// The same keys with those of the policies' parameters after the key that names a policy.
+/// Adds the keys of the policies' parameters after the key that names a policy.
 pub(crate) fn with_parameters<'a>(keys: &[&'a str]) -> Vec<&'a str> {
     let both = |&key: &&'a str| {
         let parameters = if key == REPLACEMENT { parameters() } else { Vec::new() };

@@ -9,7 +9,7 @@ use emmu_core::{Bus, Chain, PhysAddr, Privilege, RegisterId, VirtAddr, Width};
 use emmu_cpu::Cpu;
 use emmu_memory::{Disk, Memory};
 use emmu_paging::{
-    Geometry, Paging, Policy, RiscV, X86,
+    Paging, Policy, RiscV, X86,
     format::{
         riscv::{HGATP, RiscVH, RiscVHart, SATP},
         x86::{CR0, CR3, CR4},
