@@ -11,8 +11,8 @@ use emmu_vectors::heap::{self, Description, Manager, Placed, Search, State, Subj
 
 /// Where a manager keeps its own words: out of the reach of every heap.
 const CONTROL: PhysAddr = PhysAddr::new(1 << 50);
-/// Bytes for a unit of the simulators whose free blocks are as small as one byte: as much as a node takes, so that every
-/// free block holds its own.
+/// Bytes for a unit of the simulators whose free blocks are as small as one byte: as much as a node takes, so that
+/// every free block holds its own.
 const NODE: u64 = 16;
 
 impl Subject for Units {
@@ -143,7 +143,7 @@ impl<H: Heap<Memory>> Manager for Managed<H> {
         freed.map(drop).map_err(|error| error.to_string())
     }
 
-    /// What an outsider sees: after every step, all of the manager's data must hold up.
+    /// Reads the state from memory as an observer does. After every step, all data of the manager must be consistent.
     fn state(&mut self) -> Result<State, String> {
         self.look().map_err(|error| error.to_string())
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// What kind of MMU fault an access takes (D8.15, "Memory aborts").
+/// The kind of an MMU fault (D8.15, "Memory aborts").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultKind {
     /// A base address, table address or output address is wider than physical addresses are.

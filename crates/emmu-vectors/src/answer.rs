@@ -1,11 +1,11 @@
-//! What an operation answers.
+//! `Answer`: the result of an operation.
 
 use crate::aarch64::FaultKind;
 use crate::riscv;
 use core::fmt;
 use emmu_core::PhysAddr;
 
-/// What an operation answers.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// An access within one 4 KiB page is allowed, and this is where its first byte is.
@@ -55,7 +55,7 @@ pub enum Fault {
 /// An AArch64 Instruction or Data Abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AArch64Fault {
-    /// What kind.
+    /// The kind of fault.
     pub kind: FaultKind,
     /// At which level.
     pub level: u32,
@@ -66,7 +66,7 @@ pub struct AArch64Fault {
 }
 
 impl Answer {
-    /// Whether `got` is the answer that `self` expects. The two ESRs count only if both are there.
+    /// Returns true if `got` is the answer that `self` expects. The ESRs are compared only if both answers have one.
     #[must_use]
     pub fn agrees_with(&self, got: &Self) -> bool {
         match (self, got) {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use thiserror::Error;
 
-/// What is wrong with a line.
+/// A defect of a line.
 #[derive(Debug, Error)]
 pub enum Problem {
     /// The file could not be opened, read or decompressed.
@@ -26,9 +26,9 @@ pub enum Problem {
     Field {
         /// Its path, such as `ops[3].expect.pa`.
         path: String,
-        /// What should stand there.
+        /// A description of the expected value.
         expected: String,
-        /// What stands there.
+        /// The value that the line has.
         found: String,
     },
 }
@@ -116,7 +116,7 @@ impl<'a> Field<'a> {
         self.value.as_bool().ok_or_else(|| self.refuse("true or false"))
     }
 
-    /// Whether it is `null`.
+    /// Returns true if the field is `null`.
     pub(super) fn is_null(&self) -> bool {
         self.value.is_null()
     }

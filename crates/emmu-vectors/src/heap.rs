@@ -47,27 +47,27 @@ pub struct Record {
     pub id: u64,
     /// The manager.
     pub heap: Description,
-    /// What is so before the first step.
+    /// The facts that hold before the first step.
     pub initial: Vec<Fact>,
-    /// What is done, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
 /// One operation and what comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What is done.
+    /// The request.
     pub op: Op,
-    /// What is so then.
+    /// The facts that hold after it.
     pub facts: Vec<Fact>,
 }
 
-/// What is done. Slots are names for what was allocated.
+/// A request to the manager. A slot is the name of an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Room is asked for.
     Allocate {
-        /// What to call it.
+        /// The name of the allocation.
         slot: u64,
         /// Bytes or frames.
         size: u64,
@@ -100,7 +100,7 @@ pub enum Description {
         policy: Policy,
         /// Where a freed one is put.
         order: Order,
-        /// Whether neighbours on the list are merged.
+        /// True if the manager merges neighbours on the list.
         coalesce: bool,
     },
     /// Next fit by address, coalescing, growing; blocks are cut from the high end, at 0 and up.
@@ -184,7 +184,7 @@ pub trait Subject {
     /// The manager, with all of its memory free; or why it cannot be.
     ///
     /// # Errors
-    /// What is not modelled; all steps fail with it.
+    /// A description of the property that is not modelled. All steps fail with it.
     fn build(&mut self, heap: &Description) -> Result<Box<dyn Manager>, String>;
 }
 
@@ -193,26 +193,26 @@ pub trait Manager {
     /// Finds room; `Ok(None)` if there is none.
     ///
     /// # Errors
-    /// What went wrong. No record expects that.
+    /// A description of the defect. No record expects an error.
     fn allocate(&mut self, size: u64, align: u64) -> Result<Search, String>;
 
     /// Takes back what was allocated at `payload` for a request of `size` and `align`.
     ///
     /// # Errors
-    /// What went wrong. No record expects that.
+    /// A description of the defect. No record expects an error.
     fn free(&mut self, payload: u64, size: u64, align: u64) -> Result<(), String>;
 
-    /// What is free now.
+    /// Returns the memory that is free now.
     ///
     /// # Errors
-    /// What went wrong. No record expects that.
+    /// A description of the defect. No record expects an error.
     fn state(&mut self) -> Result<State, String>;
 }
 
-/// What came of a request.
+/// The result of a search for free memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Search {
-    /// What was found, if anything.
+    /// The place that was found, if there is one.
     pub found: Option<Placed>,
     /// Elements that were searched.
     pub searched: u64,
@@ -229,7 +229,7 @@ pub struct Placed {
     pub size: u64,
 }
 
-/// What is free.
+/// The free memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// The free blocks, in the manager's order: where, and how large. Of buddies, smaller orders come first, and lower

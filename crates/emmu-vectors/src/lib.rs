@@ -63,7 +63,7 @@ use emmu_core::{Access, AccessKind, PhysAddr};
 pub struct Vector {
     /// Its name, unique in the file.
     pub id: String,
-    /// Who produced the answers.
+    /// The name of the program that produced the answers.
     pub oracle: String,
     /// The format of the page tables.
     pub format: Format,
@@ -75,7 +75,7 @@ pub struct Vector {
     pub holes: Vec<PhysAddr>,
     /// The page-table words at the start; all others are 0.
     pub mem: Vec<Write>,
-    /// What is done, in order.
+    /// The operations, in order.
     pub ops: Vec<Op>,
     /// The words that differ from `mem` in the end.
     pub mem_after: Vec<Write>,
@@ -99,16 +99,16 @@ impl Vector {
 /// One operation and what comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Op {
-    /// What is done, with an empty TLB and empty walk caches.
+    /// The operation, which starts with an empty TLB and empty walk caches.
     pub operation: Operation,
-    /// What it answers.
+    /// The expected answer.
     pub expect: Answer,
     /// The page-table words that it changes, with their new values. Not recorded where it
     /// [crosses pages](Operation::crosses_pages).
     pub writes: Vec<Write>,
 }
 
-/// What is done.
+/// An operation on an MMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// An access. Of a fetch, only the translation of the first byte is meant.
@@ -125,7 +125,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether bytes of a data access lie on both sides of a 4 KiB boundary. The answer is then a list of
+    /// Returns true if a data access has bytes on both sides of a 4 KiB boundary. The answer is then a list of
     /// pieces, one per 4 KiB page, or the first fault.
     #[must_use]
     pub fn crosses_pages(&self) -> bool {

@@ -47,7 +47,7 @@ pub struct Write {
     pub addr: PhysAddr,
     /// Its size in bytes: 4 or 8, and of described formats anything from 1 to 8.
     pub size: u8,
-    /// What it holds from now on.
+    /// The new value.
     pub value: u64,
 }
 
@@ -133,7 +133,7 @@ impl SparseMemory {
             .collect()
     }
 
-    /// What RAM holds, in or outside of a hole.
+    /// Returns the word in RAM, in or outside of a hole.
     fn word(&self, addr: u64) -> u32 {
         self.words.get(&addr).copied().unwrap_or(0)
     }

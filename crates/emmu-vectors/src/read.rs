@@ -20,7 +20,7 @@ pub struct VectorError {
     pub file: String,
     /// The line, counted from 1; 0 if it is the file as a whole that is not right.
     pub line: u64,
-    /// What is wrong with it.
+    /// The defect of the line.
     #[source]
     pub problem: Problem,
 }
@@ -29,7 +29,7 @@ fn place(file: &str, line: u64) -> String {
     if line == 0 { file.to_owned() } else { format!("{file}:{line}") }
 }
 
-/// What a line of a file says.
+/// The content of one line of a file.
 pub trait Document: Sized {
     /// Reads it; `None` if there is nothing in it to run.
     #[doc(hidden)]
@@ -39,7 +39,7 @@ pub trait Document: Sized {
 /// Reads documents, one a line. Lines of white space alone are skipped, as are those with nothing to run. The
 /// first error is the last item.
 ///
-/// Whether the source is compressed is told by its first two bytes and not by its name.
+/// A compressed source is recognised by its first two bytes, not by its name.
 pub struct Documents<'a, T> {
     lines: Lines<'a>,
     what: PhantomData<T>,

@@ -25,7 +25,7 @@ pub struct RiscVRegisters {
 }
 
 impl RiscVRegisters {
-    /// Whether the ISA string has this extension of several letters, such as `svnapot`.
+    /// Returns true if the ISA string has this extension of several letters, such as `svnapot`.
     #[must_use]
     pub fn has_extension(&self, name: &str) -> bool {
         self.isa.split('_').skip(1).any(|extension| extension == name)

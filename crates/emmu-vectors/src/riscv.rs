@@ -72,11 +72,11 @@ impl fmt::Display for Exception {
     }
 }
 
-/// What the trap handler gets to see.
+/// The exception as a trap handler sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fault {
-    /// What `scause` holds.
+    /// The value of `scause`.
     pub exception: Exception,
-    /// What `stval` holds: the virtual address of the access.
+    /// The value of `stval`: the virtual address of the access.
     pub tval: u64,
 }

@@ -7,7 +7,7 @@ use core::ops::AddAssign;
 
 /// An MMU that is put to the vectors.
 pub trait Subject {
-    /// Whether it takes this vector; the operations of others are counted as skipped.
+    /// Returns true if the subject can model this vector. The runner counts the operations of other vectors as skipped.
     fn takes(&self, vector: &Vector) -> bool {
         let _ = vector;
         true
@@ -58,7 +58,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What came of an operation.
+/// The observed result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// The answer, or `None` for the state at the end of the vector.
@@ -74,9 +74,9 @@ pub struct Mismatch {
     pub id: String,
     /// Which operation, counted from 0, or `None` if memory differs after the last one.
     pub op: Option<(usize, Operation)>,
-    /// What the vector says.
+    /// The result that the vector demands.
     pub expected: Observed,
-    /// What the subject did.
+    /// The result that the subject gave.
     pub got: Observed,
 }
 
@@ -149,7 +149,7 @@ fn check_op(
     Err((expected, got))
 }
 
-/// Whether memory is in the end as `mem_after` says.
+/// Compares memory after the last operation with `mem_after`.
 fn check_end(vector: &Vector, state: &SparseMemory) -> Result<(), (Observed, Observed)> {
     let start = vector.memory();
     let mut end = start.clone();

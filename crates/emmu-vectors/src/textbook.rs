@@ -45,7 +45,7 @@ use serde_json::Value;
 pub struct Record {
     /// Its number.
     pub id: u64,
-    /// What the loads are made on.
+    /// The machine that makes the loads.
     pub machine: Machine,
     /// The loads, in order.
     pub trace: Vec<Step>,
@@ -56,7 +56,7 @@ pub struct Record {
 pub struct Step {
     /// Where the program loads a byte, with cold caches.
     pub va: VirtAddr,
-    /// What that answers.
+    /// The expected answer.
     pub expect: Answer,
 }
 
@@ -112,12 +112,12 @@ pub struct Segment {
     pub limit: u32,
 }
 
-/// What a load answers.
+/// The answer to a load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The table entries that were read, in order.
     pub entries: Vec<EntryRead>,
-    /// What came of it.
+    /// The loaded value, or the fault.
     pub outcome: Result<Loaded, Fault>,
 }
 

@@ -23,7 +23,7 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
     /// The format of the unit: of its first stage, if it has two.
     type Format: Format + Clone + Debug;
 
-    /// What stands behind the first stage: nothing (`()`), or the unit of the second.
+    /// The second stage: none (`()`), or its unit.
     type Second: SecondStage + Clone;
 
     /// Registers that the unit can hold too: what only the model can be told gets the value that the unit has, or
@@ -51,12 +51,12 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
     /// The [`RegisterError`] of the first write that is refused.
     fn switch_on<B: Bus>(&self, unit: &mut Unit<Self>, bus: &mut B) -> Result<(), RegisterError>;
 
-    /// What the model says of an access, and all that it tells besides.
+    /// Returns the answer of the model to an access, with the entries that it reads and changes.
     fn ask(&self, access: Access, memory: &dyn Memory) -> Nested<Self::Fault> {
         recording::ask(self, access, memory)
     }
 
-    /// What the model expects of [`switch_on`](Self::switch_on): the entries that it changes.
+    /// Returns the entries that [`switch_on`](Self::switch_on) changes by the model.
     ///
     /// # Errors
     /// The exception that a write raises.
@@ -75,17 +75,17 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
     /// The exception that a fault of the unit raises, or `None` if the model has no word for it.
     fn exception(format: &Self::Format, fault: &Fault) -> Option<Self::Fault>;
 
-    /// What forgets all that a unit remembers, of the present virtual machine and of the one with the number next to it if
-    /// there are such.
+    /// Returns the invalidations that empty all caches of a unit, for the present virtual machine and the one with the
+    /// next number, if there are virtual machines.
     fn everything(&self) -> Vec<Invalidate> {
         vec![Invalidate::All, Invalidate::SecondStage { tables: None, addr: None, combined: true }]
     }
 
-    /// Whether the access has bytes past the end of the address space. The manuals let it wrap, or leave it open;
-    /// the CPU port refuses it.
+    /// Returns true if the access has bytes past the end of the address space. The manuals let it wrap, or leave it
+    /// open; the CPU port refuses it.
     fn leaves_address_space(&self, access: Access) -> bool;
 
-    /// Whether physical memory protection checks accesses (RISC-V PMP). It checks each of the accesses that an access
+    /// Returns true if physical memory protection is on (RISC-V PMP). It checks each of the accesses that an access
     /// was decomposed into, and of which there may be one or several ("Priority and Matching Logic").
     fn has_memory_protection(&self) -> bool {
         false
@@ -113,12 +113,12 @@ pub enum SetupError {
     /// A description of emmu cannot say this.
     #[error("a description with {what} that emmu has no word for")]
     Unspeakable {
-        /// What it is that cannot be said.
+        /// The property that emmu cannot describe.
         what: &'static str,
     },
 }
 
-/// What the exceptions of all models have in common.
+/// An exception of a model.
 pub trait Exception: Clone + Debug + PartialEq {}
 
 impl<T: Clone + Debug + PartialEq> Exception for T {}
@@ -135,7 +135,7 @@ pub struct Run {
     pub step: Option<u64>,
 }
 
-/// Whether some byte of the access is past the first 2^`bits` bytes.
+/// Returns true if a byte of the access is past the first 2^`bits` bytes.
 pub(crate) fn passes(access: Access, bits: u32) -> bool {
     u128::from(access.addr.raw()) + u128::from(access.size) > 1 << bits
 }

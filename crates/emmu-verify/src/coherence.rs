@@ -1,8 +1,8 @@
 //! Units whose tables and registers change under them, against what the manuals let a TLB remember.
 //!
-//! [`coherent`] plays a [`Script`] of accesses, table writes, register writes and invalidations on a unit of one stage or
-//! of two, with random TLBs and walk caches, and keeps a ledger of its own: of every walk that the unit tells of, the
-//! entries that were read, of which stage, and under which root, address space and virtual machine. An invalidation
+//! [`coherent`] plays a [`Script`] of accesses, table writes, register writes and invalidations on a unit of one stage
+//! or of two, with random TLBs and walk caches, and keeps a ledger of its own: of every walk that the unit tells of,
+//! the entries that were read, of which stage, and under which root, address space and virtual machine. An invalidation
 //! strikes out what the manual says that it covers, and so does a page fault or an EPT violation on x86. Then
 //! * an access that walks from the root is answered as the reference model answers, and changes memory so;
 //! * a walk that a walk cache shortens starts in a table to which entries on the ledger lead, and is answered as
@@ -15,9 +15,9 @@
 //! # Two stages
 //!
 //! Each guest-physical address that the first stage has translated is to the second stage what an access is to the only
-//! one, and judged alike, with the second stage's items on the ledger. Given where these led, the first stage is judged as
-//! if there were no other. A TLB of both stages holds the entries of the first together with those that the second read
-//! for the address of the access, and is struck out by either's invalidations:
+//! one, and judged alike, with the second stage's items on the ledger. Given where these led, the first stage is judged
+//! as if there were no other. A TLB of both stages holds the entries of the first together with those that the second
+//! read for the address of the access, and is struck out by either's invalidations:
 //!
 //! | | first stage's walk caches | both stages' TLBs | second stage's |
 //! |---|---|---|---|
@@ -38,36 +38,38 @@
 //! processors do that cache the stages apart, as RISC-V says of two conceptual caches ("Hypervisor Memory-Management
 //! Fence Instructions"), the Arm ARM of entries of stage 1 and of stage 2 alone (D8, "TLB maintenance"), and the SDM of
 //! guest-physical and combined mappings ("Caching Translation Information"). The SDM's combined paging-structure-cache
-//! entries hold physical addresses; emmu's hold guest-physical ones, and ask the second stage again. What comes of that is
-//! what comes of a walk that read the guest's entry then and EPT's later: no manual says that a walk reads its entries at
-//! one moment, and what is tagged and invalidated as combined mappings are is no wider.
+//! entries hold physical addresses; emmu's hold guest-physical ones, and ask the second stage again. What comes of that
+//! is what comes of a walk that read the guest's entry then and EPT's later: no manual says that a walk reads its
+//! entries at one moment, and what is tagged and invalidated as combined mappings are is no wider.
 //!
-//! An entry that is one of a run (Svnapot, Contiguous) may stand for the others of it, at either stage and at both; what
-//! an invalidation of one page leaves of that is the other pages. Guests with PAE paging do not write CR3.
+//! An entry that is one of a run (Svnapot, Contiguous) may stand for the others of it, at either stage and at both;
+//! what an invalidation of one page leaves of that is the other pages. Guests with PAE paging do not write CR3.
 //!
 //! # What is kept
 //!
-//! An invalidation forgets what it must, and nothing else. The last accesses that came out well are made again by copies of the
-//! unit as it was just before the invalidation and as it is just after it. What a TLB answered before, or a walk cache
-//! shortened, it does so still, unless the manual lets the invalidation cover an item on the ledger by which it can have
-//! been. A run goes as a whole if one of its pages is invalidated; and where HFENCE.GVMA names an address, all that both
-//! stages made with the tables that it names, since no entry of a TLB knows by which guest-physical page it came.
+//! An invalidation forgets what it must, and nothing else. The last accesses that came out well are made again by
+//! copies of the unit as it was just before the invalidation and as it is just after it. What a TLB answered before, or
+//! a walk cache shortened, it does so still, unless the manual lets the invalidation cover an item on the ledger by
+//! which it can have been. A run goes as a whole if one of its pages is invalidated; and where HFENCE.GVMA names an
+//! address, all that both stages made with the tables that it names, since no entry of a TLB knows by which
+//! guest-physical page it came.
 //!
 //! # What changes, and what there is
 //!
-//! Scripts write the registers that software turns while there are translations: roots, address spaces, permissions, paging
-//! on and off, `satp.MODE`, CR4.PCIDE. Behind those whose writes the manuals want a fence (PMP, `TCR_EL1`), all is
-//! invalidated, and what is checked is that nothing of before is left. Some units forget more than they are asked to, and
-//! some RISC-V units remember invalid entries, which stay on the ledger like leaves.
+//! Scripts write the registers that software turns while there are translations: roots, address spaces, permissions,
+//! paging on and off, `satp.MODE`, CR4.PCIDE. Behind those whose writes the manuals want a fence (PMP, `TCR_EL1`), all
+//! is invalidated, and what is checked is that nothing of before is left. Some units forget more than they are asked
+//! to, and some RISC-V units remember invalid entries, which stay on the ledger like leaves.
 //!
 //! # What goes on the ledger
 //!
-//! A faulting walk puts nothing on it: a unit that remembers entries that are not present, or not permitted
-//! to be cached, is found out at the next access. It is made of the model's own reads. It shares no code with
-//! `emmu-paging`, and is stricter than the manuals in one respect: they let a processor fill its TLB at any time, whereas
-//! emmu's units say that they fill it by accesses only, so that each hit must be due to one.
+//! A faulting walk puts nothing on it: a unit that remembers entries that are not present, or not permitted to be
+//! cached, is found out at the next access. It is made of the model's own reads. It shares no code with `emmu-paging`,
+//! and is stricter than the manuals in one respect: they let a processor fill its TLB at any time, whereas emmu's units
+//! say that they fill it by accesses only, so that each hit must be due to one.
 //!
-//! [`accelerator_agrees`] plays a script on two CPUs, one of which may remember the way to RAM, and finds no difference.
+//! [`accelerator_agrees`] plays a script on two CPUs, one of which may remember the way to RAM, and finds no
+//! difference.
 
 mod aarch64;
 mod accelerator;
@@ -104,9 +106,9 @@ use trial::Trial;
 #[derive(Clone, PartialEq, Eq, Error)]
 #[error("{what}, after\n  {}", .history.join("\n  "))]
 pub struct Incoherent {
-    /// What it was.
+    /// The answer that is not allowed.
     pub what: String,
-    /// What was done before, and it.
+    /// The steps before it, and the step itself.
     pub history: Vec<String>,
 }
 
@@ -125,7 +127,7 @@ pub fn coherent<A: Manual>(case: Case<A>, script: Script) -> Result<(), Incohere
     coverage_of(case, script).map(|_| ())
 }
 
-/// The same, and says how much of it there was.
+/// Plays the script like [`coherent`], and counts its accesses, hits and walks.
 ///
 /// # Errors
 /// As [`coherent`].

@@ -10,7 +10,7 @@ use emmu_memory::Memory;
 
 type AnyHeap = Box<dyn Heap<Memory>>;
 
-/// What is managed.
+/// The memory that the managers manage.
 const REGION: Extent = Extent::new(PhysAddr::new(0x2000), 0x1000);
 /// The manager's own words.
 const CONTROL: Extent = Extent::new(PhysAddr::new(0x8000), 0x400);
@@ -79,7 +79,7 @@ fn manager(kind: u8, memory: &mut Memory) -> Result<AnyHeap, ConfigError> {
     })
 }
 
-/// What was handed out, if anything: where, and what was asked for.
+/// Allocates a block. Returns its place and the request, if the manager had room.
 fn allocate(
     heap: &mut AnyHeap,
     memory: &mut Memory,

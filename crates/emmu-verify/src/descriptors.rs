@@ -64,7 +64,7 @@ fn holds(fact: bool, what: impl FnOnce() -> String) -> Verdict {
 /// Plays the bytes on x86's segment registers and on a segment table.
 ///
 /// # Errors
-/// What did not hold.
+/// The rule that does not hold.
 pub(crate) fn descriptors(bytes: &[u8]) -> Verdict {
     x86(Numbers(bytes))?;
     table(Numbers(bytes))

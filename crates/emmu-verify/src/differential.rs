@@ -11,8 +11,8 @@
 //! * the span: the model allows the same access to its last byte, no page or block ends before it does, and for a
 //!   unit without caches no larger one would do.
 //!
-//! [`spans_agree`] makes accesses that leave their page, through a CPU. [`fences_suffice`] changes entries of two stages
-//! between accesses, each time behind a fence that is just enough, and lets virtual machines take turns.
+//! [`spans_agree`] makes accesses that leave their page, through a CPU. [`fences_suffice`] changes entries of two
+//! stages between accesses, each time behind a fence that is just enough, and lets virtual machines take turns.
 //!
 //! # Where they may differ
 //!
@@ -68,19 +68,19 @@ pub struct Disagreement {
     pub setting: Setting,
     /// The number of the access in the case, and the access; or the switching on.
     pub place: String,
-    /// What differs.
+    /// The difference.
     pub mismatch: Mismatch,
 }
 
-/// What differs.
+/// An answer of the unit that differs from the answer of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{what}: expected {expected}, got {got}")]
 pub struct Mismatch {
     /// Of which answer.
     pub what: &'static str,
-    /// What the model says.
+    /// The answer of the model.
     pub expected: String,
-    /// What the unit says.
+    /// The answer of the unit.
     pub got: String,
 }
 

@@ -46,7 +46,7 @@ pub struct Case<R> {
     pub mem: Vec<Write>,
     /// The 4 KiB frames that answer a page-table read with a bus error.
     pub holes: Vec<PhysAddr>,
-    /// What is done, in order: each access finds the tables as those before it leave them.
+    /// The accesses, in order. Each access finds the tables as the accesses before it leave them.
     pub accesses: Vec<Access>,
 }
 
@@ -82,7 +82,7 @@ impl<R: Generate> Case<R> {
 }
 
 impl<R: Reference> Case<R> {
-    /// What the reference model answers to each access.
+    /// Returns the answer of the reference model to each access.
     #[must_use]
     pub fn outcomes(&self) -> Vec<Result<Outcome, R::Fault>> {
         let mut memory = self.memory();

@@ -1,4 +1,4 @@
-//! What a model of one stage reads and writes, told as models of two stages tell it.
+//! `RecordingMemory`: it records the reads of a model of one stage in the form that models of two stages use.
 
 use core::cell::RefCell;
 use emmu_core::{Access, PhysAddr};
@@ -39,7 +39,7 @@ impl Memory for RecordingMemory<'_> {
     }
 }
 
-/// What the model says of the access. One that faults changes nothing.
+/// Returns the answer of the model to the access, with its reads and changes. An access that faults changes nothing.
 pub(crate) fn ask<R: Reference>(
     model: &R,
     access: Access,

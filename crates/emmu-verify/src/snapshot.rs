@@ -30,7 +30,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use guests::{aarch64_guest, described, x86_guest};
 pub use machines::machine_goes_on;
 
-/// What came of a snapshot, or why it should not have.
+/// `Ok` if a snapshot holds, or the reason why it does not.
 pub type Verdict = Result<(), String>;
 
 /// A unit that can be written down, and read back.
@@ -38,7 +38,7 @@ trait Kept: TranslationUnit<SparseMemory, Told> + Serialize + DeserializeOwned {
 
 impl<T: TranslationUnit<SparseMemory, Told> + Serialize + DeserializeOwned> Kept for T {}
 
-/// What is told of a unit.
+/// The cycles and the events of a unit.
 type Told = (Cycles, Vec<Event>);
 
 /// Plays the script on a unit with the registers and tables of the case, and on its snapshots.
@@ -105,7 +105,7 @@ struct Site<U> {
     told: Told,
 }
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug, PartialEq)]
 enum Answer {
     Translation(Result<Translation, Fault>),

@@ -1,4 +1,4 @@
-//! What must hold for any bytes whatever: each fuzz target runs one of these, and `cargo test` runs them over
+//! Checks that must hold for any bytes. Each fuzz target runs one of these checks, and `cargo test` runs them over
 //! the seeds kept in `fuzz/seeds/<target>`.
 //!
 //! None panics by itself, so a panic is a finding. Damage must be answered by an error that says what and
@@ -17,7 +17,7 @@ use emmu_vectors::VectorFile;
 pub use crate::damage::heap;
 pub use emmu_trace::check::{lackey_bytes as lackey, native_bytes as native};
 
-/// What a check found, or nothing.
+/// `Ok`, or the defect that a check found.
 pub type Verdict = Result<(), String>;
 
 /// A fuzz target: its name, and its check.
@@ -107,8 +107,9 @@ pub fn walk<A: Architecture>(bytes: &[u8]) -> Verdict {
     agree(case.clone()).and_then(|()| spans_agree(case)).map_err(|found| found.to_string())
 }
 
-/// Makes a case and a script of these bytes, the first of which says of which architecture and how many stages, and plays
-/// it on a unit and, with one stage, on a pair of CPUs ([`coherence::coherent`], [`coherence::accelerator_agrees`]).
+/// Makes a case and a script of these bytes, the first of which says of which architecture and how many stages, and
+/// plays it on a unit and, with one stage, on a pair of CPUs ([`coherence::coherent`],
+/// [`coherence::accelerator_agrees`]).
 ///
 /// # Errors
 /// The first answer that the manual does not allow, or the first difference.
@@ -125,8 +126,8 @@ pub fn coherent(bytes: &[u8]) -> Verdict {
     }
 }
 
-/// Makes a case of two stages and steps of these bytes, the first of which says of which architecture and the second how
-/// many steps, and changes tables behind the narrowest fences ([`fences_suffice`]).
+/// Makes a case of two stages and steps of these bytes, the first of which says of which architecture and the second
+/// how many steps, and changes tables behind the narrowest fences ([`fences_suffice`]).
 ///
 /// # Errors
 /// The first access that does not do what the reference model does, if there is one.
@@ -174,7 +175,7 @@ pub fn snapshot(bytes: &[u8]) -> Verdict {
     crate::snapshot::survives(bytes)
 }
 
-/// Whether a message is one: it begins with the place and goes on.
+/// Returns an error unless the message begins with the place and says something after it.
 fn explained(message: &str, place: &str) -> Verdict {
     let fine = message.strip_prefix(place).is_some_and(|rest| rest.len() > 5);
     fine.then_some(()).ok_or_else(|| format!("not a message: {message:?}"))

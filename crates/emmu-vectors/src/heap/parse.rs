@@ -22,7 +22,7 @@ const KINDS: [(&str, Parse); 4] = [
 /// Reads the parts of a record but for its number.
 type Parse = fn(&Field<'_>) -> Result<(Description, Vec<Fact>, Vec<Step>), Problem>;
 
-/// Whether a line is about a memory manager.
+/// Returns true if a line is a record of a memory manager.
 pub(crate) fn is_of_a_heap(line: &Value) -> bool {
     let sim = line.get("sim").and_then(Value::as_str);
     sim.is_some_and(|sim| KINDS.iter().any(|(name, _)| *name == sim))

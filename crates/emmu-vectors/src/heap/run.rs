@@ -14,7 +14,7 @@ pub struct Mismatch {
     pub step: Option<(usize, Op)>,
     /// The first fact that is not so, or `None` if the subject gave up.
     pub expected: Option<Fact>,
-    /// What is so instead, or why the subject gave up.
+    /// The fact that holds instead, or the error of the subject.
     pub got: Result<Fact, String>,
 }
 
@@ -70,7 +70,7 @@ pub fn run(
     Ok(report)
 }
 
-/// What is not as expected.
+/// A fact that does not hold.
 struct Failure {
     expected: Option<Fact>,
     got: Result<Fact, String>,
@@ -89,7 +89,7 @@ struct Run {
     live: BTreeMap<u64, (Placed, u64, u64)>,
 }
 
-/// What a step did: a search for an allocation, nothing to see for a free.
+/// The result of a step: a search for an allocation, `None` for a free.
 type Done = Result<Option<Search>, String>;
 
 impl Run {
@@ -111,7 +111,7 @@ impl Run {
         }
     }
 
-    /// Whether all facts are so.
+    /// Returns an error for the first fact that does not hold.
     fn compare(&mut self, facts: &[Fact], done: impl Into<Option<Done>>) -> Result<(), Failure> {
         let search = done.into().transpose()?.flatten();
         let state = self.manager.state()?;
@@ -125,7 +125,7 @@ impl Run {
     }
 }
 
-/// What is so of the same kind.
+/// Returns the observed fact of the same kind.
 fn observe(fact: &Fact, search: Option<Search>, state: &State) -> Fact {
     let placed = search.and_then(|search| search.found);
     let free_bytes = state.free.iter().map(|(_, size)| size).sum();

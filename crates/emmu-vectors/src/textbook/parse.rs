@@ -213,7 +213,7 @@ fn outcome(
     }
 }
 
-/// What hardware answers where the simulator says `pa`, which may be no address of its memory.
+/// Returns the answer of hardware where the simulator prints `pa`, which may lie outside its memory.
 fn place(pa: i64, memory: u64) -> Result<Loaded, Fault> {
     let pa = u64::try_from(pa).map_err(|_| Fault::Bounds)?;
     let there = pa < memory;

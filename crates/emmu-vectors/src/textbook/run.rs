@@ -7,7 +7,7 @@ use emmu_core::VirtAddr;
 
 /// An MMU that is put to the records.
 pub trait Subject {
-    /// Whether it can be this machine; the steps of others are counted as skipped.
+    /// Returns true if the subject can model this machine. The runner counts the steps of other machines as skipped.
     fn takes(&self, machine: &Machine) -> bool {
         let _ = machine;
         true
@@ -26,9 +26,9 @@ pub struct Mismatch {
     pub step: usize,
     /// Where the load was.
     pub va: VirtAddr,
-    /// What the record says.
+    /// The answer in the record.
     pub expected: Answer,
-    /// What the subject answered.
+    /// The answer of the subject.
     pub got: Answer,
 }
 

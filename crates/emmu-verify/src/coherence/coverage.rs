@@ -6,7 +6,7 @@ use emmu_core::Event;
 use emmu_oracle::two_stage::Stage;
 use std::collections::BTreeMap;
 
-/// What the accesses of scripts came to.
+/// Counts of the results of the accesses in scripts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// How many there were, without those that a ticket repeated.

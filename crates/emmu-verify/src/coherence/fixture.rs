@@ -1,11 +1,11 @@
-//! What the steps of a script refer to: the accesses of a case, and the entries and roots that they meet.
+//! `Fixture`: the accesses, entries and roots of a case, to which the steps of a script refer.
 
 use super::{Manual, RegisterWrite, WriteContext};
 use crate::generate::Case;
 use emmu_core::{Access, AccessFlags, AccessKind, Asid, Invalidate, PhysAddr, Privilege, Width};
 use emmu_oracle::{Memory, reference::SparseMemory};
 
-/// What the steps of a script refer to.
+/// The accesses, entries and roots of a case.
 pub(super) struct Fixture {
     accesses: Vec<Access>,
     /// Those that are allowed in the beginning.

@@ -1,4 +1,5 @@
-//! Whether what a unit tells of an access, stage by stage, is what its manual allows.
+//! The judge: it compares the events and the answer of an access with the answers that the manual allows, stage by
+//! stage.
 
 use super::{
     Incoherent, Manual, Query,
@@ -25,17 +26,17 @@ struct Choice<A: Manual> {
 struct Possible<'c, A: Manual> {
     start: Start<A>,
     walked: Walked<A::Fault>,
-    /// What the second stage's parts in it came to.
+    /// The answers of the second stage in this walk.
     parts: Vec<&'c Choice<A>>,
 }
 
-/// What a walk of the first stage is made of.
+/// The inputs of a walk of the first stage.
 struct Seen<'s, 'c, A: Manual> {
     trace: &'s Trace,
     walk_path: &'s WalkPath<A>,
-    /// What the second stage's parts in it came to.
+    /// The answers of the second stage in this walk.
     parts: &'s [&'c Choice<A>],
-    /// Whether updates that the unit does not tell of are taken to be possible.
+    /// True if the walk may make updates that the unit does not report.
     overlooks: bool,
 }
 
@@ -47,7 +48,8 @@ struct Start<A> {
 }
 
 impl<A: Manual> Trial<A> {
-    /// Whether the manual allows what the unit tells; takes note of what it may remember from then on.
+    /// Returns an error if the manual does not allow the events and the answer. Adds the entries that the unit may
+    /// cache from then on to the ledger.
     pub(super) fn judge(
         &mut self,
         access: Access,
@@ -64,7 +66,7 @@ impl<A: Manual> Trial<A> {
         }
     }
 
-    /// What the second stage may have answered, given where it led.
+    /// Returns the answers that the second stage may have given, of those that lead to the address that was used.
     fn second_stage(
         &mut self,
         access: Access,
@@ -127,7 +129,8 @@ impl<A: Manual> Trial<A> {
         starts.filter_map(choice).chain(refusals).collect()
     }
 
-    /// What the registers refuse before any table is read: where a TLB holds something that does not allow the access, too.
+    /// Returns the refusal that the registers cause before any table is read. It can also come where a TLB holds a
+    /// translation that does not allow the access.
     fn without_tables(&self, query: Query) -> Option<Choice<A>> {
         let replay = ReplayMemory::new(&[], &[], &self.memory);
         let walked = walk(&self.now, query, &replay, &|gpa, _| Ok(unpaged(gpa)));
@@ -238,8 +241,8 @@ impl<A: Manual> Trial<A> {
         walk(&registers, Query::First(access), &replay, &second)
     }
 
-    /// What may be remembered of a walk that came to its end. One whose access was refused all the same was so by
-    /// physical memory protection.
+    /// Returns the translations that the unit may cache after a walk that ended at a leaf. If the access was refused
+    /// nevertheless, the refusal comes from physical memory protection.
     fn successes(
         &self,
         access: Access,
@@ -305,7 +308,7 @@ fn combinations<A: Manual>(choices: &[Vec<Choice<A>>]) -> Vec<Vec<&Choice<A>>> {
     })
 }
 
-/// Whether the unit answered what comes of the walk.
+/// Returns true if the answer of the unit is the result of the walk.
 fn agrees<A: Manual>(
     trace: &Trace,
     Possible { start, walked, .. }: &Possible<'_, A>,
@@ -325,7 +328,7 @@ fn agrees<A: Manual>(
     is_open || same && (wanders || is_done(&trace.whole, walked, start.walk_path.path.len()))
 }
 
-/// Whether the entries read and changed are those of the walk that found the first entries `remembered`.
+/// Returns true if the unit read and changed the entries of the walk, without reading the first `remembered` ones.
 fn is_done<F>(part: &Part, walked: &Walked<F>, remembered: usize) -> bool {
     let traced: BTreeMap<_, _> = part.updates.iter().copied().collect();
     let due = walked.changes.iter().map(|write| (write.addr, write.value));

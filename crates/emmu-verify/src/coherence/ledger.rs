@@ -1,4 +1,4 @@
-//! What a unit may remember.
+//! `Ledger`: the translations and tables that a unit may hold in its caches.
 
 mod cached_pages;
 mod cover;
@@ -16,7 +16,7 @@ use emmu_oracle::{Outcome, reference::SparseMemory, two_stage::Visit};
 use emmu_paging::format::Format;
 use std::collections::BTreeSet;
 
-/// What a unit may remember of the walks that it made, of either stage.
+/// All that the caches of a unit may hold of the walks that it made, of either stage.
 pub(super) struct Ledger<A> {
     fills: Vec<Fill<A>>,
     pointers: Vec<Pointer<A>>,
@@ -39,7 +39,8 @@ pub(super) struct Second<A> {
     pub(super) pages: CachedPages,
 }
 
-/// What a TLB may hold: the outcome of a whole walk, of one stage, or of both with what the second one did last.
+/// A translation that a TLB may hold: the outcome of a whole walk of one stage, or of both stages together with the
+/// last translation of the second.
 #[derive(PartialEq)]
 pub(super) struct Fill<A> {
     space: Space,
@@ -50,13 +51,13 @@ pub(super) struct Fill<A> {
     second: Option<Second<A>>,
 }
 
-/// What may be answered out of a TLB, and by which entries.
+/// An answer that a TLB may give, and the entries that it comes from.
 pub(super) struct Recalled<A: Manual> {
     pub(super) result: Result<Outcome, A::Fault>,
     pub(super) walk_path: WalkPath<A>,
 }
 
-/// What a walk cache may hold: where a table is.
+/// A table address that a walk cache may hold.
 #[derive(PartialEq)]
 struct Pointer<A> {
     space: Space,
@@ -145,8 +146,8 @@ impl<A: Manual> Ledger<A> {
         of_space.filter_map(recall).collect()
     }
 
-    /// The ways to tables of this level that may be found remembered, with the entry that is asked for at `addr` if that
-    /// is known; under the registers of now, but with the root of then.
+    /// The ways to tables of this level that may be found remembered, with the entry that is asked for at `addr` if
+    /// that is known; under the registers of now, but with the root of then.
     pub(super) fn pointers_to(
         &self,
         now: &A,
@@ -191,7 +192,7 @@ impl<A: Manual> Ledger<A> {
         answers.collect()
     }
 
-    /// What a TLB may hold for this.
+    /// Returns the translations that a TLB may hold for this query.
     fn fills_for<'a>(&'a self, now: &'a A, query: Query) -> impl Iterator<Item = &'a Fill<A>> {
         self.fills.iter().filter(move |fill| fill.serves(now, query))
     }
@@ -256,7 +257,7 @@ impl<A: Manual> Fill<A> {
         WalkPath { registers: self.walk_path.registers.clone(), path }
     }
 
-    /// What the model makes of the remembered entries, if they need no update.
+    /// Returns the answer of the model on the remembered entries, if these need no update.
     fn answer(
         &self,
         now: &A,
@@ -288,7 +289,7 @@ impl<A: Manual> Fill<A> {
         Some(walked.result.map(led))
     }
 
-    /// What the second stage is remembered to make of what the first one found.
+    /// Returns the remembered second-stage translation of the address that the first stage found.
     fn beyond(
         &self,
         now: &A,

@@ -1,4 +1,4 @@
-//! What an architecture's manual says of caching translations.
+//! `Manual`: the rules of an architecture's manual about cached translations.
 
 use super::{EntryRead, Query, Space};
 use crate::{Architecture, Run, recording};
@@ -9,13 +9,13 @@ use emmu_oracle::{
     two_stage::{Beyond, Nested, Visit},
 };
 
-/// What an architecture's manual says of caching translations: of one stage, or of two.
+/// The rules of an architecture's manual about cached translations, of one stage or of two.
 pub trait Manual: Architecture + PartialEq {
-    /// What an invalidation of one page does to walk caches: to those of the first stage, and, if it is a page of
-    /// guest-physical addresses, of the second.
+    /// The walk-cache entries that an invalidation of one page covers: those of the first stage, and, if it is a page
+    /// of guest-physical addresses, of the second.
     const PAGE_WALK_CACHE_SCOPE: [WalkCacheScope; 2];
 
-    /// Whether walk caches of the first stage, which hold guest-physical addresses, outlive invalidations of
+    /// True if walk caches of the first stage, which hold guest-physical addresses, outlive invalidations of
     /// second-stage translations.
     const FIRST_OUTLIVES_SECOND: bool = false;
 
@@ -44,7 +44,7 @@ pub trait Manual: Architecture + PartialEq {
     /// Whose translations answer.
     fn space(&self, query: Query) -> Space;
 
-    /// Whether an invalidation that names no virtual machine concerns this address space.
+    /// Returns true if an invalidation that names no virtual machine concerns this address space.
     fn is_present(&self, space: Space) -> bool {
         space.vmid.is_none()
     }
@@ -55,7 +55,7 @@ pub trait Manual: Architecture + PartialEq {
         number
     }
 
-    /// Whether a first-stage translation by these entries, the root's first, holds in every address space.
+    /// Returns true if a first-stage translation by these entries, the root's first, holds in every address space.
     fn is_global(&self, path: &[EntryRead]) -> bool;
 
     /// A table at which walks start, of the last stage, and its size in bytes.
@@ -71,7 +71,7 @@ pub trait Manual: Architecture + PartialEq {
         self.clone()
     }
 
-    /// What comes of an access, given what `second` makes of guest-physical addresses.
+    /// Returns the answer of the first stage, in which `second` translates guest-physical addresses.
     fn first(
         &self,
         access: Access,
@@ -82,8 +82,8 @@ pub trait Manual: Architecture + PartialEq {
         recording::ask(self, access, memory)
     }
 
-    /// What the second stage makes of a guest-physical address that an access uses: nothing else if there is no such
-    /// stage.
+    /// Returns the second-stage translation of a guest-physical address that an access uses: the address itself if
+    /// there is no such stage.
     fn second(
         &self,
         access: Access,
@@ -101,7 +101,7 @@ pub trait Manual: Architecture + PartialEq {
         None
     }
 
-    /// What this fault makes a processor forget.
+    /// Returns the entries that this fault invalidates.
     fn invalidated_by(&self, fault: &Self::Fault) -> FaultInvalidates {
         let _ = fault;
         FaultInvalidates::default()
@@ -122,7 +122,7 @@ pub trait Manual: Architecture + PartialEq {
     ) -> Option<RegisterWrite>;
 }
 
-/// What a register write can refer to.
+/// The values that a register write can use.
 #[derive(Debug)]
 pub struct WriteContext<'a, A> {
     /// The registers as they were in the beginning.
@@ -144,16 +144,16 @@ pub enum WalkCacheScope {
     AddressSpace,
 }
 
-/// What a fault makes a processor forget, so that it does not recur.
+/// The entries that a fault invalidates, so that it does not recur.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultInvalidates {
-    /// What it would use to translate the address of the access.
+    /// The entries that translate the address of the access.
     pub linear: bool,
-    /// What it would use to translate this guest-physical address.
+    /// The entries that translate this guest-physical address.
     pub gpa: Option<PhysAddr>,
 }
 
-/// What an invalidation can name.
+/// The operands of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operands {
     /// An address of an access.
@@ -162,7 +162,7 @@ pub struct Operands {
     pub gpa: PhysAddr,
     /// An address space.
     pub asid: Asid,
-    /// Whether to name this virtual machine and these tables, and not others.
+    /// True to name the present virtual machine and tables, and not others.
     pub own: bool,
     /// Where the first table of either virtual machine is.
     pub roots: [PhysAddr; 2],
@@ -175,10 +175,10 @@ pub struct RegisterWrite {
     pub id: RegisterId,
     /// The value.
     pub value: u64,
-    /// What the manual says that the write invalidates.
+    /// The invalidation that the write causes by the manual.
     pub invalidates: Option<Invalidate>,
-    /// Whether software has to invalidate all translations behind it: until then what is cached may have been made, and may
-    /// be used, as if the register were as before.
+    /// True if software has to invalidate all translations after the write. Until then, cached translations may have
+    /// been made, and may be used, as if the register were as before.
     pub fenced: bool,
 }
 
@@ -188,7 +188,7 @@ impl RegisterWrite {
         Self { id, value, invalidates: None, fenced: false }
     }
 
-    /// The same, behind which all has to be invalidated.
+    /// Makes a write after which software has to invalidate all translations.
     pub(super) const fn fenced(id: RegisterId, value: u64) -> Self {
         Self { fenced: true, ..Self::plain(id, value) }
     }

@@ -1,9 +1,9 @@
-//! What is put to one stage of translation, and whose translations answer it.
+//! `Query`: an address for one stage to translate; `Space`: the tags of the translations that can answer it.
 
 use emmu_core::{Access, AccessFlags, AccessKind, Asid, PhysAddr, Privilege, VirtAddr, Vmid};
 use emmu_oracle::two_stage::{Stage, Visit};
 
-/// What is put to one stage of translation.
+/// An address for one stage to translate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Query {
     /// To the first stage, or the only one: an access.
@@ -14,7 +14,7 @@ pub enum Query {
         access: Access,
         /// The guest-physical address.
         gpa: PhysAddr,
-        /// Who uses it.
+        /// The purpose for which the access uses it.
         visit: Visit,
     },
 }
@@ -34,7 +34,7 @@ impl Query {
         }
     }
 
-    /// The same of each kind of access, of user, supervisor and whoever it is.
+    /// Returns this query for each kind of access by user, supervisor and its own privilege.
     pub(super) fn of_all_kinds(self) -> Vec<Self> {
         let kinds = AccessKind::ALL.into_iter();
         let each = kinds.flat_map(|kind| {
@@ -78,7 +78,7 @@ impl Query {
     }
 }
 
-/// What cached translations are tagged with.
+/// The tags of a cached translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     /// Of which stage they are; those of both together are the first stage's.
@@ -104,7 +104,7 @@ impl Space {
         Self { stage: Stage::Second, asid: Asid(0), vmid: None, tables: Some(tables) }
     }
 
-    /// Whether what is tagged so, and global or not, is seen from the other.
+    /// Returns true if an access from `other` can use a translation with these tags, which is global or not.
     pub(super) fn is_seen_from(self, other: Self, global: bool) -> bool {
         let asid = if global { other.asid } else { self.asid };
         Self { asid, ..self } == other

@@ -19,7 +19,7 @@ pub struct EntryRead {
     pub host: PhysAddr,
     /// Its size in bytes: 4 or 8.
     pub size: u8,
-    /// What it held.
+    /// The value of the entry.
     pub raw: u64,
 }
 
@@ -100,7 +100,7 @@ impl Memory for ReplayMemory<'_> {
 #[derive(Clone)]
 pub(super) struct Walked<F> {
     pub(super) result: Result<Outcome, F>,
-    /// What may be said instead, if it is refused.
+    /// Another exception that may be reported instead, if the access is refused.
     pub(super) other: Option<F>,
     /// The entries that it changes, or may have changed before it is refused.
     pub(super) changes: Vec<Write>,
@@ -109,14 +109,14 @@ pub(super) struct Walked<F> {
 }
 
 impl<F> Walked<F> {
-    /// Whether it came by all of these entries first.
+    /// Returns true if the walk read all of these entries first.
     pub(super) fn follows(&self, remembered: &[EntryRead]) -> bool {
         let place = |entry: &EntryRead| entry.addr;
         self.path.len() >= remembered.len()
             && self.path.iter().map(place).zip(remembered).all(|(addr, entry)| addr == entry.addr)
     }
 
-    /// Whether it came by the same entry on several levels.
+    /// Returns true if the walk read the same entry on several levels.
     pub(super) fn revisits(&self) -> bool {
         revisits(self.path.iter().map(|entry| entry.host))
     }
@@ -136,8 +136,8 @@ impl<F> Walked<F> {
     }
 }
 
-/// What the model answers if the entries on the way are as on the replay, and guest-physical addresses lead where `second`
-/// says, but to entries that are remembered where these are.
+/// Returns the answer of the model if it reads the entries from the replay, and translates guest-physical addresses
+/// with `second`, except those of remembered entries, whose places are remembered too.
 pub(super) fn walk<A: Manual>(
     registers: &A,
     query: Query,
@@ -159,7 +159,7 @@ pub(super) fn walk<A: Manual>(
     }
 }
 
-/// Whether a place comes twice.
+/// Returns true if a place occurs twice.
 pub(super) fn revisits(mut places: impl Iterator<Item = PhysAddr>) -> bool {
     let mut seen = BTreeSet::new();
     !places.all(|place| seen.insert(place))

@@ -1,4 +1,4 @@
-//! What happens to a unit, as plain numbers.
+//! `Script`: accesses, writes and invalidations as plain numbers.
 
 use quickcheck::{Arbitrary, Gen};
 
@@ -7,7 +7,7 @@ use quickcheck::{Arbitrary, Gen};
 pub struct Script {
     /// Which TLBs and walk caches it has.
     pub setup: u16,
-    /// What happens, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
 }
 

@@ -37,7 +37,8 @@ pub(crate) fn config(number: u16) -> PagingConfig {
     PagingConfig { tlb, walk_cache: walk_caches(number / 7 % 4, policy), ..PagingConfig::default() }
 }
 
-/// The same of a processor of this architecture, of which every eighth forgets more than it is asked to.
+/// Returns the configuration of this number for a processor of this architecture. Every eighth invalidates more than it
+/// is asked to.
 pub(crate) fn config_of<A: Architecture>(number: u16) -> PagingConfig {
     let config = match A::Format::MAY_CACHE_INVALID {
         true => config_with_invalid_entries(number),
@@ -67,7 +68,7 @@ fn reach(number: u16) -> InvalidationReach {
     }
 }
 
-/// The same of a processor that may remember invalid entries too: every other one does.
+/// Returns the configuration of this number for a processor that may cache invalid entries. Every other one does.
 pub(crate) fn config_with_invalid_entries(number: u16) -> PagingConfig {
     let policy = Policy::BUILT_IN[usize::from(number) % Policy::BUILT_IN.len()];
     let geometry = geometry(1 + u32::from(number / 2 % 2), 2, policy);

@@ -4,26 +4,26 @@ use super::replay::TracedRead;
 use emmu_core::{Event, GuestAccess, PhysAddr};
 use emmu_oracle::{Memory, reference::SparseMemory, two_stage::Visit};
 
-/// What a unit tells of one access.
+/// The events of one access, sorted by stage.
 #[derive(Debug)]
 pub(super) struct Trace {
-    /// What the first stage did, or the only one.
+    /// The events of the first stage, or of the only one.
     pub(super) whole: Part,
-    /// What the second stage did for it, in order.
+    /// The translations of the second stage for this access, in order.
     pub(super) parts: Vec<Part>,
     /// Memory as it is to be after it.
     pub(super) memory: SparseMemory,
 }
 
-/// What one stage did to translate one address.
+/// The events of one stage while it translates one address.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    /// What the second stage was asked, if it is its part.
+    /// The guest-physical access that is translated, if the stage is the second.
     pub(super) guest: Option<GuestAccess>,
     hit: bool,
     missed: bool,
     began: bool,
-    /// Whether the walk was in vain, if there was one.
+    /// True if the walk ended in a fault; `None` if there was no walk.
     pub(super) faulted: Option<bool>,
     /// Level of the table that a walk cache remembered.
     remembered: Option<u8>,
@@ -31,13 +31,13 @@ pub(super) struct Part {
     pub(super) reads: Vec<TracedRead>,
     /// The entries that it changed, all the time.
     pub(super) updates: Vec<(PhysAddr, u64)>,
-    /// Whether it began several times.
+    /// True if the walk began more than once.
     pub(super) restarted: bool,
     /// How many parts of the second stage were over when it last began.
     pub(super) after: usize,
     /// Where the first stage found the entry that it looked for at the address.
     pub(super) led: Option<PhysAddr>,
-    /// Whether that entry was changed there.
+    /// True if the first stage changed that entry there.
     pub(super) updating: bool,
 }
 
@@ -137,13 +137,13 @@ impl Part {
         (self.restarted, self.remembered, self.after) = (true, None, after);
     }
 
-    /// Whether it led to an entry that was not changed after all, if the first stage went on: it held something else by
-    /// then, and the walk begins again.
+    /// Returns true if the first stage went on without a change of the entry that this part translated for: the entry
+    /// held something else by then, and the walk begins again.
     fn lost_update(&self) -> bool {
         self.guest.is_some_and(|guest| guest.walk) && self.led.is_none()
     }
 
-    /// Whether the first level of TLB knew, so that nothing was filled.
+    /// Returns true if the first level of TLB hit, so that nothing was filled.
     pub(super) fn fills_nothing(&self) -> bool {
         self.hit && !self.missed && !self.began
     }
@@ -158,7 +158,7 @@ impl Part {
         }
     }
 
-    /// What the first stage wanted of the guest-physical address.
+    /// Returns the purpose for which the first stage used the guest-physical address.
     pub(super) fn visit(&self) -> Visit {
         match self.guest {
             Some(guest) if guest.walk => {

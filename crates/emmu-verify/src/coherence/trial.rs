@@ -19,7 +19,7 @@ pub(super) struct Trial<A: Manual> {
     /// The registers in the beginning.
     given: A,
     unit: Unit<A>,
-    /// Whether an invalidation forgets what it is for, and nothing else.
+    /// True if the unit invalidates exactly the entries that an invalidation names.
     is_exact: bool,
     pub(super) memory: SparseMemory,
     fixture: Fixture,
@@ -33,7 +33,7 @@ pub(super) struct Trial<A: Manual> {
     coverage: Coverage,
 }
 
-/// What an access came to.
+/// The answer to an access: the physical address, or the exception.
 pub(super) type Answer<F> = Result<PhysAddr, Option<F>>;
 
 impl<A: Manual> Trial<A> {

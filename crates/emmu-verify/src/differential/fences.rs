@@ -15,9 +15,9 @@ use emmu_oracle::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the manual of an architecture of two stages says of fences.
+/// The fences of an architecture with two stages, as its manual defines them.
 pub trait Fenced: Architecture {
-    /// Whether both stages translate the access, or would if they were on.
+    /// Returns true if both stages translate the access, or would translate it if they were on.
     fn is_of_guest(&self, access: Access) -> bool {
         let _ = access;
         true
@@ -36,16 +36,16 @@ pub trait Fenced: Architecture {
         Vec::new()
     }
 
-    /// What forgets first-stage translations of the present virtual machine: for the page of an address or for all, in
-    /// the present address space alone, without those that are global, or in all.
+    /// Returns the fences that invalidate first-stage translations of the present virtual machine: for the page of an
+    /// address or for all, in the present address space alone, without those that are global, or in all.
     fn fence_first(&self, addr: Option<VirtAddr>, own: bool) -> Vec<Invalidate>;
 
-    /// What forgets second-stage translations of the present virtual machine or of all, and what was made of them: for
-    /// the page of a guest-physical address or for all.
+    /// Returns the fences that invalidate second-stage translations of the present virtual machine or of all, and the
+    /// combined translations made with them: for the page of a guest-physical address or for all.
     fn fence_second(&self, all: bool, addr: Option<PhysAddr>) -> Vec<Invalidate>;
 
-    /// What must follow that where the second stage led to the guest's own tables: nothing if what was read there is
-    /// forgotten by then.
+    /// Returns the fences that must follow where the second stage maps the guest's own tables. There are none if
+    /// `fence_second` already invalidates the entries that were read there.
     fn fence_tables(&self) -> Vec<Invalidate> {
         Vec::new()
     }
@@ -98,11 +98,11 @@ struct Meeting {
     space: bool,
     /// The page that was translated: virtual, or guest-physical at the second stage.
     page: u64,
-    /// Whether that is where a table of the guest stands.
+    /// True if a table of the guest lies at this address.
     table: bool,
-    /// Whether the walk ended there.
+    /// True if the walk ended with this entry.
     last: bool,
-    /// Whether the outcome may hold in all address spaces.
+    /// True if the outcome may hold in all address spaces.
     global: bool,
 }
 
@@ -177,7 +177,7 @@ impl<'a, A: Fenced> Scene<'a, A> {
         self.trial.access(access)
     }
 
-    /// What the access meets on its way, as it is now.
+    /// Returns the entries that the walk for the access reads now.
     fn meetings(&mut self, access: Access) -> Vec<Met> {
         let mut events: Vec<Event> = Vec::new();
         let _ = self.guide.translate(access, &mut self.trial.memory().clone(), &mut events);
@@ -215,7 +215,7 @@ impl<'a, A: Fenced> Scene<'a, A> {
         self.trial.change(Write { addr, size, value }, &fences);
     }
 
-    /// What is enough after a change of the entry.
+    /// Returns the fences that suffice after a change of the entry.
     fn fences(&mut self, addr: PhysAddr, choice: u8) -> Vec<Invalidate> {
         let met = self.met.get(&addr.align_down(3)).cloned().unwrap_or_default();
         let registers = self.trial.registers();

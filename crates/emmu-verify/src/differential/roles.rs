@@ -15,8 +15,8 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    /// Adds what an access does, and says whether it changes an entry of both stages, or a part of another entry, as where
-    /// tables are not aligned: where that is remembered, the change means that it should be no more.
+    /// Adds what an access does, and says whether it changes an entry of both stages, or a part of another entry, as
+    /// where tables are not aligned: where that is remembered, the change means that it should be no more.
     pub(super) fn clash<F>(&mut self, nested: &Nested<F>) -> bool {
         self.words.extend(nested.reads.iter().map(|entry| (entry.stage, word(entry.addr))));
         self.entries.extend(nested.reads.iter().map(|entry| (entry.addr, entry.size)));
@@ -29,7 +29,7 @@ impl Roles {
     }
 }
 
-/// Whether the change is one of a part of this entry, but not of the entry itself.
+/// Returns true if the write changes a part of this entry, but is not a write of the entry itself.
 fn cuts(write: &Write, addr: PhysAddr, size: u8) -> bool {
     let after = |first: PhysAddr, second: PhysAddr| second.raw().wrapping_sub(first.raw());
     write.addr != addr
@@ -41,8 +41,8 @@ fn word(addr: PhysAddr) -> PhysAddr {
     addr.align_down(3)
 }
 
-/// Whether a walk that sets these flags meets an entry that it has changed itself, on another level, and so begins
-/// again: it has read the same entry twice before the change.
+/// Returns true if a walk that sets these flags reads, on another level, an entry that it has changed itself, and so
+/// begins again: it has read the same entry twice before the change.
 pub(super) fn restarts<F>(nested: &Nested<F>) -> bool {
     nested.changes.iter().any(|write| {
         let reads = nested.reads.iter().filter(|entry| entry.addr == write.addr);
@@ -52,9 +52,9 @@ pub(super) fn restarts<F>(nested: &Nested<F>) -> bool {
     })
 }
 
-/// Whether the access is refused, but it is open which refusal is reported: the walk of the first stage meets an entry
-/// on two levels, and so sets flags of it for either before or after those of the entries between, each of which the
-/// second stage may refuse.
+/// Returns true if the access is refused, but more than one refusal may be reported: the walk of the first stage meets
+/// an entry on two levels, and so sets flags of it for either before or after those of the entries between, each of
+/// which the second stage may refuse.
 pub(super) fn is_ambiguous<F>(nested: &Nested<F>) -> bool {
     let of = |stage| nested.reads.iter().filter(move |entry| entry.stage == stage);
     let mut places = BTreeSet::new();

@@ -22,7 +22,7 @@ pub(super) fn to_the_end(addr: PhysAddr, bits: u32) -> u64 {
     }
 }
 
-/// Whether all entries of the run that the one at `leaf` is of say the same.
+/// Returns true if all entries of the run around the entry at `leaf` map one contiguous range with the same rights.
 pub(super) fn is_whole(run: Run, leaf: PhysAddr, memory: &SparseMemory) -> bool {
     let first = leaf.align_down(3 + run.bits);
     let entries = (0..1 << run.bits).map(|number| memory.read64(first.wrapping_add(8 * number)));
@@ -32,7 +32,7 @@ pub(super) fn is_whole(run: Run, leaf: PhysAddr, memory: &SparseMemory) -> bool 
     aligned && entries.zip(expected).all(|(entry, expected)| entry == expected)
 }
 
-/// Whether all of `items` are among `all`, in this order.
+/// Returns true if `all` contains all of `items`, in this order.
 pub(super) fn is_part<T: PartialEq>(items: &[T], all: &[T]) -> bool {
     let mut all = all.iter();
     items.iter().all(|item| all.any(|other| other == item))

@@ -3,7 +3,7 @@
 use core::fmt;
 use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
 
-/// What a unit caches, and for how long.
+/// The caches of a unit, and how long it keeps their entries.
 ///
 /// No table word changes during a case but by the unit itself, and the flags that it sets make no other entry mean
 /// something else. So what is cached never grows stale, and caches may stay.
@@ -11,8 +11,8 @@ use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheT
 pub enum Setting {
     /// Every access walks from the root.
     Uncached,
-    /// TLBs of all sizes and walk caches, flushed before each access. Those of a second stage hold 4 KiB, so that within
-    /// one access no run stands for another of its entries.
+    /// TLBs of all sizes and walk caches, flushed before each access. Those of a second stage hold 4 KiB, so that
+    /// within one access no run stands for another of its entries.
     Flushed,
     /// TLBs of 4 KiB, or of the smallest pages if these are smaller, and walk caches, never flushed. Larger pages are
     /// cached by parts, of a run never more than a part of one entry.
@@ -26,7 +26,7 @@ impl Setting {
         matches!(self, Self::Flushed)
     }
 
-    /// Whether a TLB entry can stand for a run.
+    /// Returns true if one TLB entry can hold a whole run.
     pub(super) const fn caches_runs(self) -> bool {
         matches!(self, Self::Warm)
     }

@@ -63,8 +63,8 @@ fn without_a_page<A: Architecture>(mut case: Case<A>) -> Case<A> {
     case
 }
 
-/// The access with another size, and in most cases over the end of a page of 2^`page` bytes or of something larger. The address
-/// decides, so that the same case always gives the same accesses.
+/// The access with another size, and in most cases over the end of a page of 2^`page` bytes or of something larger. The
+/// address decides, so that the same case always gives the same accesses.
 fn stretched(access: Access, page: u32) -> Access {
     const SIZES: [u32; 16] = [1, 2, 2, 4, 4, 4, 8, 8, 8, 8, 8, 16, 16, 16, 24, 100];
     let ends = [0, page, page, page + 9];
@@ -90,15 +90,15 @@ struct Machine<'a, A: Architecture, B> {
     roles: Roles,
 }
 
-/// What should come of an access.
+/// The result that the model expects of an access.
 struct Expected<E> {
-    /// What it reads, or would if it read.
+    /// The bytes at the address of the access, which a read returns, or the expected refusal.
     read: Result<Vec<u8>, Refused<E>>,
-    /// What may be reported instead.
+    /// Another exception that the unit may report instead.
     other: Option<E>,
-    /// What may be changed though it is refused.
+    /// Writes that the unit may make although it refuses the access.
     open: Vec<Write>,
-    /// Whether it changes words that may be cached.
+    /// True if the access changes words that a cache may hold.
     stale: bool,
 }
 
@@ -125,12 +125,12 @@ impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
         Some(Self { registers, cpu, memory, roles: Roles::default() })
     }
 
-    /// Whether the manual leaves open what comes of the access.
+    /// Returns true if the manual leaves the result of the access open.
     fn is_open(&mut self, access: Access) -> bool {
         self.may_be_several(access) || self.clashes(access)
     }
 
-    /// Whether it may be several accesses, or go elsewhere.
+    /// Returns true if the processor may split the access, or wrap its address.
     fn may_be_several(&self, access: Access) -> bool {
         let (registers, memory) = (self.registers, &self.memory);
         // A run may count as one page.
@@ -143,8 +143,8 @@ impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
         registers.leaves_address_space(access) || spans_pages(access) && pages(access).any(any)
     }
 
-    /// Whether the access changes an entry of both stages, or it is open which refusal is reported. If not, the entries
-    /// that it reads are noted.
+    /// Returns true if the access changes an entry of both stages, or if several refusals may be reported. If not, the
+    /// entries that it reads are noted.
     fn clashes(&mut self, access: Access) -> bool {
         let (mut roles, mut memory) = (self.roles.clone(), self.memory.clone());
         for piece in pieces_of(access, self.registers.piece_bits()) {
@@ -181,7 +181,7 @@ impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
         Ok(())
     }
 
-    /// What comes of the access; memory is from now on as it leaves it.
+    /// Returns the expected result of the access, and changes memory as the access does.
     fn expect(&mut self, access: Access, bytes: &[u8]) -> Expected<A::Fault> {
         let pieces = match self.translate(access) {
             Ok(pieces) => pieces,

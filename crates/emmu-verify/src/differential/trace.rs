@@ -1,4 +1,4 @@
-//! What a unit tells of one access.
+//! `Trace`: the entries that a unit reads and changes for one access, as its events report them.
 
 use super::{Mismatch, same};
 use emmu_core::{Event, FaultEntry, GuestAccess, PhysAddr, Side, TlbId};
@@ -9,7 +9,7 @@ use emmu_oracle::two_stage::Stage;
 pub(super) struct TracedRead {
     pub(super) stage: Stage,
     pub(super) entry: FaultEntry,
-    /// What the second stage translates, if it is its entry.
+    /// The guest-physical access that the second stage translates, if the entry is one of the second stage.
     pub(super) guest: Option<GuestAccess>,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Trace {
     pub(super) reads: Vec<TracedRead>,
     /// In order: where, and what the entry holds from then on.
     pub(super) updates: Vec<(Stage, PhysAddr, u64)>,
-    /// Whether a second stage had a part in it.
+    /// True if the second stage translated at least one address for the access.
     pub(super) nested: bool,
     /// How many walks are under way, of each stage.
     walks: [u32; 2],
@@ -40,7 +40,7 @@ impl Trace {
         Ok(trace)
     }
 
-    /// Whether the event is one that can come now.
+    /// Adds an event. Returns true if an event of this kind can come at this point.
     fn record(&mut self, event: &Event) -> bool {
         let (stage, second) = (self.stage(), self.second);
         match *event {

@@ -33,7 +33,7 @@ pub(super) struct Trial<A: Architecture> {
     roles: Roles,
 }
 
-/// What one access came to.
+/// The results of one access on the unit.
 struct Observed {
     peeked: Result<Translation, Fault>,
     translated: Result<Translation, Fault>,
@@ -64,7 +64,7 @@ impl<A: Architecture> Trial<A> {
         Ok(got.is_ok().then_some(trial))
     }
 
-    /// Whether each run of entries that was used is whole, in the tables as they were in the beginning.
+    /// Returns true if each run that an access used is whole in the initial tables.
     pub(super) fn whole_runs(&self) -> bool {
         self.whole_runs
     }
@@ -77,7 +77,7 @@ impl<A: Architecture> Trial<A> {
         &self.memory
     }
 
-    /// Whether some entry on the way of the access says that it is one of a run.
+    /// Returns true if an entry on the way of the access says that it belongs to a run.
     pub(super) fn has_run(&self, access: Access) -> bool {
         self.registers.run(access, &self.memory).is_some()
     }
@@ -141,7 +141,7 @@ impl<A: Architecture> Trial<A> {
         }
     }
 
-    /// Whether what is cached cannot be relied upon after the access.
+    /// Returns true if cached entries may be stale after the access.
     fn clashes(&mut self, expected: &Nested<A::Fault>) -> bool {
         self.setting.is_warm() && self.roles.clash(expected)
     }
@@ -191,8 +191,8 @@ impl<A: Architecture> Trial<A> {
         same("peek", &comparable(observed.translated), &comparable(observed.peeked))
     }
 
-    /// The unit read the entries that had to be read, in order. Caches spare it some of them, and so does a fault that it
-    /// foresees.
+    /// The unit read the entries that had to be read, in order. Caches spare it some of them, and so does a fault that
+    /// it foresees.
     fn same_reads(
         &self,
         expected: &Nested<A::Fault>,
@@ -229,7 +229,8 @@ impl<A: Architecture> Trial<A> {
         same("updates traced", &made, &traced)
     }
 
-    /// What a second stage let through on the way to the fault may have set flags there, and the probe was told of it.
+    /// Compares the updates of an access that faults. The second stage may have set flags for the addresses that it
+    /// allowed before the fault; the probe must have been told of them.
     fn same_updates_of_fault(
         &self,
         mut memory: SparseMemory,
@@ -341,7 +342,7 @@ impl<A: Architecture> Trial<A> {
         }
     }
 
-    /// Whether the access could be made in every page of the run: the address space has them all, and memory
+    /// Returns true if the access is possible in every page of the run: the address space has all of them, and memory
     /// protection lets each entry be read and its flags be set.
     fn allows_all(&self, access: Access, run: Run) -> bool {
         let first = access.addr.align_down(run.page_bits + run.bits);

@@ -19,7 +19,7 @@ struct Half {
     shape: Shape,
     /// Its first table.
     root: u64,
-    /// Whether accesses may have a tag.
+    /// True if addresses may have a tag.
     tbi: bool,
     /// The addresses that its tables are made along.
     targets: Vec<u64>,
@@ -237,7 +237,7 @@ mod tests {
     use emmu_oracle::aarch64::{Fault, FaultKind, Mapping};
     use std::collections::BTreeSet;
 
-    /// What the accesses of many cases come to, and the bits of the leaf that they change.
+    /// Returns the answers to the accesses of many cases, and the bits of the leaf that they change.
     fn found() -> Vec<(Result<Mapping, Fault>, u64)> {
         let mut all = Vec::new();
         for seed in 0..4000 {

@@ -1,4 +1,4 @@
-//! What the generators of two-stage cases share.
+//! Functions that the generators of two-stage cases share.
 
 use super::entropy::Dice;
 use emmu_core::{Access, PhysAddr, VirtAddr};
@@ -49,7 +49,7 @@ pub(super) fn place(
     words.into_values().collect()
 }
 
-/// Whether none of `words` has a byte among the `size` bytes at `addr`.
+/// Returns true if none of `words` has a byte among the `size` bytes at `addr`.
 fn is_free(words: &BTreeMap<PhysAddr, Write>, addr: PhysAddr, size: u8) -> bool {
     let last = addr.wrapping_add(u64::from(size) - 1);
     let before = words.range(..=last).next_back();

@@ -97,7 +97,7 @@ fn registers(dice: &Dice<'_>, scheme: &Scheme, root: u64) -> Registers {
 struct Leaves<'a> {
     xlen: Xlen,
     mood: Mood,
-    /// Whether hardware sets A and D; where it does not, most pages have them set.
+    /// True if hardware sets A and D. If it does not, most pages have them set.
     adue: bool,
     /// Bits of an address that a leaf gives.
     out_bits: u32,

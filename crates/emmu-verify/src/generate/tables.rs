@@ -5,15 +5,15 @@ use emmu_core::{Access, AccessKind, PhysAddr, Privilege, VirtAddr};
 use emmu_oracle::reference::Write;
 use std::collections::BTreeMap;
 
-/// What a whole case is like, so that cases in which most accesses succeed and cases in which most fail are
+/// Properties of a whole case, so that cases in which most accesses succeed and cases in which most fail are
 /// both common.
 #[derive(Clone, Copy)]
 pub(super) struct Mood {
     /// How many of 100 entries are damaged.
     damage: u64,
-    /// Whether entries allow most of what could be asked of them.
+    /// True if entries allow most accesses.
     pub(super) generous: bool,
-    /// Whether most accesses are made by, and most pages made for, user mode.
+    /// True if most accesses are made by user mode, and most pages are for user mode.
     user: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) trait Entries {
     fn bits(&self) -> u64 {
         64
     }
-    /// Whether an entry at `level` can be a leaf. Rarely, it looks like one all the same.
+    /// Returns true if an entry at `level` can be a leaf. Rarely, another entry looks like a leaf too.
     fn can_be_leaf(&self, level: u32) -> bool;
     /// A pointer to the table at `table`, standing at `level`.
     fn pointer(&self, dice: &Dice<'_>, level: u32, table: u64) -> u64;
@@ -253,7 +253,7 @@ pub(super) fn access(dice: &Dice<'_>, mood: Mood, addr: u64) -> Access {
     access_within(dice, mood, addr, 12)
 }
 
-/// The same, cut off at the end of its 2^`bits`-byte page.
+/// Draws an access at this address, cut off at the end of its 2^`bits`-byte page.
 pub(super) fn access_within(dice: &Dice<'_>, mood: Mood, addr: u64, bits: u32) -> Access {
     let kind = dice.pick(AccessKind::ALL);
     let size = dice.pick([1, 2, 4, 8, 16]);

@@ -46,7 +46,7 @@ fn mode(dice: &Dice<'_>) -> Mode {
     dice.pick([Mode::Level4, Mode::Level5, Mode::Pae, Mode::Bits32, Mode::Level4])
 }
 
-/// What the PDPTE registers hold after CR3 was loaded.
+/// Returns the PDPTE registers after a load of CR3.
 fn loaded_pdptes(registers: &Registers, memory: &dyn Memory) -> [u64; 4] {
     registers.load_pdptes(memory).unwrap_or_default()
 }

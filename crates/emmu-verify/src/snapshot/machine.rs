@@ -78,7 +78,7 @@ fn copies<U: Kept>(machine: &Machine<U>) -> Result<[(&'static str, Machine<U>); 
     }
 }
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug, PartialEq)]
 enum Answer {
     Number(Result<u64, Stop>),
@@ -165,7 +165,7 @@ fn turn<U: Kept>(machine: &mut Machine<U>, which: u8, addr: VirtAddr) -> Answer 
     })
 }
 
-/// What an embedder's core does.
+/// Enters or leaves a mode as an embedder's core does.
 fn enter<U: Kept>(machine: &mut Machine<U>, which: u8, addr: VirtAddr) -> Answer {
     match which % 8 {
         0 => machine.reset(),

@@ -1,4 +1,4 @@
-//! What one entry of a TLB may stand for.
+//! `CachedPages`: the pages that one entry of a TLB may translate.
 
 use super::WalkPath;
 use crate::Run;
@@ -20,7 +20,7 @@ pub(in crate::coherence) struct CachedPages {
 }
 
 impl CachedPages {
-    /// What a walk by these entries found.
+    /// Makes the pages that a walk over these entries found.
     pub(in crate::coherence) fn of<A: Manual>(
         query: Query,
         WalkPath { registers, path }: &WalkPath<A>,
@@ -39,7 +39,7 @@ impl CachedPages {
         self.bits + self.run.map_or(0, |run| run.bits)
     }
 
-    /// Whether it is of a run.
+    /// Returns true if the leaf entry belongs to a run.
     pub(super) const fn is_run(&self) -> bool {
         self.run.is_some()
     }
@@ -68,7 +68,7 @@ impl CachedPages {
         PhysAddr::new(pa.raw() & !within | place & within)
     }
 
-    /// The same of what a walk found.
+    /// Moves the outcome of a walk in the same way.
     pub(super) fn leads(&self, found: Outcome, place: u64) -> Outcome {
         Outcome { pa: self.led(found.pa, place), ..found }
     }
@@ -84,7 +84,7 @@ impl CachedPages {
         false
     }
 
-    /// Whether one of these addresses is in it.
+    /// Returns true if the pages contain one of these addresses.
     pub(super) fn is_met_by(&self, places: &RangeInclusive<u64>) -> bool {
         let whole = |place| shifted(place, self.whole_bits());
         (whole(*places.start())..=whole(*places.end())).contains(&whole(self.at))
@@ -95,7 +95,8 @@ impl CachedPages {
     }
 }
 
-/// Whether an entry of a run lies in it where the address does. Else it is misprogrammed, and stands for itself.
+/// Returns true if the entry has the same place in its run as the address has. Otherwise the run is misprogrammed, and
+/// the entry stands for itself.
 fn fits(run: Run, place: u64, pa: PhysAddr) -> bool {
     let within = |addr| shifted(addr, run.page_bits) & low_mask(run.bits);
     within(place) == within(pa.raw())

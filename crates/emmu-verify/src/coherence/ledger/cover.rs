@@ -1,4 +1,4 @@
-//! What an invalidation, or a fault, strikes out.
+//! Invalidations and faults strike entries out of the ledger.
 
 use super::{Fill, Ledger, Pointer};
 use crate::coherence::{FaultInvalidates, Manual, Query, Space, WalkCacheScope, trace::Source};
@@ -8,7 +8,7 @@ use emmu_oracle::{
     two_stage::{Stage, Visit},
 };
 
-/// What an invalidation names of the translations of one address space.
+/// The translations of one address space that an invalidation names.
 #[derive(Clone, Copy)]
 struct Cover {
     /// Those of this address space that are not global; of all.
@@ -49,7 +49,7 @@ impl<A: Manual> Ledger<A> {
         });
     }
 
-    /// Whether an invalidation is for something by which a stage may have known what it was asked.
+    /// Returns true if an invalidation names an entry that may have answered the query.
     pub(in crate::coherence) fn concerns(
         &self,
         scope: Invalidate,
@@ -100,7 +100,7 @@ impl<A: Manual> Ledger<A> {
     }
 }
 
-/// What the invalidation names of this space's translations, if anything.
+/// Returns the translations of this space that the invalidation names, if there are any.
 fn cover<A: Manual>(scope: Invalidate, now: &A, space: Space) -> Option<Cover> {
     let [first, second] = A::PAGE_WALK_CACHE_SCOPE;
     let is_first = space.stage == Stage::First;
@@ -147,7 +147,7 @@ fn at_most_on_the_way(scope: WalkCacheScope) -> WalkCacheScope {
 }
 
 impl<A: Manual> Pointer<A> {
-    /// What an invalidation names of it.
+    /// Returns the part of this table that an invalidation names.
     fn cover_of(&self, scope: Invalidate, now: &A) -> Option<Cover> {
         let outlives = A::FIRST_OUTLIVES_SECOND && self.space.stage == Stage::First;
         match scope {
@@ -190,7 +190,8 @@ impl<A: Manual> Pointer<A> {
 }
 
 impl<A: Manual> Fill<A> {
-    /// What an invalidation names of it as the entry of a TLB, which does not know by which guest-physical page it came.
+    /// Returns the part of this translation that an invalidation names. A TLB entry does not know which guest-physical
+    /// page it came from.
     fn cover_of(&self, scope: Invalidate, now: &A) -> Option<Cover> {
         let scope = match scope {
             Invalidate::SecondStage { tables, combined, .. }
@@ -206,7 +207,7 @@ impl<A: Manual> Fill<A> {
         })
     }
 
-    /// Whether an invalidation is for it. Of a run, all goes of which something is invalidated.
+    /// Returns true if an invalidation names this translation. A run is invalidated as a whole if one of its pages is.
     fn is_concerned(&self, scope: Invalidate, now: &A) -> bool {
         self.cover_of(scope, now).is_some_and(|Cover { pages, .. }| {
             pages.is_none_or(|(first, last)| {

@@ -1,4 +1,4 @@
-//! Whether an invalidation leaves all that it is not for.
+//! Checks that an invalidation keeps the cached entries that it does not name.
 
 use super::Trial;
 use crate::Unit;
@@ -20,8 +20,8 @@ impl<A: Manual> Trial<A> {
         self.witnesses.drain(..surplus);
     }
 
-    /// What a TLB or a walk cache knew of an access, it still knows after an invalidation that is not for any entry of
-    /// the ledger by which it can have known. `before` is the unit as it was.
+    /// Checks that a TLB or a walk cache still holds the translation of an access after an invalidation that names no
+    /// entry of the ledger by which it can have known. `before` is the unit as it was.
     ///
     /// The stages are compared up to the first that fills something: from then on, what there is may have been evicted.
     /// Of units that forget more, nothing is said.
@@ -66,7 +66,7 @@ impl<A: Manual> Trial<A> {
         Err(self.incoherent(&format!("{scope:x?} forgot what it is not for: {traced}")))
     }
 
-    /// What a copy of the unit makes of the access.
+    /// Makes the access on a copy of the unit, and returns its trace.
     fn retraced(&self, unit: &Unit<A>, access: Access) -> Option<Trace> {
         let (mut unit, mut memory, mut events) = (unit.clone(), self.memory.clone(), Vec::new());
         // What comes of it is judged elsewhere.
@@ -75,7 +75,8 @@ impl<A: Manual> Trial<A> {
     }
 }
 
-/// What each stage was asked for an access, and what it did: the first stage, and then the second, one after the other.
+/// Returns the query and the events of each stage for an access: the first stage, and then the translations of the
+/// second in order.
 fn parts(access: Access, trace: &Trace) -> impl Iterator<Item = (Query, &Part)> {
     let of_guest = trace.parts.iter().filter_map(move |part| {
         let gpa = part.guest?.addr;

@@ -106,10 +106,10 @@ impl Manual for Registers {
         self.second_stage(access, visit, memory)
     }
 
-    /// "An EPT violation invalidates any guest-physical mappings (associated with the current EPTRTA) that would be used
-    /// to translate the guest-physical address that caused the EPT violation. If that guest-physical address was the
-    /// translation of a linear address, the EPT violation also invalidates any combined mappings for that linear address
-    /// associated with the current PCID, the current VPID, and the current EPTRTA."
+    /// "An EPT violation invalidates any guest-physical mappings (associated with the current EPTRTA) that would be
+    /// used to translate the guest-physical address that caused the EPT violation. If that guest-physical address was
+    /// the translation of a linear address, the EPT violation also invalidates any combined mappings for that linear
+    /// address associated with the current PCID, the current VPID, and the current EPTRTA."
     fn invalidated_by(&self, fault: &Fault) -> FaultInvalidates {
         match fault {
             Fault::Exception(exception) => self.guest.invalidated_by(exception),
@@ -139,9 +139,9 @@ impl Manual for Registers {
         })
     }
 
-    /// What a guest writes, and VM entries with another EPTP or another VPID, which invalidate nothing where VPIDs are
-    /// enabled. The VPID is 1 or 2: VM entry refuses 0. A guest with PAE paging does not load its PDPTEs: these stand in
-    /// guest-physical memory.
+    /// Makes a register write of the guest, or a VM entry with another EPTP or another VPID, which invalidates nothing
+    /// where VPIDs are enabled. The VPID is 1 or 2: VM entry refuses 0. A guest with PAE paging does not load its
+    /// PDPTEs: these stand in guest-physical memory.
     fn turn(
         &mut self,
         choice: u8,
@@ -176,7 +176,8 @@ impl Manual for Registers {
     }
 }
 
-/// Whether a write loads no PDPTEs with PAE paging (5.4.1): all do but those of CR3, and those that change CR0.PG, CR4.PGE or CR4.SMEP.
+/// Returns true if a write loads no PDPTEs with PAE paging (5.4.1). Writes of CR3 load them, and so do writes that
+/// change CR0.PG, CR4.PGE or CR4.SMEP.
 fn is_light(before: &x86::Registers, after: &x86::Registers, turn: RegisterWrite) -> bool {
     let loads = [(before.cr0 ^ after.cr0) & PG, (before.cr4 ^ after.cr4) & (PGE | SMEP)];
     turn.id != CR3 && loads == [0; 2]

@@ -43,7 +43,7 @@ struct Second {
     root: u64,
 }
 
-/// What is decided first: where things are, and how wide.
+/// The places and sizes of tables and addresses, which are drawn first.
 struct Plan {
     mood: Mood,
     pa_bits: u32,

@@ -38,7 +38,7 @@ impl Generate for Registers {
     }
 }
 
-/// What is decided first: where things are, and how wide.
+/// The places and sizes of tables and addresses, which are drawn first.
 struct Plan {
     mood: Mood,
     mode: Mode,
