@@ -1,7 +1,4 @@
 //! AArch64 units against the reference model.
 #![no_main]
 
-use emmu_verify::targets::walk;
-use emmu_oracle::aarch64::Registers;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| walk::<Registers>(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("aarch64", bytes).unwrap());

@@ -1,4 +1,4 @@
 //! Segment descriptors.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::descriptors(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("descriptors", bytes).unwrap());

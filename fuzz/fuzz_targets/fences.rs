@@ -1,4 +1,4 @@
 //! Fences of units of two stages against the reference models.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::fences(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("fences", bytes).unwrap());

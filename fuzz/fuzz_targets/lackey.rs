@@ -1,4 +1,4 @@
 //! Valgrind lackey's text.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::lackey(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("lackey", bytes).unwrap());

@@ -1,4 +1,4 @@
 //! Native traces.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::native(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("native", bytes).unwrap());

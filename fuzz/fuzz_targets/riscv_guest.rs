@@ -1,7 +1,4 @@
 //! RISC-V units of two stages against the reference model.
 #![no_main]
 
-use emmu_verify::targets::walk;
-use emmu_oracle::riscv::hypervisor::Registers;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| walk::<Registers>(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("riscv_guest", bytes).unwrap());

@@ -1,4 +1,4 @@
 //! Units out of snapshots that may be damaged.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::snapshot(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("snapshot", bytes).unwrap());

@@ -1,4 +1,4 @@
 //! Translation vectors.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::vectors(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("vectors", bytes).unwrap());

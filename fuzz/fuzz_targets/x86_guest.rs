@@ -1,7 +1,4 @@
 //! x86 units with EPT against the reference model.
 #![no_main]
 
-use emmu_verify::targets::walk;
-use emmu_oracle::x86::ept::Registers;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| walk::<Registers>(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("x86_guest", bytes).unwrap());

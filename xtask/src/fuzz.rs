@@ -1,30 +1,70 @@
 //! A short run of every fuzz target.
 
-use crate::process::{output, succeeds};
+use crate::process::{output, succeeds, succeeds_in_one_piece};
 use crate::{Error, workspace};
 use std::fs;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
-/// Runs each target for `seconds`; whether all came through. Says so and passes where the machine has no
-/// nightly toolchain or no cargo-fuzz.
+/// Builds all targets, and runs each for `seconds`. Returns true if all came through. Says so and passes where the
+/// machine has no nightly toolchain or no cargo-fuzz.
 pub(crate) fn smoke(root: &Path, seconds: u32) -> Result<bool, Error> {
     if let Some(missing) = missing() {
         println!("fuzz-smoke: SKIPPED: {missing}");
         return Ok(true);
     }
-    let targets = targets(&workspace::read_toml(&root.join("fuzz/Cargo.toml"))?);
-    let mut failed = Vec::new();
-    for target in &targets {
-        if !run(root, target, seconds)? {
-            failed.push(target.as_str());
-        }
+    let mut build = cargo_fuzz(root, "build");
+    if !succeeds(&mut build)? {
+        println!("fuzz-smoke: BROKEN: the targets do not build");
+        return Ok(false);
     }
+    let targets = targets(&workspace::read_toml(&root.join("fuzz/Cargo.toml"))?);
+    let failed = run_all(root, &targets, seconds)?;
     match failed.as_slice() {
         [] => println!("fuzz-smoke: ok, {} targets, {seconds} s each", targets.len()),
         failed => println!("fuzz-smoke: BROKEN: {}", failed.join(", ")),
     }
     Ok(failed.is_empty())
+}
+
+/// Runs the targets, as many at a time as there are processors. Returns those that failed.
+fn run_all(root: &Path, targets: &[String], seconds: u32) -> Result<Vec<String>, Error> {
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let queue = Mutex::new(targets.iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || run_each(root, std::iter::from_fn(next), seconds);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let failed =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|p| resume_unwind(p)));
+        Ok(failed.collect::<Result<Vec<_>, _>>()?.concat())
+    })
+}
+
+/// Runs one target after the other. Returns those that failed.
+fn run_each<'a>(
+    root: &Path,
+    targets: impl Iterator<Item = &'a String>,
+    seconds: u32,
+) -> Result<Vec<String>, Error> {
+    let mut failed = Vec::new();
+    for target in targets {
+        if !run(root, target, seconds)? {
+            failed.push(target.clone());
+        }
+    }
+    Ok(failed)
+}
+
+/// Without the address sanitizer: there is no `unsafe` for it to watch, and it halves the speed.
+fn cargo_fuzz(root: &Path, what: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["+nightly", "fuzz", what, "--sanitizer=none"]).current_dir(root);
+    command
 }
 
 /// What keeps this machine from fuzzing.
@@ -41,13 +81,12 @@ fn targets(manifest: &toml::Table) -> Vec<String> {
     bins.filter_map(|bin| Some(bin.get("name")?.as_str()?.to_owned())).collect()
 }
 
-/// Without the address sanitizer: there is no `unsafe` for it to watch, and it halves the speed. What the
-/// fuzzer finds goes to `fuzz/corpus`, which git ignores; the kept seeds are only read.
+/// Runs one target. What the fuzzer finds goes to `fuzz/corpus`, which git ignores; the kept seeds are only read.
 fn run(root: &Path, target: &str, seconds: u32) -> Result<bool, Error> {
     let corpus = root.join("fuzz/corpus").join(target);
     fs::create_dir_all(&corpus).map_err(|error| Error::File { path: corpus.clone(), error })?;
-    let mut command = Command::new("cargo");
-    command.args(["+nightly", "fuzz", "run", "--sanitizer=none", target]).arg(&corpus);
+    let mut command = cargo_fuzz(root, "run");
+    command.arg(target).arg(&corpus);
     let seeds = root.join("fuzz/seeds").join(target);
     if seeds.is_dir() {
         command.arg(seeds);
@@ -59,7 +98,7 @@ fn run(root: &Path, target: &str, seconds: u32) -> Result<bool, Error> {
         "-timeout=10",
         "-rss_limit_mb=2048",
     ]);
-    succeeds(command.arg(format!("-max_total_time={seconds}")).current_dir(root))
+    succeeds_in_one_piece(command.arg(format!("-max_total_time={seconds}")))
 }
 
 #[cfg(test)]

@@ -13,12 +13,13 @@ mod places;
 mod plain_words;
 mod process;
 mod readme;
+mod samples;
 mod spec_map;
 mod workspace;
 
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The repository's rules as code.
@@ -64,6 +65,12 @@ enum Rule {
         #[arg(long)]
         check: bool,
     },
+    /// Draws the samples in vectors/ from files of vectors
+    SampleVectors {
+        /// The folder with `translation` and `textbook`
+        #[arg(default_value = "../shared/vectors")]
+        source: PathBuf,
+    },
     /// Prints the cargo and emmu commands that the README shows, one a line
     ReadmeCommands,
 }
@@ -95,6 +102,7 @@ fn run(rule: &Rule) -> Result<bool, Error> {
         Rule::SpecMap { check: false } => report("spec-map", &spec_map::write(&root)?),
         Rule::Mutants { check: true, .. } => report("mutants", &mutants::check(&root)?),
         Rule::Mutants { only, .. } => mutants::run(&root, only)?,
+        Rule::SampleVectors { source } => samples::draw(&root, &root.join(source))?,
         Rule::ReadmeCommands => {
             readme::commands(&root)?.iter().for_each(|command| println!("{command}"));
             true
@@ -128,11 +136,11 @@ fn report(rule: &str, violations: &[impl Display]) -> bool {
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("{path}: {error}")]
-    File { path: std::path::PathBuf, error: std::io::Error },
+    File { path: PathBuf, error: std::io::Error },
     #[error("{path}: {error}")]
-    Toml { path: std::path::PathBuf, error: toml::de::Error },
+    Toml { path: PathBuf, error: toml::de::Error },
     #[error("{path}:{line}: {problem}")]
-    Picture { path: std::path::PathBuf, line: usize, problem: String },
+    Picture { path: PathBuf, line: usize, problem: String },
     #[error("cargo metadata: {0}")]
     Metadata(#[from] cargo_metadata::Error),
     #[error("{program} does not start: {error}")]

@@ -34,7 +34,7 @@ struct Mutant {
 /// What the tests that are asked, in this order, until one fails.
 const SUITES: [&[&str]; 2] = [
     &["test", "--quiet", "-p", "emmu-paging", "--lib", "--tests"],
-    &["test", "--quiet", "-p", "emmu-verify", "--test", "agree", "--test", "coherent"],
+    &["test", "--quiet", "-p", "emmu-verify", "--test", "verify", "--", "agree::", "coherent::"],
 ];
 
 impl List {

@@ -10,6 +10,14 @@ pub(crate) fn succeeds(command: &mut Command) -> Result<bool, Error> {
     status.map(|status| status.success()).map_err(|error| start(command, error))
 }
 
+/// Runs the command, and shows its output once it has ended. Returns true if the command succeeded.
+pub(crate) fn succeeds_in_one_piece(command: &mut Command) -> Result<bool, Error> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| start(command, error))?;
+    let texts = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    println!("$ {}\n{}{}", spell(command), texts[0], texts[1]);
+    Ok(output.status.success())
+}
+
 /// Runs the command and hides its output. Returns true if the command succeeded.
 pub(crate) fn succeeds_quietly(command: &mut Command) -> Result<bool, Error> {
     command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());

@@ -8,6 +8,8 @@
 //! | `EMMU_SEED` | the seed of all properties, as `12` or `0xc` | one is drawn |
 //! | `QUICKCHECK_TESTS` | how many cases each property gets | as many as the test asks for |
 //!
+//! Tests that run vectors find the files by [`vector_files`].
+//!
 //! Which one you want: [`quickcheck!`] for a property with a name and a hundred cases, [`check`] to say how many cases,
 //! [`Cases`] to say how large they are, too.
 //!
@@ -18,7 +20,10 @@
 //!
 //! [quickcheck]: https://docs.rs/quickcheck
 
+mod vectors;
+
 pub use quickcheck::{Arbitrary, Gen, TestResult, Testable, empty_shrinker, single_shrinker};
+pub use vectors::{VectorFile, vector_files, vector_files_named};
 
 use quickcheck::QuickCheck;
 use std::{

@@ -46,6 +46,17 @@ pub const TARGETS: &[Target] = &[
     ("snapshot", snapshot),
 ];
 
+/// Runs the check of this name. The binaries in `fuzz/` have no code of their own besides, so that they are linked, and
+/// the checks are compiled once.
+///
+/// # Errors
+/// What the check finds, or that there is no such check.
+pub fn run(name: &str, bytes: &[u8]) -> Verdict {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    let (_, check) = target.ok_or_else(|| format!("no target is named {name}"))?;
+    check(bytes)
+}
+
 /// Writes a native trace of the references that these bytes stand for, and reads it back: whole, cut off, damaged
 /// and from the middle. The first five bytes say where.
 ///

@@ -1,0 +1,17 @@
+//! The tests of this crate in one binary, since each binary compiles and links all units again.
+
+mod boot;
+mod common;
+mod early;
+mod granules;
+mod growth;
+mod image;
+mod isolation;
+mod lives;
+mod memory;
+mod port;
+mod protection;
+mod safety;
+mod scenarios;
+mod toy;
+mod transparency;

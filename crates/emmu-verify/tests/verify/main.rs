@@ -1,0 +1,14 @@
+//! The tests of this crate in one binary, since each binary compiles and links all units again.
+
+mod aarch64_paging_crate;
+mod agree;
+mod coherent;
+mod density;
+mod described;
+mod descriptors;
+mod hashed;
+mod heap_crates;
+mod seeds;
+mod snapshot;
+mod snapshot_refused;
+mod x86_64_crate;
