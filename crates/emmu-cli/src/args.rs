@@ -1,8 +1,8 @@
 //! The command line: the list of commands. The arguments of each command stand beside it.
 
 use crate::{
-    check::Check, compare::Compare, completions::Completions, explain::Explain, heap::Heap, help,
-    import::Import, machines::Machines, man::Man, sim::Sim,
+    check::Check, compare::Compare, completions::Completions, explain::Explain, export::Export,
+    heap::Heap, help, import::Import, machines::Machines, man::Man, sim::Sim,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -27,6 +27,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Sim(Sim),
     Import(Import),
+    Export(Export),
     Machines(Machines),
     Compare(Compare),
     Explain(Explain),

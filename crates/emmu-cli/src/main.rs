@@ -1,13 +1,14 @@
 //! The `emmu` command.
 //!
 //! Exit codes: 0 all is well; 1 `emmu check` found a mismatch; 2 anything that could not be done, with one
-//! message on standard error that says what and where.
+//! message on standard error that says what and where; 130 the user interrupted a command that was writing a file.
 
 mod args;
 mod check;
 mod compare;
 mod completions;
 mod explain;
+mod export;
 mod heap;
 mod help;
 mod import;
@@ -17,6 +18,7 @@ mod number;
 mod output;
 mod progress;
 mod sim;
+mod target;
 mod trace;
 
 use anyhow::Result;
@@ -51,6 +53,7 @@ fn run(command: &Command, out: &mut impl Write) -> Result<ExitCode> {
     match command {
         Command::Sim(arguments) => sim::run(arguments, out)?,
         Command::Import(arguments) => import::run(arguments, out)?,
+        Command::Export(arguments) => export::run(arguments, out)?,
         Command::Heap(arguments) => heap::run(arguments, out)?,
         Command::Machines(arguments) => machines::run(arguments, out)?,
         Command::Compare(arguments) => compare::run(arguments, out)?,

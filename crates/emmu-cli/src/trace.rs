@@ -1,27 +1,79 @@
-//! Opening traces by the name on the command line.
+//! Opening traces by their names on the command line.
 
-use anyhow::{Context, Result};
-use emmu_trace::{BUNDLED_NAME, Trace, bundled, open};
-use std::{fs::File, io, path::Path};
+mod excerpt;
 
-/// A trace, and what to call it.
+pub(crate) use excerpt::{Excerpt, Window};
+
+use anyhow::{Context, Error, Result, anyhow};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use emmu_trace::{BUNDLED_NAME, OpenOptions, Trace, TraceError, TraceFormat, bundled};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+/// Options of every command that reads a trace.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Reading {
+    /// Read the trace as one of this format, whatever its content looks like.
+    #[arg(long, value_name = "FORMAT", value_parser = format())]
+    from: Option<TraceFormat>,
+    /// Skip and count lines that are not of the trace's format, such as those that the traced program printed.
+    #[arg(long)]
+    lenient: bool,
+}
+
+/// Parses the name of a format.
+fn format() -> impl TypedValueParser<Value = TraceFormat> {
+    PossibleValuesParser::new(TraceFormat::ALL.map(TraceFormat::name))
+        .try_map(|name| name.parse::<TraceFormat>())
+}
+
+impl Reading {
+    /// Opens the trace that `input` delivers.
+    fn open(self, input: impl Read + Send + 'static) -> Result<Trace<'static>> {
+        let options = OpenOptions::new().lenient(self.lenient);
+        let options = self.from.into_iter().fold(options, OpenOptions::format);
+        options.open(input).map_err(with_hint)
+    }
+}
+
+/// A trace, and its name in messages and reports.
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) trace: Trace<'static>,
 }
 
-/// The trace at `path`, standard input for `-`, or the bundled one for nothing.
-pub(crate) fn find(path: Option<&Path>) -> Result<Named> {
+/// Opens the trace at `path`, standard input for `-`, or the bundled one for nothing.
+pub(crate) fn find(path: Option<&Path>, reading: Reading) -> Result<Named> {
     let Some(path) = path else {
-        let trace = open(bundled()).context(BUNDLED_NAME)?;
+        let trace = reading.open(bundled()).context(BUNDLED_NAME)?;
         return Ok(Named { name: format!("{BUNDLED_NAME} (bundled)"), trace });
     };
     if path == Path::new("-") {
-        let trace = open(io::stdin()).context("standard input")?;
+        let trace = reading.open(io::stdin()).context("standard input")?;
         return Ok(Named { name: "standard input".to_owned(), trace });
     }
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("{name}: cannot open"))?;
-    let trace = open(file).with_context(|| name.clone())?;
+    let trace = reading.open(file).with_context(|| name.clone())?;
     Ok(Named { name, trace })
+}
+
+/// Adds the way out to an error of a trace, if there is one.
+pub(crate) fn with_hint(error: TraceError) -> Error {
+    let hint = match error {
+        TraceError::Line { .. } => "--lenient skips lines that are not of the trace",
+        TraceError::Unrecognized { .. } | TraceError::Ambiguous { .. } => {
+            "--from says which format it has"
+        }
+        TraceError::Compression { .. } => "decompress it first",
+        TraceError::NoLines { .. } => "leave --lenient out",
+        other => return other.into(),
+    };
+    anyhow!("{error}; {hint}")
 }

@@ -2,13 +2,7 @@
 
 use emmu_core::AccessKind;
 use emmu_os::{Op, Program, Reply};
-use emmu_trace::{ContentHash, Record, RecordKind, RecordSource, TraceError};
-
-/// The number of the page in which Linux keeps the code of vsyscalls, in the address space of every x86-64 program
-/// (Linux, Documentation/arch/x86/x86_64/mm.rst). It lies in the kernel's half of the addresses, so no program maps it:
-/// the kernel does what the program wants and lets it continue behind the call. No other architecture lets a program
-/// fetch there.
-const VSYSCALL_PAGE: u64 = 0xffff_ffff_ff60_0000 >> 12;
+use emmu_trace::{ContentHash, Record, RecordSource, TraceError};
 
 /// Plays the records of a trace one by one; a modify is a load and then a store.
 pub(crate) struct Replay<'a> {
@@ -29,6 +23,8 @@ pub(crate) struct Replayed {
     pub(crate) records: u64,
     /// Fetches from the vsyscall page among them, which were skipped.
     pub(crate) vsyscall_fetches: u64,
+    /// Lines of the trace that were skipped because they are not of its format.
+    pub(crate) skipped_lines: u64,
     pub(crate) hash: Option<ContentHash>,
     pub(crate) provenance: Option<String>,
 }
@@ -53,6 +49,7 @@ impl<'a> Replay<'a> {
             None => Ok(Replayed {
                 records,
                 vsyscall_fetches: self.vsyscall_fetches,
+                skipped_lines: self.trace.skipped_lines(),
                 hash: self.trace.content_hash(),
                 provenance: self.trace.provenance().map(str::to_owned),
             }),
@@ -94,7 +91,7 @@ impl Program for Replay<'_> {
                 let accesses = now.kind.accesses();
                 let last = access + 1 >= accesses.len();
                 self.next = if last { (record + 1, 0) } else { (record, access + 1) };
-                if is_vsyscall(now) {
+                if now.is_vsyscall_fetch() {
                     self.vsyscall_fetches += 1;
                     continue;
                 }
@@ -105,9 +102,4 @@ impl Program for Replay<'_> {
             }
         }
     }
-}
-
-#[inline]
-fn is_vsyscall(record: Record) -> bool {
-    record.addr.raw() >> 12 == VSYSCALL_PAGE && record.kind == RecordKind::Fetch
 }

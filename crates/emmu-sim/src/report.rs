@@ -50,6 +50,8 @@ pub struct TraceReport {
     /// Fetches from the page of Linux's vsyscalls, which were skipped: the kernel executes these calls for x86-64
     /// programs, and no program can fetch there on any machine.
     pub vsyscall_fetches: u64,
+    /// Lines of a text trace that were skipped because they are not of its format, as the caller asked.
+    pub skipped_lines: u64,
 }
 
 impl TraceReport {
@@ -60,6 +62,7 @@ impl TraceReport {
             provenance: replayed.provenance,
             records: replayed.records,
             vsyscall_fetches: replayed.vsyscall_fetches,
+            skipped_lines: replayed.skipped_lines,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The trace in the box.
+//! The trace that is part of the crate.
 
 /// Name of the bundled trace.
 pub const BUNDLED_NAME: &str = "sqlite-join";

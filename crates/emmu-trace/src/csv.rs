@@ -8,7 +8,7 @@
 //!
 //! | column | content |
 //! |---|---|
-//! | `kind` | `fetch`, `load`, `store` or `modify`; or lackey's letter `I`, `L`, `S` or `M`; or `read`, `write`, `r`, `w` |
+//! | `kind` | `fetch`, `load`, `store`, `modify`, or lackey's `I`, `L`, `S`, `M`; or `read`, `write`, `r`, `w` |
 //! | `address` | the first byte: hexadecimal after `0x`, otherwise decimal |
 //! | `size` | bytes, 1 to 65535: hexadecimal after `0x`, otherwise decimal |
 //! | `pc` | optional: address of the instruction that makes the reference; may be empty |

@@ -8,22 +8,21 @@ const RECORD_BYTES: usize = 11;
 
 /// The first 128 bits of the BLAKE3 hash of a sequence of references. Prints as 32 hexadecimal digits.
 ///
-/// What is hashed, for each reference in order: its address in 8 bytes, its size in 2, its kind's number
-/// in 1, little-endian, nothing between and nothing around. So the text and the native form of one trace
-/// have one hash, and so has any other way to store it.
+/// The hash covers, for each reference in order, its address in 8 bytes, its size in 2, and the number of its kind
+/// in 1, little-endian, with nothing between or around. So all forms of one trace have one hash.
 ///
 /// A native trace carries its hash in the footer, so that a whole run need not compute it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContentHash([u8; 16]);
 
 impl ContentHash {
-    /// The hash with these bytes.
+    /// Makes the hash with these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The 16 bytes.
+    /// Returns the 16 bytes.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0
@@ -45,7 +44,7 @@ pub struct ContentHasher {
 }
 
 impl ContentHasher {
-    /// The hasher of an empty sequence.
+    /// Makes the hasher of an empty sequence.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -66,7 +65,7 @@ impl ContentHasher {
         self.state.update(&self.bytes);
     }
 
-    /// The hash of the sequence so far.
+    /// Returns the hash of the sequence so far.
     #[must_use]
     pub fn finish(&self) -> ContentHash {
         let mut bytes = [0; 16];

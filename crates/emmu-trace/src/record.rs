@@ -97,9 +97,9 @@ impl Record {
     /// Returns true for a fetch from the vsyscall page of Linux on x86-64, the 4 KiB from `0xffffffffff600000`.
     ///
     /// Programs call `gettimeofday`, `time` and `getcpu` there, and traces of old or static programs hold such fetches.
-    /// The page is part of no program's address space: its address belongs to the kernel, which answers the call
-    /// (Linux, `Documentation/admin-guide/kernel-parameters.txt`, `vsyscall=`). So a replay of a program has to leave
-    /// these fetches out.
+    /// The page lies in the kernel's half of the addresses (Linux, `Documentation/arch/x86/x86_64/mm.rst`), so no program
+    /// maps it: the kernel answers the call and lets the program continue behind it. No other architecture lets a
+    /// program fetch there. So a replay of a program leaves these fetches out.
     ///
     /// ```
     /// use emmu_core::VirtAddr;

@@ -89,8 +89,8 @@ impl<S: RecordSource> Iterator for Records<S> {
     }
 }
 
-/// The chunk of a reader that decodes several references at a time: it delivers the references before an error first, and
-/// the error with the next call.
+/// The chunk of a reader that decodes several references at a time: it delivers the references before an error first,
+/// and the error with the next call.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     records: Vec<Record>,

@@ -11,11 +11,11 @@ use std::io::{self, Read, Write};
 
 const TEXT: &str = "==1== Command: ls\nI  04016b30,3\n L 1ffeffe7e0,8\nI  04016b33,2\n M 10,4\n";
 
-/// The same text: its first 40 bytes compressed by `xz`, and then the rest, one after the other.
+/// `TEXT`: its first 40 bytes compressed by `xz`, and then the rest, one after the other.
 const XZ: &[u8] = include_bytes!("compressed/two-streams.xz");
-/// The same text: its first 40 bytes compressed by `zstd --check`, and then the rest, one after the other.
+/// `TEXT`: its first 40 bytes compressed by `zstd --check`, and then the rest, one after the other.
 const ZSTD: &[u8] = include_bytes!("compressed/two-frames.zst");
-/// The same text, compressed by `bzip2`.
+/// `TEXT`, compressed by `bzip2`.
 const BZIP2: &[u8] = include_bytes!("compressed/text.bz2");
 
 fn native() -> Vec<u8> {

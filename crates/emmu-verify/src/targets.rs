@@ -15,7 +15,10 @@ use emmu_trace::check;
 use emmu_vectors::VectorFile;
 
 pub use crate::damage::heap;
-pub use emmu_trace::check::{lackey_bytes as lackey, native_bytes as native};
+pub use emmu_trace::check::{
+    any_bytes as open, champsim_bytes as champsim, csv_bytes as csv, dinero_bytes as dinero,
+    lackey_bytes as lackey, native_bytes as native,
+};
 
 /// `Ok`, or the defect that a check found.
 pub type Verdict = Result<(), String>;
@@ -26,6 +29,10 @@ pub type Target = (&'static str, fn(&[u8]) -> Verdict);
 /// All of them. The binaries in `fuzz/` and the folders of seeds have the same names.
 pub const TARGETS: &[Target] = &[
     ("lackey", lackey),
+    ("dinero", dinero),
+    ("csv", csv),
+    ("champsim", champsim),
+    ("open", open),
     ("native", native),
     ("native_writer", native_writer),
     ("machine", machine),

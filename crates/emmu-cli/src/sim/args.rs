@@ -1,6 +1,6 @@
 //! The arguments of `emmu sim`.
 
-use crate::{help, number};
+use crate::{help, number, trace::Reading};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -10,12 +10,14 @@ use std::path::PathBuf;
     "emmu sim",
     "emmu sim trace.txt --machine cortex-a53",
     "emmu sim --machine zen-2 --limit 100_000 --json",
-    "emmu sim - --format csv < trace.txt",
+    "emmu sim - --from lackey --format csv < trace.txt",
 ]))]
 pub(crate) struct Sim {
-    /// The trace: emmu's own format or valgrind lackey's text, plain or gzip; `-` is standard input. Without
-    /// it, the bundled trace.
+    /// The trace: emmu's own format, lackey, dinero, CSV or ChampSim, plain or compressed by gzip, xz or zstd; `-` is
+    /// standard input. Without it, the bundled trace.
     pub(crate) trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
     /// The machine: a name that `emmu machines` lists, or a TOML file.
     #[arg(long, short, value_name = "NAME|FILE")]
     pub(crate) machine: Option<String>,

@@ -4,10 +4,11 @@ use crate::{LACKEY, emmu, refusal};
 use std::{env, fs, path::Path, process::Command};
 
 /// Every command, with the units of `emmu explain`.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &[],
     &["sim"],
     &["import"],
+    &["export"],
     &["machines"],
     &["compare"],
     &["explain"],

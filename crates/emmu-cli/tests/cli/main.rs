@@ -4,6 +4,7 @@
 mod check;
 mod compare;
 mod explain;
+mod export;
 mod heap;
 mod help;
 mod import;
@@ -14,7 +15,7 @@ mod sim;
 use std::{
     io::Write,
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 /// What a run of `emmu` left.
@@ -31,18 +32,28 @@ impl From<Output> for Run {
     }
 }
 
-/// Runs `emmu` with these arguments and this standard input.
-fn emmu_reading(arguments: &[&str], input: &[u8]) -> Run {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_emmu"))
+/// Starts `emmu` with these arguments, and with pipes on all sides.
+fn start(arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_emmu"))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs `emmu` with these arguments and this standard input, and returns what it left, which need not be text.
+fn output_of(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = start(arguments);
     // A command that stops early closes its input; that is its right.
     let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap().into()
+    child.wait_with_output().unwrap()
+}
+
+/// Runs `emmu` with these arguments and this standard input.
+fn emmu_reading(arguments: &[&str], input: &[u8]) -> Run {
+    output_of(arguments, input).into()
 }
 
 fn emmu(arguments: &[&str]) -> Run {

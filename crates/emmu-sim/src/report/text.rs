@@ -32,6 +32,14 @@ fn write_head(report: &Report, out: &mut impl Write) -> io::Result<()> {
         let note = format!("{skipped} {fetches} from the vsyscall page skipped");
         head.add_row([left(""), left(&note)]);
     }
+    if trace.skipped_lines > 0 {
+        let lines = if trace.skipped_lines == 1 { "line" } else { "lines" };
+        let note = format!(
+            "{} {lines} skipped that are not of the trace's format",
+            count(trace.skipped_lines)
+        );
+        head.add_row([left(""), left(&note)]);
+    }
     head.add_row([left("machine"), left(&format!("{}, {}", machine.name, machine.format))]);
     head.add_row([left(""), left(&machine.description)]);
     print(out, &head)
@@ -232,7 +240,13 @@ mod tests {
         let mut meters = (Counters::default(), Cycles::new(&machine));
         events.iter().for_each(|&event| meters.on(event));
         let outcome = Outcome { exit: Exit::Code(0), stats: OsStats::default(), meters };
-        let replayed = Replayed { records: 0, vsyscall_fetches: 0, hash: None, provenance: None };
+        let replayed = Replayed {
+            records: 0,
+            vsyscall_fetches: 0,
+            skipped_lines: 0,
+            hash: None,
+            provenance: None,
+        };
         let report = Report::new("none", replayed, MachineReport::new(&machine), 0, &outcome);
         let mut out = Vec::new();
         write(&report, &mut out).unwrap();

@@ -4,8 +4,8 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{self, BufRead, Read};
 
-/// Decompresses all frames of an input (RFC 8878, 3.1). The decoder of the crate does one frame, and leaves comparing the
-/// checksum to its user.
+/// Decompresses all frames of an input (RFC 8878, 3.1). The decoder of the crate `ruzstd` does one frame, and leaves
+/// the comparison of the checksum to its user.
 pub(super) struct Decoder<R> {
     input: R,
     frame: FrameDecoder,

@@ -6,12 +6,12 @@ use super::varint::{Cursor, unfold};
 use crate::{Record, RecordKind};
 use emmu_core::VirtAddr;
 
-/// What the format asks for where a block does not comply.
+/// Description of the streams that the format allows, for an error.
 pub(super) type Unmet = &'static str;
 
 const MORE: Unmet = "a block whose streams hold all its references";
 
-/// Surprises, each with the number of met expectations before it.
+/// Reads surprises, each of which follows a number of met expectations.
 #[derive(Debug, Default)]
 struct Tokens {
     stream: Cursor,
@@ -27,7 +27,7 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// The next surprise; `None` if the expectation is met.
+    /// Returns the next surprise; `None` if the expectation is met.
     #[inline]
     fn next(&mut self, bytes: &[u8]) -> Result<Option<u8>, Unmet> {
         if self.run > 0 {
@@ -39,7 +39,7 @@ impl Tokens {
         Ok(Some(code))
     }
 
-    /// After the last surprise every expectation is met.
+    /// Ends the surprises: from now on every expectation is met.
     fn advance(&mut self, bytes: &[u8]) -> Result<(), Unmet> {
         if self.stream.is_empty() {
             (self.run, self.over) = (u64::MAX, true);
@@ -78,7 +78,7 @@ impl Decoder {
         }
     }
 
-    /// References of the block that are still to come.
+    /// Returns the number of references of the block that are still to come.
     pub(super) const fn remaining(&self) -> usize {
         self.remaining
     }
@@ -124,7 +124,7 @@ impl Decoder {
         if self.remaining == 0 { self.check_spent() } else { Ok(()) }
     }
 
-    /// Which shape comes.
+    /// Reads the number of the next shape.
     #[inline]
     fn shape(&mut self) -> Result<ShapeId, Unmet> {
         match self.next.next(&self.bytes)? {
@@ -183,7 +183,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Whether nothing is left over at the end of the block.
+    /// Returns true if nothing is left over at the end of the block.
     fn check_spent(&self) -> Result<(), Unmet> {
         let rest = [self.numbers, self.shapes, self.deltas].iter().all(Cursor::is_empty);
         let spent = rest && self.next.over && self.data.over;
@@ -191,7 +191,7 @@ impl Decoder {
     }
 }
 
-/// The address of the data reference in `slot`, after one to `before`.
+/// Returns the address of the data reference in `slot`, after one to `before`.
 #[inline]
 fn address(
     slot: &mut Slot,
@@ -217,7 +217,7 @@ fn address(
 mod tests {
     use super::*;
 
-    /// Decodes a block of `records` references whose streams were written by hand.
+    /// Decodes a block of `records` references from streams that were written by hand.
     fn decode(records: usize, streams: [&[u8]; STREAMS]) -> Result<Vec<Record>, Unmet> {
         let (mut decoder, mut out) = (Decoder::new(), vec![]);
         decoder.begin(records, streams.concat(), streams.map(<[u8]>::len))?;

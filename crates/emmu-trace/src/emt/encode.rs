@@ -1,4 +1,4 @@
-//! From references to the streams of a block.
+//! Encodes references as the streams of a block.
 
 use super::model::{MAX_DATA, Model, ShapeId, Slot};
 use super::varint::{fold, put};
@@ -15,15 +15,15 @@ pub(super) const NEW: u8 = 2;
 
 /// The address is the second guess, which is the expectation from now on.
 pub(super) const OTHER: u8 = 0;
-/// The address is so far from the slot's last.
+/// The address is at a written distance from the slot's last.
 pub(super) const FROM_LAST: u8 = 1;
-/// The address is so far from the data reference before.
+/// The address is at a written distance from the data reference before.
 pub(super) const FROM_BEFORE: u8 = 2;
 
-/// How many streams a block has.
+/// Number of streams in a block.
 pub(super) const STREAMS: usize = 5;
 
-/// Surprises, each with the number of met expectations before it.
+/// Writes surprises, each after the number of met expectations before it.
 #[derive(Debug, Default)]
 struct TokenWriter {
     run: u64,
@@ -57,7 +57,7 @@ pub(super) struct Encoder {
     shapes: Vec<u8>,
     data: TokenWriter,
     deltas: Vec<u8>,
-    /// The references of an instruction that may not be complete.
+    /// References of an instruction that may not be complete.
     pending: Vec<Record>,
     records: u32,
 }
@@ -77,7 +77,7 @@ impl Encoder {
         }
     }
 
-    /// References in the block so far.
+    /// Returns the number of references in the block so far.
     pub(super) const fn records(&self) -> u32 {
         self.records
     }
@@ -93,7 +93,7 @@ impl Encoder {
         self.records += 1;
     }
 
-    /// Completes the block: its streams, in order.
+    /// Completes the block, and returns its streams in order.
     pub(super) fn finish(&mut self) -> [&[u8]; STREAMS] {
         self.flush();
         [&self.next.bytes, &self.numbers, &self.shapes, &self.data.bytes, &self.deltas]
@@ -131,7 +131,7 @@ impl Encoder {
         }
     }
 
-    /// Writes which shape comes.
+    /// Writes the next shape.
     fn shape(&mut self, fetch: Option<&Record>, data: &[Record]) -> ShapeId {
         let fits = |id: &ShapeId| self.model.has_shape(*id, fetch, data);
         if let Some(id) = Some(self.model.expected()).filter(fits) {
@@ -188,12 +188,12 @@ impl Encoder {
     }
 }
 
-/// Kind and size of a data reference in one number.
+/// Returns kind and size of a data reference in one number.
 fn kind_and_size(record: &Record) -> u64 {
     u64::from(record.size) << 2 | u64::from(record.kind.number())
 }
 
-/// Tells most shapes at one address apart. Where it does not, a shape is defined once more.
+/// Returns a number that tells most shapes at one address apart. Shapes that it does not tell apart are defined anew.
 fn digest(fetch: Option<&Record>, data: &[Record]) -> u64 {
     fetch.into_iter().chain(data).fold(0, |digest, record| {
         (digest ^ (kind_and_size(record) + 1)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29)

@@ -7,13 +7,13 @@ use crate::{ContentHash, TraceError};
 pub const MAGIC: [u8; 8] = *b"\x89EMT\r\n\x1a\n";
 
 const VERSION: u16 = 1;
-/// Where the header says that the count is not known.
+/// Count in a header whose writer did not know it.
 const UNKNOWN: u64 = u64::MAX;
 /// Longest provenance, in bytes.
 const MAX_PROVENANCE: usize = 4096;
-/// Most references in a block.
+/// Largest number of references in a block.
 pub(super) const MAX_BLOCK: u32 = 1 << 20;
-/// Most bytes of streams a reference can need: no definition with its surprises takes more.
+/// Largest number of stream bytes for a reference: no definition with its surprises takes more.
 const MAX_STREAM_BYTES: usize = 32;
 
 pub(super) const HEADER_FIXED: usize = 24;
@@ -22,25 +22,26 @@ pub(super) const BLOCK_HEADER: usize = 48;
 pub(super) const FOOTER_TAG: [u8; 4] = *b"DONE";
 pub(super) const FOOTER: usize = 32;
 
-/// What a native trace says of itself at its beginning.
+/// The beginning of a native trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// References in the trace, where the writer knew.
+    /// Number of references in the trace, if the writer knew it.
     pub records: Option<u64>,
-    /// References in a full block: 1 to 2^20. Larger blocks are smaller in all; smaller ones are sought in faster.
+    /// Number of references in a full block: 1 to 2^20. Larger blocks make a smaller trace; smaller ones are found
+    /// faster.
     pub block_records: u32,
     /// Where the trace comes from, in words; at most 4096 bytes.
     pub provenance: String,
 }
 
 impl Header {
-    /// A header with blocks of the usual size, 2^18 references, and no count.
+    /// Makes a header with blocks of the usual size, 2^18 references, and no count.
     #[must_use]
     pub fn new(provenance: &str) -> Self {
         Self { records: None, block_records: 1 << 18, provenance: provenance.to_owned() }
     }
 
-    /// The header as it is stored.
+    /// Returns the header as it is stored.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, TraceError> {
         self.check()?;
         let length = u16::try_from(self.provenance.len()).unwrap_or(u16::MAX);
@@ -67,7 +68,7 @@ impl Header {
         Ok(())
     }
 
-    /// How many bytes follow the fixed part, judging by it.
+    /// Returns the number of bytes that follow the fixed part, which tells it.
     pub(super) fn rest(fixed: &[u8; HEADER_FIXED]) -> Result<usize, TraceError> {
         if fixed[..8] != MAGIC {
             return Err(format_error(
@@ -102,7 +103,7 @@ impl Header {
     }
 }
 
-/// What stands before the streams of a block.
+/// The part of a block before its streams.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BlockHeader {
     pub(super) records: u32,
@@ -159,16 +160,16 @@ impl BlockHeader {
         Ok(())
     }
 
-    /// Bytes of all streams together.
+    /// Returns the length of all streams together.
     pub(super) fn stream_bytes(&self) -> u64 {
         self.streams.iter().map(|bytes| u64::from(*bytes)).sum()
     }
 }
 
-/// What a native trace says of itself at its end.
+/// The end of a native trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footer {
-    /// References in the trace.
+    /// Number of references in the trace.
     pub records: u64,
     /// Their hash.
     pub hash: ContentHash,
@@ -189,13 +190,13 @@ impl Footer {
     }
 }
 
-/// The bytes before the checksum in the last four, if it is theirs.
+/// Returns the bytes before the checksum in the last four, if it is theirs.
 fn checked<'a>(bytes: &'a [u8], offset: u64, part: &'static str) -> Result<&'a [u8], TraceError> {
     let (body, stored) = bytes.split_at(bytes.len() - 4);
     check_sum(body, u32_at(stored, 0), offset, part).map(|()| body)
 }
 
-/// Whether `expected` is the checksum of `bytes`, which begin at `offset`.
+/// Checks that `expected` is the checksum of `bytes`, which begin at `offset`.
 pub(super) fn check_sum(
     bytes: &[u8],
     expected: u32,
@@ -218,7 +219,7 @@ pub(crate) fn format_error(
     TraceError::Format { offset, expected, found: found.to_string() }
 }
 
-/// The `N` bytes from `at` on, which must be there.
+/// Returns the `N` bytes from `at` on, which must be there.
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(&bytes[at..at + N]);

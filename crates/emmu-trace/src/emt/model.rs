@@ -1,12 +1,12 @@
-//! What encoder and decoder both know of the references so far: predictions of the next one.
+//! Predictions of the next reference from those before it. The encoder and the decoder both make them.
 
 use crate::{Record, RecordKind};
 use emmu_core::VirtAddr;
 
-/// Most data references that one instruction's shape holds; what comes after stands alone.
+/// Largest number of data references in the shape of one instruction; those after them stand alone.
 pub(super) const MAX_DATA: usize = 62;
 
-/// Entries of the table from path to instruction, as a power of two.
+/// Size of the table from path to instruction, as a power of two.
 const PATH_BITS: u32 = 16;
 /// The path is the last few shape numbers, 12 bits each, in 48 bits.
 const PATH_SHIFT: u32 = 12;
@@ -25,25 +25,25 @@ pub(super) struct Shape {
     pub(super) pc: VirtAddr,
     /// Bytes of the fetch; 0 if there is none.
     pub(super) fetch: u16,
-    /// How many data references follow.
+    /// Number of data references that follow.
     pub(super) data: u16,
-    /// Where its data references are among the slots.
+    /// Place of its first data reference among the slots.
     first_slot: u32,
     /// The shape that came after it last time.
     successor: ShapeId,
 }
 
-/// One data reference of a shape: what it is, and what its address did.
+/// One data reference of a shape: its kind and size, and the recent distances between its addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     pub(super) kind: RecordKind,
     pub(super) size: u16,
-    /// Which of the two predictions was right when last one was.
+    /// True if the prediction by the chain was right when one was last.
     chained: bool,
-    /// Its last address, and how far that was from the one before.
+    /// Its last address, and the distance of that from the one before.
     pub(super) last: VirtAddr,
     stride: u64,
-    /// How far its last address was from the data reference just before it.
+    /// Distance of its last address from the data reference just before it.
     chain: u64,
 }
 
@@ -52,13 +52,13 @@ impl Slot {
         Self { kind, size, chained: false, last: VirtAddr::ZERO, stride: 0, chain: 0 }
     }
 
-    /// The address expected after a data reference to `before`.
+    /// Returns the address expected after a data reference to `before`.
     #[inline]
     pub(super) const fn expected(&self, before: VirtAddr) -> VirtAddr {
         self.prediction(self.chained, before)
     }
 
-    /// The address that the other prediction expects.
+    /// Returns the address that the other prediction expects.
     #[inline]
     pub(super) const fn second_guess(&self, before: VirtAddr) -> VirtAddr {
         self.prediction(!self.chained, before)
@@ -69,7 +69,7 @@ impl Slot {
         if chained { before.wrapping_add(self.chain) } else { self.last.wrapping_add(self.stride) }
     }
 
-    /// From now on the other prediction is the expected one.
+    /// Makes the other prediction the expected one.
     #[inline]
     pub(super) const fn swap_guesses(&mut self) {
         self.chained = !self.chained;
@@ -92,9 +92,9 @@ pub(super) struct Model {
     after_path: Vec<ShapeId>,
     path: u64,
     previous: ShapeId,
-    /// Where the last fetch ended.
+    /// End of the last fetch.
     pub(super) fall_through: VirtAddr,
-    /// The last data address.
+    /// Address of the last data reference.
     pub(super) before: VirtAddr,
 }
 
@@ -120,13 +120,13 @@ impl Model {
         (self.fall_through, self.before) = (VirtAddr::ZERO, VirtAddr::ZERO);
     }
 
-    /// The shape that came last time after the same path.
+    /// Returns the shape that came last time after the same path.
     #[inline]
     pub(super) fn expected(&self) -> ShapeId {
         self.after_path.get(self.path_index()).copied().unwrap_or_default()
     }
 
-    /// The shape that came last time after the same shape.
+    /// Returns the shape that came last time after the same shape.
     #[inline]
     pub(super) fn second_guess(&self) -> ShapeId {
         self.shapes.get(self.previous as usize).map_or(0, |shape| shape.successor)
@@ -169,7 +169,7 @@ impl Model {
         u32::try_from(self.shapes.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Whether shape `id` exists and is that of these references.
+    /// Returns true if shape `id` exists and is that of these references.
     pub(super) fn has_shape(&self, id: ShapeId, fetch: Option<&Record>, data: &[Record]) -> bool {
         let Some(shape) = self.shapes.get(id as usize) else { return false };
         let (pc, size) = fetch.map_or((VirtAddr::ZERO, 0), |fetch| (fetch.addr, fetch.size));
@@ -187,14 +187,14 @@ impl Model {
 }
 
 impl Shape {
-    /// Where its data references are among the slots.
+    /// Returns the places of its data references among the slots.
     #[inline]
     pub(super) const fn slot_range(&self) -> core::ops::Range<usize> {
         let first = self.first_slot as usize;
         first..first + self.data as usize
     }
 
-    /// How many references it stands for.
+    /// Returns the number of references that it stands for.
     #[inline]
     pub(super) const fn records(&self) -> usize {
         self.data as usize + (self.fetch > 0) as usize

@@ -27,21 +27,21 @@ use std::io::{self, Read};
 pub struct Reader<R> {
     pub(super) input: Input<R>,
     header: Header,
-    /// Where the first block begins.
+    /// Place of the first block.
     pub(super) header_bytes: u64,
     /// Number of the next reference that is not in a block read so far.
     pub(super) next: u64,
-    /// Where the block that is being decoded begins.
+    /// Place of the block that is being decoded.
     block: u64,
     decoder: Decoder,
     pub(super) chunk: Vec<Record>,
-    /// Whether `chunk` has not been delivered yet.
+    /// True while `chunk` waits to be delivered.
     pub(super) chunk_is_next: bool,
     footer: Option<Footer>,
     hasher: Option<ContentHasher>,
 }
 
-/// What comes next in the file.
+/// A part of the file after the header.
 pub(super) enum Part {
     Block(BlockHeader),
     Footer(Footer),
@@ -51,7 +51,7 @@ impl<R: Read> Reader<R> {
     /// Reads the header of the trace that `input` delivers.
     ///
     /// # Errors
-    /// If it is not the header of a native trace of a version that this reader knows.
+    /// Returns an error if it is not the header of a native trace of a version that this reader knows.
     pub fn new(input: R) -> Result<Self, TraceError> {
         let mut input = Input { input, offset: 0 };
         let header = read_header(&mut input)?;
@@ -69,20 +69,20 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// From now on also computes the hash of the references, and compares it with the footer's at the end.
-    /// The checksums find accidents without it; this finds a footer that was written for other references.
+    /// Also computes the hash of the references from now on, and compares it with the footer's at the end.
+    /// The checksums find accidents without that; the hash finds a footer that was written for other references.
     #[must_use]
     pub fn verifying(mut self) -> Self {
         self.hasher = Some(ContentHasher::new());
         self
     }
 
-    /// What the trace says of itself at its beginning.
+    /// Returns the header of the trace.
     pub const fn header(&self) -> &Header {
         &self.header
     }
 
-    /// What the trace says of itself at its end, once that has been read.
+    /// Returns the footer of the trace, once that has been read.
     pub const fn footer(&self) -> Option<&Footer> {
         self.footer.as_ref()
     }
@@ -93,7 +93,7 @@ impl<R: Read> Reader<R> {
         self.chunk.clear();
     }
 
-    /// Makes references ready to be decoded; false at the end of the trace.
+    /// Makes references ready to be decoded. Returns false at the end of the trace.
     fn begin_block(&mut self) -> Result<bool, TraceError> {
         if self.footer.is_some() {
             return Ok(false);
@@ -154,14 +154,14 @@ impl<R: Read> Reader<R> {
         begun.map_err(|expected| self.malformed(expected))
     }
 
-    /// Decodes at least so many references into the chunk, if the block has them.
+    /// Decodes at least `enough` references into the chunk, if the block has them.
     pub(super) fn decode_chunk(&mut self, enough: usize) -> Result<(), TraceError> {
         self.chunk.clear();
         let decoded = self.decoder.decode(&mut self.chunk, enough);
         decoded.map_err(|expected| self.malformed(expected))
     }
 
-    /// The block that is being decoded breaks the format's rules.
+    /// Makes the error that the block that is being decoded breaks the format's rules.
     fn malformed(&self, expected: &'static str) -> TraceError {
         format_error(self.block, expected, "another")
     }
@@ -221,14 +221,14 @@ fn read_header(input: &mut Input<impl Read>) -> Result<Header, TraceError> {
     Header::from_bytes(&[&fixed[..], &rest].concat())
 }
 
-/// The streams of a block, but no more than one byte too many.
+/// Decompresses the streams of a block, but no more than one byte too many.
 fn inflate(compressed: &[u8], header: &BlockHeader, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     bytes.clear();
     DeflateDecoder::new(compressed).take(header.stream_bytes() + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// An input that knows how far it has come.
+/// An input that counts its bytes.
 #[derive(Debug)]
 pub(super) struct Input<R> {
     pub(super) input: R,
@@ -236,14 +236,14 @@ pub(super) struct Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    /// The next `N` bytes.
+    /// Reads the next `N` bytes.
     fn array<const N: usize>(&mut self, inside: &'static str) -> Result<[u8; N], TraceError> {
         let mut array = [0; N];
         self.fill(&mut array, inside)?;
         Ok(array)
     }
 
-    /// `tag`, which has been read, and the bytes after it that make it `N`.
+    /// Reads the bytes after `tag` that make it `N`, and returns all.
     fn array_after<const N: usize>(
         &mut self,
         tag: [u8; 4],
@@ -262,7 +262,7 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// The next `length` bytes. Memory grows with what is there, not with what is asked for.
+    /// Reads the next `length` bytes. Memory grows with the bytes that are there, not with the bytes that are asked for.
     fn bytes(&mut self, length: u64, inside: &'static str) -> Result<Vec<u8>, TraceError> {
         let mut bytes = Vec::new();
         let read = self.input.by_ref().take(length).read_to_end(&mut bytes);

@@ -7,13 +7,13 @@ use std::io::{Read, Seek, SeekFrom};
 
 impl<R: Read + Seek> Reader<R> {
     /// Goes to reference number `record`, from 0: the next chunk begins with it. The trace must begin where
-    /// the input does. One header is read for each block on the way, and one block decoded. Returns the
+    /// the input does. One header is read for each block on the way, and one block is decoded. Returns the
     /// number that was reached, which is less than `record` if the trace is shorter.
     ///
-    /// References left out are not hashed: a [`verifying`](Self::verifying) reader stops to verify.
+    /// References that are left out are not hashed, so a [`verifying`](Self::verifying) reader stops to verify.
     ///
     /// # Errors
-    /// As reading does; but blocks on the way are not looked into.
+    /// Returns the errors of reading; but damage in blocks on the way is not noticed.
     pub fn seek(&mut self, record: u64) -> Result<u64, TraceError> {
         self.rewind()?;
         loop {
@@ -50,7 +50,7 @@ impl<R: Read + Seek> Reader<R> {
         self.input.input.seek(to).map(|_| ()).map_err(|source| TraceError::Io { at, source })
     }
 
-    /// Decodes the block's first `count` references for nothing.
+    /// Decodes the block's first `count` references, and drops them.
     fn skip_in_block(&mut self, mut count: usize) -> Result<(), TraceError> {
         while count > 0 {
             self.decode_chunk(count.min(CHUNK_RECORDS))?;

@@ -18,7 +18,7 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// The part from `at` up to and without `end`.
+    /// Makes the part from `at` up to and without `end`.
     pub(crate) const fn new(at: usize, end: usize) -> Self {
         Self { at, end }
     }
@@ -27,7 +27,7 @@ impl Cursor {
         self.at >= self.end
     }
 
-    /// The next number; `None` if the part ends within it or it is larger than 64 bits.
+    /// Reads the next number; `None` if the part ends within it or it is larger than 64 bits.
     #[inline]
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Option<u64> {
         let first = self.byte(bytes)?;
@@ -67,7 +67,7 @@ pub(crate) const fn fold(difference: u64) -> u64 {
     (difference << 1) ^ (difference >> 63).wrapping_neg()
 }
 
-/// The difference that [`fold`] folded.
+/// Returns the difference that [`fold`] folded.
 #[inline]
 pub(crate) const fn unfold(folded: u64) -> u64 {
     (folded >> 1) ^ (folded & 1).wrapping_neg()

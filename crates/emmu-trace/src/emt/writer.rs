@@ -36,7 +36,7 @@ impl<W: Write> Writer<W> {
     /// Begins a trace of unknown length with blocks of the usual size.
     ///
     /// # Errors
-    /// If the provenance is longer than 4096 bytes or the output refuses.
+    /// Returns an error if the provenance is longer than 4096 bytes or the output refuses.
     pub fn new(output: W, provenance: &str) -> Result<Self, TraceError> {
         Self::with_header(output, Header::new(provenance))
     }
@@ -44,7 +44,7 @@ impl<W: Write> Writer<W> {
     /// Begins a trace with this header. If it has a count, as many references must follow.
     ///
     /// # Errors
-    /// If the header has a block size or a provenance out of range, or the output refuses.
+    /// Returns an error if the header has a block size or a provenance out of range, or the output refuses.
     pub fn with_header(output: W, header: Header) -> Result<Self, TraceError> {
         let bytes = header.to_bytes()?;
         let (encoder, hasher) = (Encoder::new(), ContentHasher::new());
@@ -56,7 +56,7 @@ impl<W: Write> Writer<W> {
     /// Adds references to the end of the trace.
     ///
     /// # Errors
-    /// If one has size 0, and none is added then; or if the output refuses.
+    /// Returns an error if a reference has size 0, and adds none then; or if the output refuses.
     pub fn write(&mut self, records: &[Record]) -> Result<(), TraceError> {
         if let Some(at) = records.iter().position(|record| record.size == 0) {
             return Err(TraceError::EmptyReference { record: self.records + at as u64 });
@@ -75,7 +75,7 @@ impl<W: Write> Writer<W> {
     /// Adds all references of `source`, to its end.
     ///
     /// # Errors
-    /// What either of the two reports.
+    /// Returns the errors of reading `source` and of [`write`](Self::write).
     pub fn import(&mut self, source: &mut (impl RecordSource + ?Sized)) -> Result<(), TraceError> {
         while let Some(records) = source.next_chunk()? {
             self.write(records)?;
@@ -83,10 +83,10 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Ends the trace; returns the output and what the footer says.
+    /// Ends the trace, and returns the output and the footer.
     ///
     /// # Errors
-    /// If the header promised another count or the output refuses.
+    /// Returns an error if the header promised another count or the output refuses.
     pub fn finish(mut self) -> Result<(W, Footer), TraceError> {
         if let Some(promised) = self.header.records.filter(|count| *count != self.records) {
             let expected = "as many references as were written";
@@ -125,11 +125,11 @@ impl<W: Write> Writer<W> {
 }
 
 impl<W: Write + Seek> Writer<W> {
-    /// Ends the trace and enters the count in its header, so that a reader knows it beforehand. The trace
+    /// Ends the trace and enters the count in its header, so that a reader knows it from the beginning. The trace
     /// must begin where the output does.
     ///
     /// # Errors
-    /// As [`finish`](Self::finish).
+    /// Returns the errors of [`finish`](Self::finish).
     pub fn finish_with_count(self) -> Result<(W, Footer), TraceError> {
         let header = Header { records: Some(self.records), ..self.header.clone() }.to_bytes()?;
         let (mut output, footer) = self.finish()?;
@@ -152,7 +152,7 @@ fn compress(streams: [&[u8]; STREAMS]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// A length within a block, where none comes near 2^32.
+/// Returns a length within a block, where none comes near 2^32.
 fn length(bytes: impl AsRef<[u8]>) -> u32 {
     u32::try_from(bytes.as_ref().len()).unwrap_or(u32::MAX)
 }

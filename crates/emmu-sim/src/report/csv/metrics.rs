@@ -2,9 +2,10 @@
 
 /// The metrics and their units, in the order of a report. `*` stands for one name that depends on the run. The page
 /// "Measure" of the book has the same rows.
-pub(super) const METRICS: [(&str, &str); 58] = [
+pub(super) const METRICS: [(&str, &str); 59] = [
     ("trace.records", "records"),
     ("trace.vsyscall_fetches", "records"),
+    ("trace.skipped_lines", "lines"),
     ("os.faults", "faults"),
     ("os.page_faults", "faults"),
     ("os.spurious", "faults"),
