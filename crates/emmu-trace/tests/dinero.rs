@@ -1,8 +1,9 @@
 //! Dinero's text, traditional and extended.
 
+use emmu_core::VirtAddr;
 use emmu_property::quickcheck;
 use emmu_trace::check::{self, Verdict};
-use emmu_trace::{DineroReader, RecordSource, TraceError};
+use emmu_trace::{DineroReader, Record, RecordKind, RecordSource, TraceError};
 
 fn read(text: &str) -> Result<Vec<String>, TraceError> {
     DineroReader::new(text.as_bytes()).records().map(|record| Ok(record?.to_string())).collect()
@@ -76,5 +77,13 @@ quickcheck! {
             format!("{label} {addr:x}{size}\n")
         };
         check::dinero_bytes(lines.iter().map(line).collect::<String>().as_bytes())
+    }
+
+    fn any_references_of_the_extended_format_come_back(references: Vec<(u8, u64, u16)>) -> bool {
+        let kinds = [(RecordKind::Load, "r"), (RecordKind::Store, "w"), (RecordKind::Fetch, "i")];
+        let chosen = references.iter().map(|(kind, addr, size)| (kinds[usize::from(kind % 3)], *addr, (*size).max(1)));
+        let text: String = chosen.clone().map(|((_, letter), addr, size)| format!("{letter} {addr:x} {size:x}\n")).collect();
+        let records = chosen.map(|((kind, _), addr, size)| Record::new(kind, VirtAddr::new(addr), size).to_string());
+        read(&text).unwrap() == records.collect::<Vec<_>>()
     }
 }
