@@ -34,12 +34,12 @@ pub use machines::machine_goes_on;
 pub type Verdict = Result<(), String>;
 
 /// A unit that can be written down, and read back.
-trait Kept: TranslationUnit<SparseMemory, Told> + Serialize + DeserializeOwned {}
+trait Kept: TranslationUnit<SparseMemory, Observed> + Serialize + DeserializeOwned {}
 
-impl<T: TranslationUnit<SparseMemory, Told> + Serialize + DeserializeOwned> Kept for T {}
+impl<T: TranslationUnit<SparseMemory, Observed> + Serialize + DeserializeOwned> Kept for T {}
 
 /// The cycles and the events of a unit.
-type Told = (Cycles, Vec<Event>);
+type Observed = (Cycles, Vec<Event>);
 
 /// Plays the script on a unit with the registers and tables of the case, and on its snapshots.
 ///
@@ -81,7 +81,7 @@ where
     Paging<F, S>: Serialize + DeserializeOwned,
 {
     let (before, after) = steps.split_at(steps.len() / 2);
-    let mut site = Site { unit, memory, told: (cycles()?, Vec::new()) };
+    let mut site = Site { unit, memory, observed: (cycles()?, Vec::new()) };
     for &step in before {
         site.step(accesses, step);
     }
@@ -102,7 +102,7 @@ where
 struct Site<U> {
     unit: U,
     memory: SparseMemory,
-    told: Told,
+    observed: Observed,
 }
 
 /// The result of a step.
@@ -127,13 +127,13 @@ impl<U: Kept> Site<U> {
     }
 
     fn with(&self, unit: U) -> Self {
-        Self { unit, memory: self.memory.clone(), told: self.told.clone() }
+        Self { unit, memory: self.memory.clone(), observed: self.observed.clone() }
     }
 
     fn is_like(&self, how: &str, other: &Self) -> Verdict {
-        let cycles = [self, other].map(|site| site.told.0.by_cause());
+        let cycles = [self, other].map(|site| site.observed.0.by_cause());
         match () {
-            () if self.told.1 != other.told.1 => Err(format!("{how}: other events")),
+            () if self.observed.1 != other.observed.1 => Err(format!("{how}: other events")),
             () if cycles[0] != cycles[1] => Err(format!("{how}: other cycles")),
             () if self.memory != other.memory => Err(format!("{how}: other memory")),
             () => Ok(()),
@@ -146,8 +146,12 @@ impl<U: Kept> Site<U> {
                 let Some(access) = varied(accesses, which, how, more) else {
                     return Answer::Nothing;
                 };
-                self.told.on(Event::Access(access));
-                Answer::Translation(self.unit.translate(access, &mut self.memory, &mut self.told))
+                self.observed.on(Event::Access(access));
+                Answer::Translation(self.unit.translate(
+                    access,
+                    &mut self.memory,
+                    &mut self.observed,
+                ))
             }
             11 | 12 => {
                 let addr = varied(accesses, which, 0, more).map_or(VirtAddr::ZERO, |to| to.addr);
@@ -171,7 +175,7 @@ impl<U: Kept> Site<U> {
         let id = info.id;
         let held = self.unit.read_register(id).unwrap_or(0);
         let value = if how & 0xc0 == 0 { held ^ 1 << (how & 0x3f) } else { held };
-        Answer::Written(self.unit.write_register(id, value, &mut self.memory, &mut self.told))
+        Answer::Written(self.unit.write_register(id, value, &mut self.memory, &mut self.observed))
     }
 
     /// Flips a bit of a word that is not 0.
@@ -270,7 +274,8 @@ fn used<U: Kept>(snapshot: &[u8], steps: &[Step]) -> Verdict {
         Err(error) if error.to_string().is_empty() => return Err("no message".to_owned()),
         Err(_) => return Ok(()),
     };
-    let mut site = Site { unit, memory: SparseMemory::default(), told: (cycles()?, Vec::new()) };
+    let mut site =
+        Site { unit, memory: SparseMemory::default(), observed: (cycles()?, Vec::new()) };
     let mut copies = site.copies()?;
     for &step in steps {
         let accesses = [access_of(step)];

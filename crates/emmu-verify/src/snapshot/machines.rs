@@ -40,18 +40,18 @@ pub fn machine_goes_on(number: u8, script: Script) -> Verdict {
         4 => play(table(setup)?, &TABLE_REGISTERS, &descriptors(), &steps),
         5 => play(X86Segments::flat(), &GDTR, &X86_TABLES, &steps),
         6 => {
-            let paging = Paging::new(X86::new(36), &setup::config(setup)).map_err(told)?;
-            let unit = Chain::new(X86Segments::flat(), paging).map_err(told)?;
+            let paging = Paging::new(X86::new(36), &setup::config(setup)).map_err(message)?;
+            let unit = Chain::new(X86Segments::flat(), paging).map_err(message)?;
             play(unit, &[GDTR.as_slice(), &X86_PAGING].concat(), &X86_TABLES, &steps)
         }
         7 => {
             let config = setup::config_with_invalid_entries(setup);
-            let unit = Paging::new(RiscV::rv64(), &config).map_err(told)?;
+            let unit = Paging::new(RiscV::rv64(), &config).map_err(message)?;
             play(unit, &[(SATP, ROOT)], &RISCV_TABLE, &steps)
         }
         _ => {
             let [first, second] = [setup, setup / 3].map(setup::config_with_invalid_entries);
-            let unit = RiscVH::rv64().hart(&first, &second).map_err(told)?;
+            let unit = RiscVH::rv64().hart(&first, &second).map_err(message)?;
             play(unit, &[(SATP, ROOT), (HGATP, ROOT)], &RISCV_TABLE, &steps)
         }
     }
@@ -85,11 +85,11 @@ const ALL_RIGHTS: SegmentFlags =
 /// Three segments: one that is aligned, one that is not, and one that grows down.
 fn explicit() -> Result<Segmentation, String> {
     let selection = Selection::Explicit { selector_bits: 2, segments: 3 };
-    segments(Segmentation::new(14, selection).map_err(told)?)
+    segments(Segmentation::new(14, selection).map_err(message)?)
 }
 
 fn implicit() -> Result<Segmentation, String> {
-    segments(Segmentation::new(14, Selection::Implicit).map_err(told)?)
+    segments(Segmentation::new(14, Selection::Implicit).map_err(message)?)
 }
 
 fn segments(unit: Segmentation) -> Result<Segmentation, String> {
@@ -97,7 +97,7 @@ fn segments(unit: Segmentation) -> Result<Segmentation, String> {
     let down = SegmentFlags::READ | SegmentFlags::WRITE | SegmentFlags::GROWS_DOWN;
     let segments = (0..).zip(segments.into_iter().chain([(0x4000, 0x800, down)]));
     segments.into_iter().try_fold(unit, |unit, (number, (base, bounds, flags))| {
-        unit.with_segment(number, Segment { base, bounds, flags }).map_err(told)
+        unit.with_segment(number, Segment { base, bounds, flags }).map_err(message)
     })
 }
 
@@ -109,7 +109,7 @@ fn table(setup: u16) -> Result<SegmentTable, String> {
     let policy = Policy::BUILT_IN[usize::from(setup) % Policy::BUILT_IN.len()];
     let shape = if setup & 8 == 0 { (1, 4) } else { (2, 2) };
     let cache = setup::geometry(shape.0, shape.1, policy);
-    SegmentTable::new(14, 4, cache.filter(|_| !setup.is_multiple_of(7))).map_err(told)
+    SegmentTable::new(14, 4, cache.filter(|_| !setup.is_multiple_of(7))).map_err(message)
 }
 
 fn descriptors() -> Vec<(u64, u64)> {
@@ -162,13 +162,13 @@ fn machine<U: Kept>(
 ) -> Result<Machine<U>, String> {
     let mut memory = Memory::ram(RAM);
     for &(addr, word) in words {
-        memory.write(PhysAddr::new(addr), Width::B8, word).map_err(told)?;
+        memory.write(PhysAddr::new(addr), Width::B8, word).map_err(message)?;
     }
     for &(id, value) in registers {
-        unit.write_register(id, value, &mut memory, &mut Vec::new()).map_err(told)?;
+        unit.write_register(id, value, &mut memory, &mut Vec::new()).map_err(message)?;
     }
     let mut cpu = Cpu::with_probe(unit, memory, Vec::new());
-    cpu.install_handler(VirtAddr::new(0x40)).map_err(told)?;
+    cpu.install_handler(VirtAddr::new(0x40)).map_err(message)?;
     cpu.set_privilege(Privilege::User);
     Ok(cpu)
 }
@@ -193,9 +193,9 @@ fn disk(snapshot: &[u8], steps: &[Step]) -> Verdict {
 }
 
 fn controller(disk: Disk) -> Result<Memory, String> {
-    Memory::new().with_device(PhysAddr::ZERO, Disk::SIZE, disk).map_err(told)
+    Memory::new().with_device(PhysAddr::ZERO, Disk::SIZE, disk).map_err(message)
 }
 
-fn told(error: impl Display) -> String {
+fn message(error: impl Display) -> String {
     error.to_string()
 }
