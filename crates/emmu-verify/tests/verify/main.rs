@@ -1,11 +1,11 @@
 //! The tests of this crate in one binary, since each binary compiles and links all units again.
 
 mod aarch64_paging_crate;
-mod agree;
-mod coherent;
+mod coherence;
 mod density;
 mod described;
 mod descriptors;
+mod differential;
 mod hashed;
 mod heap_crates;
 mod seeds;
