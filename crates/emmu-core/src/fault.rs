@@ -123,7 +123,7 @@ pub enum Cause {
     /// The address is outside the virtual address space: not canonical, or beyond the configured width.
     #[error("the address is outside the virtual address space")]
     NonCanonical,
-    /// Walks of this half of the address space are switched off (AArch64 EPDn).
+    /// A register switches off walks for this half of the address space.
     #[error("translation table walks are disabled for this address")]
     WalkDisabled,
     /// The address is at or above the bound of the space or segment.

@@ -3,7 +3,7 @@
 use crate::{PhysAddr, VirtAddr};
 use core::fmt;
 
-/// An address-space identifier: RISC-V ASID, x86 PCID, AArch64 ASID.
+/// An address-space identifier. x86 calls it PCID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Asid(pub u16);
@@ -14,7 +14,7 @@ impl fmt::Display for Asid {
     }
 }
 
-/// A virtual machine's identifier: RISC-V VMID, x86 VPID, AArch64 VMID.
+/// A virtual machine's identifier. x86 calls it VPID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Vmid(pub u16);
@@ -28,28 +28,12 @@ impl fmt::Display for Vmid {
 /// The scope of an invalidation. A unit drops at least the translations that the scope names, from every TLB
 /// and walk cache. It may drop more.
 ///
-/// | scope | RISC-V | x86 | AArch64 |
-/// |---|---|---|---|
-/// | `All` | `sfence.vma x0, x0` | `invpcid` type 2; CR4.PGE toggled | `tlbi vmalle1` |
-/// | `NonGlobal` | – | `mov cr3` without PCIDs; `invpcid` type 3 | – |
-/// | `Asid` | `sfence.vma x0, asid` | `invpcid` type 1 | `tlbi aside1` |
-/// | `Page` | `sfence.vma va, x0` | – | `tlbi vaae1` |
-/// | `PageInAsid`, not `global` | `sfence.vma va, asid` | `invpcid` type 0 | – |
-/// | `PageInAsid`, `global` | – | `invlpg`, of the present PCID | `tlbi vae1` |
-/// | `Range` | – | – | `tlbi rvaae1`; of an address space `tlbi rvae1` |
-/// | `Guest` | `hfence.vvma`; `sfence.vma` with V = 1 | `invvpid` | – |
-/// | `SecondStage` | `hfence.gvma` | `invept` | `tlbi ipas2e1`, `tlbi vmalls12e1`, `tlbi alle1` |
+/// The format of the tables says which instruction asks for which scope ([`Fences`](crate::anatomy::Fences)); the
+/// book has the table, in "Find a missing invalidation in your kernel".
 ///
-/// On a machine of two stages, the scopes from `All` to `Range` mean the context that the CPU is in: on x86 and
-/// AArch64 the present virtual machine, on RISC-V the hypervisor's own address spaces.
-///
-/// For each of these scopes the architecture says how the invalidation of a page treats walk caches. SFENCE.VMA
-/// and HFENCE.VVMA leave them alone, INVLPG empties them, and the others drop the tables on the way to the
-/// page.
-///
-/// Svinval's `sinval.vma`, `hinval.vvma` and `hinval.gvma` do what `sfence.vma`, `hfence.vvma` and
-/// `hfence.gvma` do. Svinval's `sfence.w.inval` and `sfence.inval.ir` order them and drop nothing: emmu
-/// performs everything in order.
+/// On a machine of two stages, the scopes from `All` to `Range` mean the context that the CPU is in: the present virtual
+/// machine, or the hypervisor's own address spaces where it has such. How the invalidation of a page treats walk
+/// caches is the format's rule.
 ///
 /// Later versions may add scopes. A unit drops every entry when it is asked for a scope that it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

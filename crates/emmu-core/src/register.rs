@@ -4,8 +4,8 @@ use crate::{BusError, Fault, Privilege};
 use core::fmt;
 use thiserror::Error;
 
-/// The architecture's own number of a register: a RISC-V CSR address, an x86 control-register number or
-/// MSR index, an AArch64 `op0:op1:CRn:CRm:op2` encoding.
+/// The architecture's own number of a register, such as a RISC-V CSR address or an x86 MSR index. The module of each
+/// format says how its registers are numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RegisterId(pub u32);

@@ -29,13 +29,8 @@ impl Translation {
     }
 }
 
-/// The memory attributes of a mapping, as an index that the architecture defines: RISC-V PBMT (0–3), x86 PAT
-/// index (`PAT << 2 | PCD << 1 | PWT`, 0–7), AArch64 `AttrIndx` (0–7). emmu passes the index on and does not
-/// act on it.
-///
-/// With two stages, emmu combines RISC-V's attributes as "Svpbmt" says. On x86 and AArch64 the combination
-/// depends on the PAT and MAIR registers, which emmu does not model: there the index is that of the first
-/// stage.
+/// The memory attributes of a mapping, as an index that the format defines. emmu passes the index on and does not
+/// act on it. With two stages, the format of the second says how both indices are combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attributes(pub u8);

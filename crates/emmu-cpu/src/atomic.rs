@@ -79,7 +79,7 @@ where
     }
 
     /// Reads a number and reserves its bytes on the bus for a [`store_conditional`](Self::store_conditional)
-    /// (RISC-V Unprivileged ISA, "Zalrsc"; AArch64 `ldxr`). To the unit it is a load.
+    /// (RISC-V Unprivileged ISA, "Zalrsc"). To the unit it is a load.
     ///
     /// There is one reservation. It ends with the next load-reserved, with any store-conditional, with a store
     /// or [`amo`](Self::amo) of this CPU to any of its bytes, or with a trap. Bytes that are not contiguous on
@@ -115,7 +115,7 @@ where
 
     /// Writes the low `width` bytes of `value` if these bytes are still reserved by
     /// [`load_reserved`](Self::load_reserved), and returns true if it did. Either way the reservation ends
-    /// (RISC-V Unprivileged ISA, "Zalrsc"; AArch64 `stxr`).
+    /// (RISC-V Unprivileged ISA, "Zalrsc").
     ///
     /// For the unit it is a store, even if it fails: it then faults, and sets accessed and dirty bits, like a
     /// store. The manual leaves this open. It also leaves open that address and width must be those of the

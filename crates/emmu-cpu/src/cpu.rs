@@ -148,8 +148,7 @@ where
     }
 
     /// Returns true if the CPU is in a virtual machine (RISC-V: V = 1), so that its accesses have
-    /// [`AccessFlags::GUEST`]. Units whose hypervisor has no address space of its own (x86, AArch64) do not
-    /// need this.
+    /// [`AccessFlags::GUEST`]. Units whose hypervisor has no address space of its own do not need this.
     #[must_use]
     pub const fn is_guest(&self) -> bool {
         self.flags.contains(AccessFlags::GUEST)

@@ -78,8 +78,7 @@ impl Exception {
         }
     }
 
-    /// Returns the virtual address that a handler receives: the first byte that failed (RISC-V stval, x86 CR2,
-    /// AArch64 FAR).
+    /// Returns the virtual address that a handler receives: the first byte that failed.
     #[must_use]
     pub const fn addr(&self) -> Option<VirtAddr> {
         match *self {
@@ -153,8 +152,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// The record that the CPU saves when it enters the handler: RISC-V's `sepc`, `sstatus.SPP`, `scause` and
-/// `stval`; x86's interrupt frame and CR2; AArch64's `ELR_EL1`, `SPSR_EL1`, `ESR_EL1` and `FAR_EL1`.
+/// The record that the CPU saves when it enters the handler.
 ///
 /// There is one such record. A trap taken while it is in use overwrites it, as on RISC-V: a handler that
 /// may trap itself, or that switches to another program, copies the record and puts it back with

@@ -13,6 +13,18 @@
 //! Which type you want: [`Cpu`]. Its operations end with a [`Stop`] if they do not complete; a `Stop` carries
 //! an [`Exception`].
 //!
+//! Each operation stands for these instructions and registers:
+//!
+//! | emmu | RISC-V | x86 | AArch64 |
+//! |---|---|---|---|
+//! | [`Cpu::system_call`] | `ecall` | `syscall` | `svc` |
+//! | [`Cpu::install_handler`] | `stvec` | `lidt` | `VBAR_EL1` |
+//! | [`Trap`] | `sepc`, `sstatus.SPP`, `scause`, `stval` | interrupt frame, CR2 | `ELR_EL1`, `SPSR_EL1`, `ESR_EL1`, `FAR_EL1` |
+//! | [`Cpu::return_from_trap`] | `sret` | `iret` | `eret` |
+//! | [`Cpu::invalidate`] | `sfence.vma` | `invlpg` | `tlbi` |
+//! | [`Cpu::load_reserved`], [`Cpu::store_conditional`] | `lr`, `sc` | | `ldxr`, `stxr` |
+//! | accesses with another privilege | `hlv`, `hsv` | implicit supervisor accesses | `ldtr`, `sttr` |
+//!
 //! In this example, base 100 and virtual address 10 make physical address 110. An access past the bounds enters
 //! the operating system:
 //!

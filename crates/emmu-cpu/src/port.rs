@@ -100,7 +100,7 @@ where
     }
 
     /// Reads with an access that the caller makes: with flags (an operand on the stack), with another privilege
-    /// than the CPU's (RISC-V `hlv`, x86 implicit supervisor accesses, AArch64 `ldtr`), or of another kind (the
+    /// than the CPU's (RISC-V `hlv`, x86 implicit supervisor accesses), or of another kind (the
     /// read of an x86 read-modify-write is an [`AccessKind::Amo`]). The size of the access is that of `bytes`.
     /// The kind only decides which permission the unit checks.
     ///

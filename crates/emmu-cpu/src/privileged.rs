@@ -47,7 +47,7 @@ where
         Ok(())
     }
 
-    /// Makes the unit drop cached translations: RISC-V `sfence.vma`, x86 `invlpg`, AArch64 `tlbi`.
+    /// Makes the unit drop cached translations.
     ///
     /// # Errors
     /// [`Stop`] if the privilege is missing.
@@ -58,7 +58,7 @@ where
         Ok(())
     }
 
-    /// Sets the address of the handler of all exceptions: RISC-V `stvec`, AArch64 `VBAR_EL1`, x86 `lidt`.
+    /// Sets the address of the handler of all exceptions.
     ///
     /// # Errors
     /// [`Stop`] if the privilege is missing.
@@ -68,8 +68,8 @@ where
         Ok(())
     }
 
-    /// Calls the operating system: RISC-V `ecall`, x86 `syscall`, AArch64 `svc`. The saved `pc` is that of the
-    /// call itself, as on RISC-V; the handler moves it on.
+    /// Calls the operating system. The saved `pc` is that of the call itself, as on RISC-V; the handler moves it
+    /// on.
     pub fn system_call(&mut self) -> Stop {
         self.raise(Exception::SystemCall(self.privilege))
     }
@@ -126,8 +126,8 @@ where
         Ok(())
     }
 
-    /// Returns to the mode and `pc` that the trap saved, and drops the record: RISC-V `sret`, x86 `iret`,
-    /// AArch64 `eret`. If the next access is the one that caused the trap, it is a restart.
+    /// Returns to the mode and `pc` that the trap saved, and drops the record. If the next access is the one that
+    /// caused the trap, it is a restart.
     ///
     /// # Errors
     /// [`Stop`] if the privilege is missing, or no trap is saved ([`Illegal::NoTrap`]).

@@ -92,6 +92,9 @@ bitflags! {
 /// Has 48-bit addresses, 16-bit ASIDs, FEAT_HAFDBS, FEAT_PAN, FEAT_HPDS and FEAT_TTST; no FEAT_LPA2,
 /// FEAT_LVA, FEAT_E0PD or FEAT_PAN3, whose bits are refused. A reserved granule is taken for 4 KiB. Alignment, tags of
 /// memory and branch targets are not checked: that is the CPU's.
+///
+/// The [`Attributes`] of a mapping are `AttrIndx` (0 to 7). Of two stages the index is that of the first: the
+/// combination depends on MAIR_EL1, which is kept and not modelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(

@@ -153,7 +153,8 @@ impl Derived {
     };
 }
 
-/// A RISC-V hart's translation registers, and what the hart has.
+/// A RISC-V hart's translation registers, and what the hart has. The [`Attributes`] of a mapping are PBMT (0 to 3); of
+/// two stages they are combined as "Svpbmt" says.
 ///
 /// Instructions and registers of machine level need [`Privilege::Machine`]; firmware that an embedder does
 /// not run is replaced by the `with_…` methods.

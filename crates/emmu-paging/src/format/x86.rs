@@ -163,6 +163,9 @@ impl Kinds {
 }
 
 /// An x86 logical processor's paging registers.
+///
+/// The [`Attributes`] of a mapping are the PAT index (`PAT << 2 | PCD << 1 | PWT`, 0 to 7). Of two stages the index is that of
+/// the first: the combination depends on the PAT, which is not modelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(
