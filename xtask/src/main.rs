@@ -3,6 +3,7 @@
 //! A rule that is kept exits with 0; one that is broken prints a line per violation and exits with 1.
 
 mod docs;
+mod features;
 mod fuzz;
 mod layers;
 mod markdown;
@@ -42,6 +43,8 @@ enum Rule {
     },
     /// Draws the pictures of the book from their sources
     Pictures,
+    /// The facade compiles with each useful set of its features, and by default depends on little
+    Features,
     /// The low crates compile without the standard library
     NoStd,
     /// Runs every fuzz target for a few seconds, starting from its kept seeds
@@ -96,6 +99,7 @@ fn run(rule: &Rule) -> Result<bool, Error> {
             pictures::write(&root)?;
             true
         }
+        Rule::Features => features::check(&root)?,
         Rule::NoStd => no_std::build(&root)?,
         Rule::FuzzSmoke { seconds } => fuzz::smoke(&root, *seconds)?,
         Rule::SpecMap { check: true } => report("spec-map", &spec_map::check(&root)?),

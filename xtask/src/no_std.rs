@@ -1,4 +1,4 @@
-//! The low crates compile without the standard library.
+//! The low crates compile without the standard library, and so does the facade with the features that promise it.
 
 use crate::process::{output, succeeds};
 use crate::{Error, layers};
@@ -23,6 +23,10 @@ pub(crate) fn build(root: &Path) -> Result<bool, Error> {
     Ok(ok)
 }
 
+/// The facade, with its default features and those others that need no standard library.
+const FACADE: &str =
+    "emmu = { path = \"../../crates/emmu\", features = [\"heap\", \"os\", \"sanitizer\"] }\n";
+
 fn write_probe(root: &Path, probe: &Path) -> Result<(), Error> {
     let present: Vec<_> = layers::no_std_crates()
         .filter(|name| root.join("crates").join(name).join("Cargo.toml").exists())
@@ -38,7 +42,7 @@ fn write_probe(root: &Path, probe: &Path) -> Result<(), Error> {
 fn manifest(crates: &[&str]) -> String {
     let head =
         "[package]\nname = \"no-std-probe\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n";
-    crates.iter().fold(head.to_owned(), |mut text, name| {
+    crates.iter().fold(format!("{head}{FACADE}"), |mut text, name| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name} = {{ path = \"../../crates/{name}\" }}");
         text
@@ -47,7 +51,8 @@ fn manifest(crates: &[&str]) -> String {
 
 fn library(crates: &[&str]) -> String {
     let handler = "#[panic_handler]\nfn panic(_: &core::panic::PanicInfo) -> ! {\n    loop {}\n}\n";
-    crates.iter().fold(format!("#![no_std]\n\n{handler}"), |mut text, name| {
+    let start = format!("#![no_std]\n\n{handler}\nextern crate emmu;\n");
+    crates.iter().fold(start, |mut text, name| {
         let _ = writeln!(text, "\nextern crate {};", name.replace('-', "_"));
         text
     })

@@ -35,7 +35,7 @@
 //! | `os` | `os`: a minimal operating system | no | not needed |
 //! | `heap` | `heap`: memory managers | no | not needed |
 //! | `sanitizer` | `sanitizer`: finds missing invalidations | no | not needed |
-//! | `serde` | snapshots of units, memory and CPUs | no | not needed |
+//! | `serde` | snapshots of units, memory and CPUs | no | needed, by the random sources of policies |
 //! | `timing` | `timing`: machines, counters, cycles | no | needed |
 //! | `trace` | `trace`: memory traces, and one in the box | no | needed |
 //! | `sim` | `sim`: a trace through a machine, to a report | no | needed |
