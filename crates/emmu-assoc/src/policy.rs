@@ -88,15 +88,15 @@ pub(crate) struct Replacement {
 /// LRU, which nearly all tables have, is asked in line, and all others out of its way.
 impl Replacement {
     pub(crate) fn new(policy: Policy, shape: Shape) -> Self {
-        Self { shape, state: State::new(policy, shape) }
+        Self { shape, state: State::new(policy, &shape) }
     }
 
     /// A lookup found this slot.
     #[inline]
     pub(crate) fn hit(&mut self, slot: usize) {
         match &mut self.state {
-            State::Lru(lru) => lru.hit(slot, self.shape),
-            state => state.hit(slot, self.shape),
+            State::Lru(lru) => lru.hit(slot, &self.shape),
+            state => state.hit(slot, &self.shape),
         }
     }
 
@@ -104,8 +104,8 @@ impl Replacement {
     #[inline]
     pub(crate) fn filled(&mut self, slot: usize) {
         match &mut self.state {
-            State::Lru(lru) => lru.filled(slot, self.shape),
-            state => state.filled(slot, self.shape),
+            State::Lru(lru) => lru.filled(slot, &self.shape),
+            state => state.filled(slot, &self.shape),
         }
     }
 
@@ -113,8 +113,8 @@ impl Replacement {
     #[inline]
     pub(crate) fn victim(&mut self, set: usize) -> usize {
         match &mut self.state {
-            State::Lru(lru) => lru.victim(set, self.shape),
-            state => state.victim(set, self.shape),
+            State::Lru(lru) => lru.victim(set, &self.shape),
+            state => state.victim(set, &self.shape),
         }
     }
 }
@@ -128,7 +128,7 @@ impl Replacement {
 
     /// The policy with the state of a snapshot, or `None` if the policy can never be in that state.
     pub(crate) fn restore(policy: Policy, shape: Shape, state: State) -> Option<Self> {
-        state.is_sound(policy, shape).then_some(Self { shape, state })
+        state.is_sound(policy, &shape).then_some(Self { shape, state })
     }
 }
 

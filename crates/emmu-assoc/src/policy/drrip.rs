@@ -43,7 +43,7 @@ impl BuiltIn for Drrip {
     const SETS: Limit = Limit::at_least(2, "at least 2, as sets duel");
     type Parameters = (Option<u64>,);
 
-    fn new((seed,): (Option<u64>,), shape: Shape) -> Self {
+    fn new((seed,): (Option<u64>,), shape: &Shape) -> Self {
         Self {
             predictions: Predictions::new(shape),
             selector: BRRIP_MISSES_LESS - 1,
@@ -51,7 +51,7 @@ impl BuiltIn for Drrip {
         }
     }
 
-    fn is_sound(&self, (seed,): (Option<u64>,), shape: Shape) -> bool {
+    fn is_sound(&self, (seed,): (Option<u64>,), shape: &Shape) -> bool {
         self.predictions.is_sound(shape)
             && self.selector <= SELECTOR_MAX
             && self.bimodal.is_sound(seed)
@@ -59,12 +59,12 @@ impl BuiltIn for Drrip {
 }
 
 impl Rule for Drrip {
-    fn hit(&mut self, slot: usize, _: Shape) {
+    fn hit(&mut self, slot: usize, _: &Shape) {
         self.predictions.predict(slot, NEAR);
     }
 
     /// A fill stands for the miss before it.
-    fn filled(&mut self, slot: usize, shape: Shape) {
+    fn filled(&mut self, slot: usize, shape: &Shape) {
         let leader = leader(shape.set_of(slot), shape.sets);
         match leader {
             Some(Side::Srrip) => self.selector = SELECTOR_MAX.min(self.selector + 1),
@@ -79,7 +79,7 @@ impl Rule for Drrip {
         self.predictions.predict(slot, prediction);
     }
 
-    fn victim(&mut self, set: usize, shape: Shape) -> usize {
+    fn victim(&mut self, set: usize, shape: &Shape) -> usize {
         self.predictions.most_distant(set, shape)
     }
 }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     /// Fills every slot of the set `times` times, and returns what each fill predicts.
-    fn predicted(drrip: &mut Drrip, set: usize, shape: Shape, times: usize) -> Vec<u8> {
+    fn predicted(drrip: &mut Drrip, set: usize, shape: &Shape, times: usize) -> Vec<u8> {
         let slots = (0..times).flat_map(|_| shape.slots_of(set));
         let fill = |slot| {
             drrip.filled(slot, shape);
@@ -182,8 +182,8 @@ mod tests {
 
     #[test]
     fn every_32nd_fill_of_a_set_that_leads_brrip_is_predicted_long() {
-        let mut drrip = Drrip::new((None,), SHAPE);
-        let fills = predicted(&mut drrip, BRRIP_LEADER, SHAPE, 16);
+        let mut drrip = Drrip::new((None,), &SHAPE);
+        let fills = predicted(&mut drrip, BRRIP_LEADER, &SHAPE, 16);
         let long: Vec<_> = (0..64).filter(|&fill| fills[fill] == LONG).collect();
         assert_eq!(long, [31, 63]);
         assert_eq!(fills.iter().filter(|&&fill| fill == DISTANT).count(), 62);
@@ -191,45 +191,48 @@ mod tests {
 
     #[test]
     fn a_seed_draws_about_one_in_32() {
-        let mut drrip = Drrip::new((Some(1),), SHAPE);
-        let fills = predicted(&mut drrip, BRRIP_LEADER, SHAPE, 800);
+        let mut drrip = Drrip::new((Some(1),), &SHAPE);
+        let fills = predicted(&mut drrip, BRRIP_LEADER, &SHAPE, 800);
         let long = fills.iter().filter(|&&fill| fill == LONG).count();
         assert!((50..150).contains(&long), "{long} of 3200");
-        let again = predicted(&mut Drrip::new((Some(1),), SHAPE), BRRIP_LEADER, SHAPE, 800);
+        let again = predicted(&mut Drrip::new((Some(1),), &SHAPE), BRRIP_LEADER, &SHAPE, 800);
         assert_eq!(fills, again);
-        assert_ne!(fills, predicted(&mut Drrip::new((Some(2),), SHAPE), BRRIP_LEADER, SHAPE, 800));
+        assert_ne!(
+            fills,
+            predicted(&mut Drrip::new((Some(2),), &SHAPE), BRRIP_LEADER, &SHAPE, 800)
+        );
     }
 
     #[test]
     fn followers_do_as_the_policy_whose_leaders_miss_less() {
-        let mut drrip = Drrip::new((None,), SHAPE);
-        assert_eq!(predicted(&mut drrip, FOLLOWER, SHAPE, 1), [LONG; 4]);
-        predicted(&mut drrip, SRRIP_LEADER, SHAPE, 1);
-        assert_eq!(predicted(&mut drrip, FOLLOWER, SHAPE, 1), [DISTANT; 4]);
-        predicted(&mut drrip, BRRIP_LEADER, SHAPE, 1);
-        assert_eq!(predicted(&mut drrip, FOLLOWER, SHAPE, 1), [LONG; 4]);
+        let mut drrip = Drrip::new((None,), &SHAPE);
+        assert_eq!(predicted(&mut drrip, FOLLOWER, &SHAPE, 1), [LONG; 4]);
+        predicted(&mut drrip, SRRIP_LEADER, &SHAPE, 1);
+        assert_eq!(predicted(&mut drrip, FOLLOWER, &SHAPE, 1), [DISTANT; 4]);
+        predicted(&mut drrip, BRRIP_LEADER, &SHAPE, 1);
+        assert_eq!(predicted(&mut drrip, FOLLOWER, &SHAPE, 1), [LONG; 4]);
     }
 
     #[test]
     fn a_set_that_leads_srrip_does_so_whoever_misses_less() {
-        let mut drrip = Drrip::new((None,), SHAPE);
-        assert_eq!(predicted(&mut drrip, SRRIP_LEADER, SHAPE, 2), [LONG; 8]);
+        let mut drrip = Drrip::new((None,), &SHAPE);
+        assert_eq!(predicted(&mut drrip, SRRIP_LEADER, &SHAPE, 2), [LONG; 8]);
     }
 
     #[test]
     fn the_counter_saturates() {
-        let mut drrip = Drrip::new((None,), SHAPE);
-        predicted(&mut drrip, SRRIP_LEADER, SHAPE, 500);
+        let mut drrip = Drrip::new((None,), &SHAPE);
+        predicted(&mut drrip, SRRIP_LEADER, &SHAPE, 500);
         assert_eq!(drrip.selector, 1023);
-        predicted(&mut drrip, BRRIP_LEADER, SHAPE, 500);
+        predicted(&mut drrip, BRRIP_LEADER, &SHAPE, 500);
         assert_eq!(drrip.selector, 0);
     }
 
     #[test]
     fn a_state_out_of_range_or_of_another_parameter_is_none() {
-        let drrip = Drrip::new((None,), SHAPE);
-        assert!(drrip.is_sound((None,), SHAPE) && !drrip.is_sound((Some(0),), SHAPE));
-        assert!(!Drrip { selector: 1024, ..drrip.clone() }.is_sound((None,), SHAPE));
-        assert!(!Drrip { bimodal: Bimodal::Counted(32), ..drrip }.is_sound((None,), SHAPE));
+        let drrip = Drrip::new((None,), &SHAPE);
+        assert!(drrip.is_sound((None,), &SHAPE) && !drrip.is_sound((Some(0),), &SHAPE));
+        assert!(!Drrip { selector: 1024, ..drrip.clone() }.is_sound((None,), &SHAPE));
+        assert!(!Drrip { bimodal: Bimodal::Counted(32), ..drrip }.is_sound((None,), &SHAPE));
     }
 }

@@ -15,23 +15,23 @@ impl BuiltIn for Fifo {
     const SUMMARY: &'static str = "the way that was filled first makes room; hits change nothing";
     type Parameters = ();
 
-    fn new((): (), shape: Shape) -> Self {
+    fn new((): (), shape: &Shape) -> Self {
         Self(Stamps::new(shape))
     }
 
-    fn is_sound(&self, (): (), shape: Shape) -> bool {
+    fn is_sound(&self, (): (), shape: &Shape) -> bool {
         self.0.is_sound(shape)
     }
 }
 
 impl Rule for Fifo {
-    fn hit(&mut self, _: usize, _: Shape) {}
+    fn hit(&mut self, _: usize, _: &Shape) {}
 
-    fn filled(&mut self, slot: usize, _: Shape) {
+    fn filled(&mut self, slot: usize, _: &Shape) {
         self.0.stamp(slot);
     }
 
-    fn victim(&mut self, set: usize, shape: Shape) -> usize {
+    fn victim(&mut self, set: usize, shape: &Shape) -> usize {
         self.0.oldest(shape.slots_of(set))
     }
 }

@@ -90,8 +90,9 @@ macro_rules! policies {
             }
         }
 
-        /// The state of a policy.
+        /// The state of a policy. With a tag of its own, so that LRU is told by one comparison.
         #[derive(Clone, Debug)]
+        #[repr(u8)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub(crate) enum State {
             $($variant($rule),)+
@@ -100,7 +101,7 @@ macro_rules! policies {
         }
 
         impl State {
-            fn new(policy: Policy, shape: Shape) -> Self {
+            fn new(policy: Policy, shape: &Shape) -> Self {
                 match policy {
                     $(Policy::$variant $({ $($field),+ })? => {
                         Self::$variant($crate::policy::rule::BuiltIn::new(($($($field,)+)?), shape))
@@ -111,7 +112,7 @@ macro_rules! policies {
 
             /// Returns whether this is a state of the policy.
             #[cfg(feature = "serde")]
-            fn is_sound(&self, policy: Policy, shape: Shape) -> bool {
+            fn is_sound(&self, policy: Policy, shape: &Shape) -> bool {
                 match (self, policy) {
                     $((Self::$variant(state), Policy::$variant $({ $($field),+ })?) => {
                         $crate::policy::rule::BuiltIn::is_sound(state, ($($($field,)+)?), shape)
@@ -123,7 +124,7 @@ macro_rules! policies {
 
         impl Rule for State {
             #[inline(never)]
-            fn hit(&mut self, slot: usize, shape: Shape) {
+            fn hit(&mut self, slot: usize, shape: &Shape) {
                 match self {
                     $(Self::$variant(rule) => rule.hit(slot, shape),)+
                     Self::Own(own) => own.hit(shape.set_of(slot), shape.way_of(slot)),
@@ -131,7 +132,7 @@ macro_rules! policies {
             }
 
             #[inline(never)]
-            fn filled(&mut self, slot: usize, shape: Shape) {
+            fn filled(&mut self, slot: usize, shape: &Shape) {
                 match self {
                     $(Self::$variant(rule) => rule.filled(slot, shape),)+
                     Self::Own(own) => own.filled(shape.set_of(slot), shape.way_of(slot)),
@@ -139,7 +140,7 @@ macro_rules! policies {
             }
 
             #[inline(never)]
-            fn victim(&mut self, set: usize, shape: Shape) -> usize {
+            fn victim(&mut self, set: usize, shape: &Shape) -> usize {
                 match self {
                     $(Self::$variant(rule) => rule.victim(set, shape),)+
                     Self::Own(own) => own.victim(set) % shape.ways,

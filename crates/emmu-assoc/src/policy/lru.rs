@@ -15,28 +15,28 @@ impl BuiltIn for Lru {
     const SUMMARY: &'static str = "the least recently used way makes room; the order is exact";
     type Parameters = ();
 
-    fn new((): (), shape: Shape) -> Self {
+    fn new((): (), shape: &Shape) -> Self {
         Self(Stamps::new(shape))
     }
 
-    fn is_sound(&self, (): (), shape: Shape) -> bool {
+    fn is_sound(&self, (): (), shape: &Shape) -> bool {
         self.0.is_sound(shape)
     }
 }
 
 impl Rule for Lru {
     #[inline]
-    fn hit(&mut self, slot: usize, _: Shape) {
+    fn hit(&mut self, slot: usize, _: &Shape) {
         self.0.stamp(slot);
     }
 
     #[inline]
-    fn filled(&mut self, slot: usize, _: Shape) {
+    fn filled(&mut self, slot: usize, _: &Shape) {
         self.0.stamp(slot);
     }
 
     #[inline]
-    fn victim(&mut self, set: usize, shape: Shape) -> usize {
+    fn victim(&mut self, set: usize, shape: &Shape) -> usize {
         self.0.oldest(shape.slots_of(set))
     }
 }

@@ -17,19 +17,19 @@ impl BuiltIn for Nru {
          are set; the first way whose bit is clear makes room";
     type Parameters = ();
 
-    fn new((): (), shape: Shape) -> Self {
+    fn new((): (), shape: &Shape) -> Self {
         Self(vec![false; shape.slots()])
     }
 
     /// At least one bit of a set is clear, unless the set has one way only.
-    fn is_sound(&self, (): (), shape: Shape) -> bool {
+    fn is_sound(&self, (): (), shape: &Shape) -> bool {
         let has_clear = |set| self.0[shape.slots_of(set)].contains(&false);
         self.0.len() == shape.slots() && (shape.ways == 1 || (0..shape.sets).all(has_clear))
     }
 }
 
 impl Nru {
-    fn mark(&mut self, slot: usize, shape: Shape) {
+    fn mark(&mut self, slot: usize, shape: &Shape) {
         self.0[slot] = true;
         let set = &mut self.0[shape.slots_of(shape.set_of(slot))];
         if !set.contains(&false) {
@@ -40,15 +40,15 @@ impl Nru {
 }
 
 impl Rule for Nru {
-    fn hit(&mut self, slot: usize, shape: Shape) {
+    fn hit(&mut self, slot: usize, shape: &Shape) {
         self.mark(slot, shape);
     }
 
-    fn filled(&mut self, slot: usize, shape: Shape) {
+    fn filled(&mut self, slot: usize, shape: &Shape) {
         self.mark(slot, shape);
     }
 
-    fn victim(&mut self, set: usize, shape: Shape) -> usize {
+    fn victim(&mut self, set: usize, shape: &Shape) -> usize {
         self.0[shape.slots_of(set)].iter().position(|used| !used).unwrap_or(0)
     }
 }

@@ -15,22 +15,22 @@ impl BuiltIn for Random {
     const SUMMARY: &'static str = "a way is drawn from xoshiro256++, seeded with `seed`";
     type Parameters = (u64,);
 
-    fn new((seed,): (u64,), _: Shape) -> Self {
+    fn new((seed,): (u64,), _: &Shape) -> Self {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
-    fn is_sound(&self, _: (u64,), _: Shape) -> bool {
+    fn is_sound(&self, _: (u64,), _: &Shape) -> bool {
         true
     }
 }
 
 impl Rule for Random {
-    fn hit(&mut self, _: usize, _: Shape) {}
+    fn hit(&mut self, _: usize, _: &Shape) {}
 
-    fn filled(&mut self, _: usize, _: Shape) {}
+    fn filled(&mut self, _: usize, _: &Shape) {}
 
     /// The high half of a 32 × 32-bit product, which needs no division.
-    fn victim(&mut self, _: usize, shape: Shape) -> usize {
+    fn victim(&mut self, _: usize, shape: &Shape) -> usize {
         let product = u64::from(self.0.next_u32()) * shape.ways as u64;
         usize::try_from(product >> 32).unwrap_or(0)
     }

@@ -15,7 +15,7 @@ pub(super) const DISTANT: u8 = 3;
 pub(super) struct Predictions(Vec<u8>);
 
 impl Predictions {
-    pub(super) fn new(shape: Shape) -> Self {
+    pub(super) fn new(shape: &Shape) -> Self {
         Self(vec![DISTANT; shape.slots()])
     }
 
@@ -29,7 +29,7 @@ impl Predictions {
     }
 
     /// Ages the whole set until a way is predicted distant, and returns the first such way.
-    pub(super) fn most_distant(&mut self, set: usize, shape: Shape) -> usize {
+    pub(super) fn most_distant(&mut self, set: usize, shape: &Shape) -> usize {
         let predictions = &mut self.0[shape.slots_of(set)];
         let farthest = predictions.iter().copied().max().unwrap_or(DISTANT);
         for prediction in predictions.iter_mut() {
@@ -38,7 +38,7 @@ impl Predictions {
         predictions.iter().position(|&prediction| prediction == DISTANT).unwrap_or(0)
     }
 
-    pub(super) fn is_sound(&self, shape: Shape) -> bool {
+    pub(super) fn is_sound(&self, shape: &Shape) -> bool {
         self.0.len() == shape.slots() && self.0.iter().all(|&held| held <= DISTANT)
     }
 }

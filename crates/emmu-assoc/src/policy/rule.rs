@@ -43,13 +43,13 @@ impl Shape {
 /// fill of the set goes there without asking the policy.
 pub(crate) trait Rule {
     /// A lookup found this slot.
-    fn hit(&mut self, slot: usize, shape: Shape);
+    fn hit(&mut self, slot: usize, shape: &Shape);
 
     /// This slot got a new entry.
-    fn filled(&mut self, slot: usize, shape: Shape);
+    fn filled(&mut self, slot: usize, shape: &Shape);
 
     /// The way of `set` to evict; all ways hold something.
-    fn victim(&mut self, set: usize, shape: Shape) -> usize;
+    fn victim(&mut self, set: usize, shape: &Shape) -> usize;
 }
 
 /// A policy that is built in.
@@ -70,9 +70,9 @@ pub(crate) trait BuiltIn: Rule + Sized {
     type Parameters: Copy;
 
     /// The state of an empty table.
-    fn new(parameters: Self::Parameters, shape: Shape) -> Self;
+    fn new(parameters: Self::Parameters, shape: &Shape) -> Self;
 
     /// Returns whether the policy can ever be in this state.
     #[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only snapshots ask"))]
-    fn is_sound(&self, parameters: Self::Parameters, shape: Shape) -> bool;
+    fn is_sound(&self, parameters: Self::Parameters, shape: &Shape) -> bool;
 }

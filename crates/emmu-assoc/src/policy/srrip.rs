@@ -16,25 +16,25 @@ impl BuiltIn for Srrip {
          a hit 0; the first way at 3 makes room, and while there is none, all ways of the set are aged by 1";
     type Parameters = ();
 
-    fn new((): (), shape: Shape) -> Self {
+    fn new((): (), shape: &Shape) -> Self {
         Self(Predictions::new(shape))
     }
 
-    fn is_sound(&self, (): (), shape: Shape) -> bool {
+    fn is_sound(&self, (): (), shape: &Shape) -> bool {
         self.0.is_sound(shape)
     }
 }
 
 impl Rule for Srrip {
-    fn hit(&mut self, slot: usize, _: Shape) {
+    fn hit(&mut self, slot: usize, _: &Shape) {
         self.0.predict(slot, NEAR);
     }
 
-    fn filled(&mut self, slot: usize, _: Shape) {
+    fn filled(&mut self, slot: usize, _: &Shape) {
         self.0.predict(slot, LONG);
     }
 
-    fn victim(&mut self, set: usize, shape: Shape) -> usize {
+    fn victim(&mut self, set: usize, shape: &Shape) -> usize {
         self.0.most_distant(set, shape)
     }
 }

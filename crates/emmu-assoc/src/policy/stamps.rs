@@ -16,7 +16,7 @@ pub(super) struct Stamps {
 const END_OF_TIME: u64 = 1 << 62;
 
 impl Stamps {
-    pub(super) fn new(shape: Shape) -> Self {
+    pub(super) fn new(shape: &Shape) -> Self {
         Self { now: 0, of: vec![0; shape.slots()] }
     }
 
@@ -44,7 +44,7 @@ impl Stamps {
         oldest.1
     }
 
-    pub(super) fn is_sound(&self, shape: Shape) -> bool {
+    pub(super) fn is_sound(&self, shape: &Shape) -> bool {
         let is_past = |&stamp: &u64| stamp <= self.now;
         self.now < END_OF_TIME && self.of.len() == shape.slots() && self.of.iter().all(is_past)
     }

@@ -18,25 +18,25 @@ impl BuiltIn for TreePlru {
     const WAYS: Limit = Limit::powers_of_two(64, "a power of two, 64 at most");
     type Parameters = ();
 
-    fn new((): (), shape: Shape) -> Self {
+    fn new((): (), shape: &Shape) -> Self {
         Self(vec![0; shape.sets])
     }
 
-    fn is_sound(&self, (): (), shape: Shape) -> bool {
+    fn is_sound(&self, (): (), shape: &Shape) -> bool {
         self.0.len() == shape.sets
     }
 }
 
 impl Rule for TreePlru {
-    fn hit(&mut self, slot: usize, shape: Shape) {
+    fn hit(&mut self, slot: usize, shape: &Shape) {
         point_away(&mut self.0, slot, shape);
     }
 
-    fn filled(&mut self, slot: usize, shape: Shape) {
+    fn filled(&mut self, slot: usize, shape: &Shape) {
         point_away(&mut self.0, slot, shape);
     }
 
-    fn victim(&mut self, set: usize, shape: Shape) -> usize {
+    fn victim(&mut self, set: usize, shape: &Shape) -> usize {
         pointed_at(self.0[set], shape.ways)
     }
 }
@@ -44,7 +44,7 @@ impl Rule for TreePlru {
 /// Sets the bits on the path to the slot in its set's tree so that each points to the other half. Ways are a power
 /// of two, and so is their stride.
 #[inline]
-fn point_away(sets: &mut [u64], slot: usize, shape: Shape) {
+fn point_away(sets: &mut [u64], slot: usize, shape: &Shape) {
     let tree = &mut sets[slot >> shape.stride.trailing_zeros()];
     let mut node = (slot & (shape.stride - 1)) + shape.ways;
     while node > 1 {
