@@ -95,7 +95,7 @@ impl<B, P> TranslationUnit<B, P> for Swapped {
     }
 }
 
-/// What one writes by hand: index, compare, add, load.
+/// A hand-written software TLB: index, compare, add, load.
 struct ByHand {
     entries: [(u64, u64); 256],
     ram: Vec<u8>,
@@ -227,7 +227,7 @@ fn load_hits(criterion: &mut Criterion) {
 /// Where programs of the small units are: at the start of a page, and not.
 const BASES: [(&str, u64); 2] = [("aligned", 16 * PAGE), ("unaligned", 12_418)];
 
-/// The same loads in user mode through base and bounds and through segments, against loads without any
+/// Compares loads in user mode through base and bounds, and through segments, with loads without any
 /// translation.
 fn small_units(criterion: &mut Criterion) {
     let addresses = addresses();
@@ -291,7 +291,7 @@ fn segments(base: u64) -> Result<Segmentation, Box<dyn Error>> {
         .try_fold(unit, |unit, number| unit.with_segment(number, segment(base, number.into())))?)
 }
 
-/// The same segments, described in memory.
+/// Makes a CPU with these segments, described in memory.
 fn table(base: u64) -> Result<Cpu<SegmentTable, Memory>, Box<dyn Error>> {
     const TABLE: u64 = 0x8_0000;
     let cache = Geometry::fully_associative(4, Policy::Lru)?;

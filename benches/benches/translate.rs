@@ -32,8 +32,8 @@ fn hits(criterion: &mut Criterion) {
     round_robin(criterion, "sv39/L2 miss, walk", sv39(&tlbs, 4096).unwrap(), (4096, 12));
 }
 
-/// What translation costs in each format: a walk of all levels, one that begins where walk caches say, and hits
-/// instead of a walk.
+/// Measures translation in each format: a walk of all levels, a walk that begins at a table of a walk cache,
+/// and hits instead of a walk.
 fn formats(criterion: &mut Criterion) {
     let satp = |mode: u64| [("satp", mode << 60 | ROOT >> 12)];
     let sv = |index_bits| Layout::riscv(Width::B8, index_bits);
@@ -102,7 +102,7 @@ fn invalidate<B: Bus>(unit: &mut Paging<RiscV>, _: &B, scope: Invalidate) {
     TranslationUnit::<B, ()>::invalidate(unit, scope);
 }
 
-/// Constant time: the same however much the TLBs hold.
+/// Measures invalidations. They take constant time, however much the TLBs hold.
 fn invalidations(criterion: &mut Criterion) {
     let asid = Invalidate::Asid(Asid(0));
     let rows = [

@@ -33,7 +33,7 @@ pub fn riscv_guest(
     machine(unit, &[(HGATP, root), (VSATP, root)], [guest, host], pages)
 }
 
-/// The same of x86: four levels on EPT of four levels.
+/// Makes a guest with `pages` pages mapped by x86's four levels, on EPT of four levels.
 ///
 /// # Errors
 /// Whatever the unit or memory refuses.

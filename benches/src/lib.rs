@@ -1,4 +1,4 @@
-//! What the benches have in common: machines with their tables built, and what they are measured against.
+//! Machines with built tables, and plain implementations to compare them with, for all benches.
 
 mod guests;
 pub mod plain;
@@ -13,12 +13,12 @@ use emmu_paging::{
     WalkCacheTable, format::Format,
 };
 
-/// Where the first table of most layouts is.
+/// The address of the first table of most layouts.
 pub const ROOT: u64 = 0x10_0000;
-/// Where the pages mapped start in physical memory.
+/// The physical address of the first page that is mapped.
 pub const PAGES: u64 = 0x1000_0000;
 
-/// What a format's tables look like, and how it writes its entries.
+/// The shape of a format's tables, and the form of its entries.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     entry: Width,

@@ -1,8 +1,8 @@
-//! What the TLB benches are measured against: the same geometry written plainly, for one machine, with nothing that
-//! could be described otherwise.
+//! The plain implementation with which the TLB benches compare emmu. It has the geometry of emmu's unit, is
+//! written for one machine, and has no parameters.
 //!
-//! It knows loads of a supervisor in one address space, small pages, and tables whose accessed flags are set. It has
-//! exact LRU and the same counts; `tests/plain.rs` holds it to emmu's answers.
+//! It supports loads of a supervisor in one address space, small pages, and tables whose accessed flags are
+//! set. It has exact LRU and equal counts. `tests/plain.rs` checks that its answers are emmu's.
 
 mod table;
 mod walk;
@@ -14,7 +14,7 @@ use table::Lru;
 pub use walk::{Ept, Long, Sv39, Sv39x4, Tables};
 use walk::{Next, WALK_LEVELS, entry_addr, next, of_load, walk};
 
-/// What happened.
+/// The counts of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Lookups in the first level of TLB.
@@ -25,7 +25,8 @@ pub struct Counts {
     pub walks: u64,
     /// Entries read by them, by level.
     pub reads: [u64; WALK_LEVELS],
-    /// Walks that began at a table of level 0 and of level 1 that a walk cache knew, and those that did not.
+    /// Walks that began at a table of level 0 and of level 1 that a walk cache held, and walks that began at
+    /// the root.
     pub pointers: [u64; 3],
     /// Walks of the second stage.
     pub second_walks: u64,
@@ -33,12 +34,12 @@ pub struct Counts {
     pub second_reads: [u64; WALK_LEVELS],
 }
 
-/// What became of lookups.
+/// The results of lookups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lookups {
-    /// Those that found something.
+    /// Lookups that hit.
     pub hits: u64,
-    /// Those that did not.
+    /// Lookups that missed.
     pub misses: u64,
 }
 
@@ -47,7 +48,7 @@ pub trait Plain {
     /// The physical address, if the tables allow the load.
     fn translate(&mut self, memory: &mut Memory, addr: u64) -> Option<u64>;
 
-    /// What happened so far.
+    /// Returns the counts so far.
     fn counts(&self) -> Counts;
 }
 

@@ -1,5 +1,5 @@
-//! What the TLB benches are measured against comes to the same addresses, hits, misses and reads as emmu, on the
-//! addresses that they run over and on others.
+//! Checks that the plain implementation gives the addresses, hits, misses and reads of emmu, on the addresses
+//! of the benches and on others.
 
 use emmu_benches::{
     PAGES, ROOT, anywhere, each_page,

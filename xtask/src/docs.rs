@@ -38,7 +38,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Every broken link, and every page of the book that its summary leaves out.
+/// Returns every broken link, and every page that the summary of the book leaves out.
 pub(crate) fn check(root: &Path) -> Result<Vec<Violation>, Error> {
     let mut violations = Vec::new();
     let files = files_below(root, Path::new(""), is_markdown)?;
@@ -56,7 +56,7 @@ fn check_links(root: &Path, file: &Path) -> Result<Vec<Violation>, Error> {
     Ok(checked.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-/// `https:`, `mailto:` and the like: not for us to follow.
+/// Returns true for `https:`, `mailto:` and the like, which the check does not follow.
 fn has_scheme(target: &str) -> bool {
     target.split(['/', '#']).next().is_some_and(|start| start.contains(':'))
 }
@@ -78,7 +78,8 @@ fn check_link(root: &Path, file: &Path, link: Link) -> Result<Option<Violation>,
     Ok((!found).then_some(Violation::NoAnchor { file, line, target }))
 }
 
-/// Where `path`, written in `file`, leads below the top of the repository. An empty path is `file` itself.
+/// Returns the path below the top of the repository to which `path` leads, if `file` contains it. An empty path
+/// leads to `file` itself.
 fn resolve(file: &Path, path: &str) -> Option<PathBuf> {
     if path.is_empty() {
         return Some(file.to_path_buf());
@@ -95,7 +96,8 @@ fn resolve(file: &Path, path: &str) -> Option<PathBuf> {
     Some(resolved)
 }
 
-/// Anchors into anything but Markdown (`#L10` of a source file) are not looked at.
+/// Returns true if the file has this anchor. Anchors into other files than Markdown (`#L10` of a source file)
+/// are not checked.
 fn has_anchor(file: &Path, anchor: &str) -> Result<bool, Error> {
     Ok(!is_markdown(file)
         || markdown::anchors(&workspace::read(file)?).iter().any(|found| found == anchor))
@@ -113,8 +115,8 @@ fn check_summary(root: &Path, files: &[PathBuf]) -> Result<Vec<Violation>, Error
     Ok(lost.map(|page| Violation::NotInSummary { file: page.clone() }).collect())
 }
 
-/// The files below a directory that are wanted, relative to the repository, in order. What is hidden or built is
-/// passed over.
+/// Returns the files below a directory for which `wanted` returns true, relative to the repository, in order.
+/// It skips hidden and built files.
 pub(crate) fn files_below(
     root: &Path,
     directory: &Path,
@@ -131,7 +133,7 @@ pub(crate) fn files_below(
     Ok(files)
 }
 
-/// The directories and the other files in a directory, all relative to the repository.
+/// Returns the directories and the other files in a directory, all relative to the repository.
 fn entries(root: &Path, directory: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     let at = root.join(directory);
     let entries = fs::read_dir(&at).map_err(|error| Error::File { path: at, error })?;
@@ -143,7 +145,7 @@ fn is_markdown(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "md")
 }
 
-/// Hidden or built: not ours to check.
+/// Returns true if a directory is hidden or built, so that it is not checked.
 fn is_foreign(directory: &Path) -> bool {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with('.') || name == "target" || directory == Path::new("docs/book")
@@ -153,7 +155,7 @@ fn is_foreign(directory: &Path) -> bool {
 mod tests {
     use super::*;
 
-    /// A repository with these files, and what the check says of it.
+    /// Makes a repository with these files, and returns the messages of the check.
     fn verdict(files: &[(&str, &str)]) -> Vec<String> {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in files {

@@ -9,23 +9,23 @@ use std::fmt;
 enum Layer {
     /// The vocabulary and the seams.
     Core,
-    /// What several units are made of.
+    /// Parts of several units.
     Parts,
     /// The physical side, and the translation units.
     Units,
-    /// What stands on both sides of the seams.
+    /// Users of the seams, and implementations of them.
     Machine,
-    /// What runs, prices, feeds and judges machines.
+    /// Systems that run, price, feed and check machines.
     Systems,
     /// Where the judged meets the judge.
     Checks,
     /// Whole runs, from input to report.
     Runs,
-    /// What an embedder depends on.
+    /// The crate that an embedder depends on.
     Facade,
     /// The command.
     Command,
-    /// What tests are made with, and nothing else.
+    /// Crates that only tests use.
     Tests,
 }
 

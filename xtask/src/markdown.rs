@@ -1,4 +1,4 @@
-//! What the rules need to know of a Markdown text.
+//! Links, headings and code blocks of a Markdown text.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 

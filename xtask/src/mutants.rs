@@ -21,17 +21,17 @@ struct List {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mutant {
-    /// What goes wrong with it.
+    /// The effect of the mutation.
     what: String,
     file: String,
     /// The text that is replaced, and occurs once.
     from: String,
     to: String,
-    /// Why no test can notice it.
+    /// The reason why no test can notice it.
     survives: Option<String>,
 }
 
-/// What the tests that are asked, in this order, until one fails.
+/// The arguments of cargo for the tests. They run in this order, until one fails.
 const SUITES: [&[&str]; 2] = [
     &["test", "--quiet", "-p", "emmu-paging", "--lib", "--tests"],
     &["test", "--quiet", "-p", "emmu-verify", "--test", "verify", "--", "agree::", "coherent::"],
@@ -93,7 +93,7 @@ pub(crate) fn run(root: &Path, only: &str) -> Result<bool, Error> {
 enum Verdict {
     Killed,
     Survived,
-    /// It does not compile, so that it shows nothing.
+    /// The mutant does not compile, so that it shows nothing.
     Unviable,
 }
 
@@ -109,7 +109,7 @@ fn verdict(copy: &Path) -> Result<Verdict, Error> {
     Ok(Verdict::Survived)
 }
 
-/// Whether cargo succeeds in the copy. A mutant that never comes to an end is killed as well.
+/// Runs cargo in the copy. Returns true if it succeeds. A mutant that never ends counts as killed.
 fn cargo(copy: &Path, arguments: &[&str], more: &[&str]) -> Result<bool, Error> {
     let mut command = Command::new("timeout");
     command.args(["600", "cargo"]).args(arguments).args(more).current_dir(copy);
@@ -118,13 +118,13 @@ fn cargo(copy: &Path, arguments: &[&str], more: &[&str]) -> Result<bool, Error> 
     process::succeeds_quietly(&mut command)
 }
 
-/// Copies what git knows of.
+/// Copies the files that git knows.
 fn copy_workspace(root: &Path, copy: &Path) -> Result<(), Error> {
     let listed = process::output(Command::new("git").args(["ls-files"]).current_dir(root));
     for name in listed.unwrap_or_default().lines() {
         let (from, to) = (root.join(name), copy.join(name));
         let Ok(text) = fs::read(&from) else { continue };
-        // What has not changed keeps its time, so that little is compiled anew.
+        // A file that has not changed keeps its time, so that little is compiled anew.
         if fs::read(&to).is_ok_and(|held| held == text) {
             continue;
         }

@@ -21,7 +21,7 @@ fn commands_in(readme: &str) -> Vec<String> {
     commands
 }
 
-/// What is typed after the prompt, without the comment behind it.
+/// Returns the command after the prompt, without the comment behind it.
 fn command(line: &str) -> Option<String> {
     let typed = line.strip_prefix("$ ")?;
     Some(typed.split(" #").next().unwrap_or(typed).trim().to_owned())

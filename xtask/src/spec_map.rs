@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// The page, from the top of the repository.
 const PAGE: &str = "docs/src/spec-map.md";
 
-/// What is wrong with the steps, their markers or the page.
+/// An error in the steps, their markers or the page.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Violation {
     /// Two steps have this id.
@@ -31,7 +31,7 @@ pub(crate) enum Violation {
     NotFollowed { id: String },
     /// No test has this step.
     NotShown { id: String },
-    /// The page is not what would be written now.
+    /// The page differs from the one that would be written now.
     Stale,
 }
 
@@ -75,7 +75,7 @@ struct Places {
     tests: Vec<Place>,
 }
 
-/// Whether markers and page are in order.
+/// Checks the markers and the page.
 pub(crate) fn check(root: &Path) -> Result<Vec<Violation>, Error> {
     let (mut violations, page) = build(root)?;
     let path = root.join(PAGE);
@@ -85,7 +85,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Violation>, Error> {
     Ok(violations)
 }
 
-/// Writes the page, unless something is wrong with what it would show.
+/// Writes the page, unless its content would have an error.
 pub(crate) fn write(root: &Path) -> Result<Vec<Violation>, Error> {
     let (violations, page) = build(root)?;
     let path = root.join(PAGE);

@@ -14,16 +14,17 @@ pub trait Tables {
     const LEVELS: usize;
     /// Bits of the index into the first table.
     const ROOT_BITS: u32 = 9;
-    /// Whether the leaves are a user's, and loads too.
+    /// True if the leaves belong to the user, and loads are the user's too.
     const OF_USER: bool = false;
 
-    /// Whether an address can be translated at all.
+    /// Returns true if an address can be translated at all.
     fn takes(addr: u64) -> bool;
 
-    /// What an entry points to and whether it is a leaf, unless it is invalid.
+    /// Returns the address to which an entry points, and true if it is a leaf. Returns `None` if the entry is
+    /// invalid.
     fn decode(raw: u64, level: usize) -> Option<(u64, bool)>;
 
-    /// Whether a leaf may be read, and whether it is a user's.
+    /// Returns two flags: a leaf may be read, and it belongs to the user.
     fn rights(raw: u64) -> (bool, bool);
 }
 
@@ -31,7 +32,7 @@ pub trait Tables {
 #[derive(Debug)]
 pub struct Sv39;
 
-/// The same as a second stage.
+/// RISC-V's three levels as a second stage.
 #[derive(Debug)]
 pub struct Sv39x4;
 

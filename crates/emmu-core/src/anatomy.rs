@@ -179,7 +179,7 @@ fn any_page(stale: &Stale) -> Invalidate {
 /// The change that made a cached first-stage translation stale, and the translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale {
-    /// What has changed.
+    /// The change.
     pub change: Change,
     /// The virtual address.
     pub addr: VirtAddr,
@@ -188,7 +188,7 @@ pub struct Stale {
     /// The number by which invalidations know the guest's second-stage tables ([`Inspection::tables`]); `None` if no
     /// guest made the access.
     pub tables: Option<u64>,
-    /// Whether the translation holds in every address space.
+    /// True if the translation holds in every address space.
     pub is_global: bool,
 }
 
@@ -209,7 +209,7 @@ impl Stale {
     }
 }
 
-/// What has changed under a cached translation.
+/// The change that made a cached translation stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
@@ -246,10 +246,10 @@ pub struct SecondAnatomy {
     pub tables: Anatomy,
     /// The registers of the stage.
     pub registers: &'static [RegisterInfo],
-    /// Whether an invalidation of the stage can name a page.
+    /// True if an invalidation of the stage can name a page.
     pub names_pages: bool,
-    /// Whether the first stage's walk caches outlive invalidations of this stage, so that one of the first stage must
-    /// follow where a table of the first stage has moved.
+    /// True if the walk caches of the first stage outlive invalidations of this stage. Then an invalidation of
+    /// the first stage must follow if a table of the first stage has moved.
     pub walk_caches_apart: bool,
 }
 
@@ -271,7 +271,7 @@ pub struct Inspection {
     /// The number by which invalidations know the second-stage tables in force (a VMID, or on x86 an EPTP), if a guest
     /// makes the access.
     pub tables: Option<u64>,
-    /// Whether the first-stage translation holds in every address space.
+    /// True if the first-stage translation holds in every address space.
     pub is_global: bool,
     /// The entries in the order in which a walk without caches reads them: before each entry of the first stage those
     /// of the second stage that lead to it, and at last those of the second stage that lead to the page.
@@ -300,7 +300,7 @@ pub struct InspectedEntry {
     pub level: u8,
     /// Its stage.
     pub stage: Stage,
-    /// Whether it maps a page, and so ends the walk of its stage.
+    /// True if the entry maps a page, and so ends the walk of its stage.
     pub is_leaf: bool,
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Catalogue {
 #[serde(deny_unknown_fields)]
 pub(super) struct Manual {
     pub(super) name: String,
-    /// Which text of it, and what to know of its numbers.
+    /// The edition of the manual, with a note on its numbers.
     pub(super) text: String,
     #[serde(rename = "step")]
     pub(super) steps: Vec<Step>,
@@ -30,14 +30,14 @@ pub(super) struct Manual {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Step {
-    /// What markers call it.
+    /// The name of the step in markers.
     pub(super) id: String,
-    /// Where the manual has it.
+    /// The place in the manual.
     #[serde(rename = "where")]
     pub(super) place: String,
-    /// What it says, in short.
+    /// A summary of the step.
     pub(super) says: String,
-    /// Why no code follows it.
+    /// The reason why no code follows the step.
     pub(super) not_modelled: Option<String>,
 }
 

@@ -11,7 +11,7 @@ pub(super) struct Marker {
     /// From 1.
     pub(super) line: usize,
     pub(super) ids: Vec<String>,
-    /// What follows those steps.
+    /// The item that follows the steps.
     pub(super) item: Item,
 }
 
@@ -129,7 +129,7 @@ impl Scan {
     }
 }
 
-/// What comes after visibility and the like: `fn x`, `struct X`.
+/// Returns the text after visibility and the like: `fn x`, `struct X`.
 fn declaration(text: &str) -> &str {
     let mut rest = text;
     for modifier in ["pub(crate) ", "pub(super) ", "pub ", "async ", "unsafe "] {
@@ -161,7 +161,7 @@ fn type_block(text: &str) -> Option<String> {
     identifier(name).map(str::to_owned)
 }
 
-/// What follows `<…>`, if that comes first.
+/// Returns the text after `<…>`, if that comes first.
 fn after_generics(text: &str) -> &str {
     if !text.starts_with('<') {
         return text;
