@@ -70,7 +70,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
                 Played::Value(value) => Reply::Value(value),
                 Played::Bytes(len) => Reply::Bytes(&self.buffer[..len]),
             });
-            played = match self.play(op) {
+            played = match play(self.kernel.cpu_mut(), &mut self.buffer[..], op) {
                 Ok(played) => played,
                 Err(stop) => match self.trapped(pid, op, stop)? {
                     ControlFlow::Continue(played) => played,
@@ -78,56 +78,6 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
                 },
             };
         }
-    }
-
-    /// Performs one operation of a program, in user mode. It is inlined, because its result is large.
-    #[inline(always)]
-    fn play(&mut self, op: Op) -> Result<Played, Stop> {
-        let cpu = self.kernel.cpu_mut();
-        match op {
-            Op::Fetch { addr, size } => {
-                cpu.set_pc(addr);
-                match Width::from_bytes(size.into()) {
-                    Some(width) => cpu.fetch(addr, width).map(Played::Value),
-                    None => self.play_wide(op, size),
-                }
-            }
-            Op::Load { addr, size } => match Width::from_bytes(size.into()) {
-                Some(width) => cpu.load(addr, width).map(Played::Value),
-                None => self.play_wide(op, size),
-            },
-            Op::Store { addr, size, value } => match Width::from_bytes(size.into()) {
-                Some(width) => cpu.store(addr, width, value).map(|()| Played::Nothing),
-                None => self.play_wide(op, size),
-            },
-            Op::WriteRegister { id, value } => {
-                cpu.write_register(id, value).map(|()| Played::Nothing)
-            }
-            Op::Undefined => Err(cpu.raise(Illegal::Undefined.into())),
-            Op::Call(_) => Err(cpu.system_call()),
-        }
-    }
-
-    /// Performs an operation of an unusual size.
-    #[inline(never)]
-    fn play_wide(&mut self, op: Op, size: u32) -> Result<Played, Stop> {
-        let cpu = self.kernel.cpu_mut();
-        let len = size as usize;
-        let Some(bytes) = self.buffer.get_mut(..len) else {
-            return Err(cpu.raise(Illegal::Undefined.into()));
-        };
-        match op {
-            Op::Fetch { addr, .. } => cpu.fetch_bytes(addr, bytes)?,
-            Op::Load { addr, .. } => cpu.load_bytes(addr, bytes)?,
-            Op::Store { addr, value, .. } => {
-                let repeated = value.to_le_bytes().into_iter().cycle();
-                bytes.iter_mut().zip(repeated).for_each(|(byte, value)| *byte = value);
-                cpu.store_bytes(addr, bytes)?;
-                return Ok(Played::Nothing);
-            }
-            Op::WriteRegister { .. } | Op::Undefined | Op::Call(_) => return Ok(Played::Nothing),
-        }
-        Ok(Played::Bytes(len))
     }
 
     /// The handler: the CPU stands at it because of `op`. Repairs and repeats, or ends the turn.
@@ -152,7 +102,7 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
                 return Ok(ControlFlow::Break(turn));
             }
             self.kernel.cpu_mut().return_from_trap()?;
-            match self.play(op) {
+            match play_again(self.kernel.cpu_mut(), &mut self.buffer[..], op) {
                 Ok(played) => return Ok(ControlFlow::Continue(played)),
                 Err(again) => stop = again,
             }
@@ -226,6 +176,63 @@ impl<C: CpuPort, S: AddressSpaces> Os<C, S> {
         self.stats.killed += 1;
         Ok(Turn::Ended(Exit::Killed(reason)))
     }
+}
+
+/// Performs one operation of a program, in user mode. It is inlined, because its result is large.
+#[inline(always)]
+fn play<C: CpuPort + ?Sized>(cpu: &mut C, buffer: &mut [u8], op: Op) -> Result<Played, Stop> {
+    match op {
+        Op::Fetch { addr, size } => {
+            cpu.set_pc(addr);
+            match Width::from_bytes(size.into()) {
+                Some(width) => cpu.fetch(addr, width).map(Played::Value),
+                None => play_wide(cpu, buffer, op, size),
+            }
+        }
+        Op::Load { addr, size } => match Width::from_bytes(size.into()) {
+            Some(width) => cpu.load(addr, width).map(Played::Value),
+            None => play_wide(cpu, buffer, op, size),
+        },
+        Op::Store { addr, size, value } => match Width::from_bytes(size.into()) {
+            Some(width) => cpu.store(addr, width, value).map(|()| Played::Nothing),
+            None => play_wide(cpu, buffer, op, size),
+        },
+        Op::WriteRegister { id, value } => cpu.write_register(id, value).map(|()| Played::Nothing),
+        Op::Undefined => Err(cpu.raise(Illegal::Undefined.into())),
+        Op::Call(_) => Err(cpu.system_call()),
+    }
+}
+
+/// Performs an operation of an unusual size.
+#[inline(never)]
+fn play_wide<C: CpuPort + ?Sized>(
+    cpu: &mut C,
+    buffer: &mut [u8],
+    op: Op,
+    size: u32,
+) -> Result<Played, Stop> {
+    let len = size as usize;
+    let Some(bytes) = buffer.get_mut(..len) else {
+        return Err(cpu.raise(Illegal::Undefined.into()));
+    };
+    match op {
+        Op::Fetch { addr, .. } => cpu.fetch_bytes(addr, bytes)?,
+        Op::Load { addr, .. } => cpu.load_bytes(addr, bytes)?,
+        Op::Store { addr, value, .. } => {
+            let repeated = value.to_le_bytes().into_iter().cycle();
+            bytes.iter_mut().zip(repeated).for_each(|(byte, value)| *byte = value);
+            cpu.store_bytes(addr, bytes)?;
+            return Ok(Played::Nothing);
+        }
+        Op::WriteRegister { .. } | Op::Undefined | Op::Call(_) => return Ok(Played::Nothing),
+    }
+    Ok(Played::Bytes(len))
+}
+
+/// Performs an operation once more after its repair. It is compiled once for all CPUs.
+#[inline(never)]
+fn play_again(cpu: &mut dyn CpuPort, buffer: &mut [u8], op: Op) -> Result<Played, Stop> {
+    play(cpu, buffer, op)
 }
 
 /// Returns true if it was done, and false if a program was refused. It passes on errors that end the kernel.
