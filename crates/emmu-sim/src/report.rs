@@ -83,14 +83,14 @@ pub struct MachineReport {
 }
 
 impl MachineReport {
-    /// The identity of a machine with one of emmu's own formats.
+    /// Returns the identity of a machine with one of emmu's own formats.
     #[must_use]
     pub fn new(machine: &Machine) -> Self {
         let hash = Some(machine.hash());
         Self { hash, ..Self::with_own(machine, machine.format.name()) }
     }
 
-    /// The identity of a machine with a format or unit of the caller's own.
+    /// Returns the identity of a machine with a format or unit of the caller's own.
     pub(crate) fn with_own(machine: &Machine, title: &str) -> Self {
         Self {
             name: machine.name.clone(),
