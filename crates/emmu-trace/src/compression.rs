@@ -9,6 +9,7 @@ use std::io::{BufRead, Read};
 
 /// Most memory that a decompressor takes for the window of one input, in KiB: that of `zstd --long` and twice that of
 /// `xz -9`. An input that asks for more is refused.
+#[cfg(any(feature = "xz", feature = "zstd"))]
 const MAX_WINDOW_KIB: u32 = 128 << 10;
 
 /// A compressed format that an input may have.

@@ -34,7 +34,7 @@ fn an_instruction_is_its_fetch_its_loads_and_its_stores() {
 #[test]
 fn fields_stand_where_champsim_has_them() {
     let bytes: [u8; 64] = std::array::from_fn(|at| u8::try_from(at).expect("a byte"));
-    let word = |at: u8| u64::from_le_bytes(std::array::from_fn(|byte| at + byte as u8));
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
     let instruction = Instruction {
         ip: word(0),
         is_branch: 8,
