@@ -1,5 +1,4 @@
 //! Tests of boot, and of machines that are unfit for it.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_core::{Access, Bus, Cause, PhysAddr, Privilege, Registers, VirtAddr, Width};

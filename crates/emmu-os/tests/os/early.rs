@@ -1,5 +1,4 @@
 //! Machines without translation: one process, or several on disk, or several patched for their places.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_core::{Bus, PhysAddr, VirtAddr, Width};

@@ -1,5 +1,4 @@
 //! Pages larger than 4 KiB.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_core::{Asid, VirtAddr};

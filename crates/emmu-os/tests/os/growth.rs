@@ -1,5 +1,4 @@
 //! Processes that grow, move, share, and are moved together.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_base_bounds::{BaseBounds, Convention};

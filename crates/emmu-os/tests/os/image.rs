@@ -1,5 +1,4 @@
 //! Tests of images: a written image can be read, and an error names what is wrong.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{VirtAddr, Width};
 use emmu_os::{Image, ImageError, Layout, LayoutError, Reference, Region, Rights};

@@ -1,5 +1,4 @@
 //! No process sees another's bytes, nor the kernel's.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_core::VirtAddr;

@@ -1,5 +1,4 @@
 //! Many processes that come, work and go, in less memory than they want.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_os::{Exit, Kill, Op, OsError, Pid, Turn};

@@ -1,5 +1,4 @@
 //! Memory: where it comes from, what happens when there is none, and that all of it comes back.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_core::VirtAddr;

@@ -1,6 +1,5 @@
 //! Tests of the operations that the operating system performs on the CPU, seen by a port between the two, and
 //! of its behaviour when the CPU misbehaves.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_core::{

@@ -1,5 +1,4 @@
 //! A forbidden operation ends the program, and has no other effect.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_core::{Cause, Privilege, VirtAddr};

@@ -1,6 +1,5 @@
 //! In any history, a process sees only the bytes that it wrote itself, its image, and zeros. The tests compare
 //! every byte of every process with a shadow, on every machine, in memory that was full of junk at first.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_os::{Direction, Exit, Kill, Layout, MAX_ACCESS, Op, OsError, Pid, Region, Rights, Turn};

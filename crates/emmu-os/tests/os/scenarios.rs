@@ -1,5 +1,4 @@
 //! The numbers of the course (`numeric` in its scenarios.json) that concern machines, as a program meets them.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::{data, grow, layout, run};
 use emmu_base_bounds::{BaseBounds, Convention};

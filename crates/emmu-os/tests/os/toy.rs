@@ -1,5 +1,4 @@
 //! Programs as bytes: one program shows the same on every machine, with or without translation.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_core::{VirtAddr, Width};

@@ -1,5 +1,4 @@
 //! A program reads equal bytes on every machine, wherever it is in memory and whatever else runs.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use crate::common::*;
 use emmu_core::VirtAddr;
