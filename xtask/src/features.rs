@@ -23,7 +23,8 @@ const SETS: &[&str] = &[
     "sim,heap,os,sanitizer,serde,vectors,default",
 ];
 
-/// What the facade may bring in by default, besides crates of this repository. There is no reader of files among them.
+/// The crates that the facade may bring in by default, besides those of this repository. No reader of files is
+/// among them.
 const BY_DEFAULT: &[&str] = &[
     "bitflags",
     "foldhash",

@@ -67,7 +67,7 @@ fn cargo_fuzz(root: &Path, what: &str) -> Command {
     command
 }
 
-/// What keeps this machine from fuzzing.
+/// Returns the reason why this machine cannot fuzz, if there is one.
 fn missing() -> Option<&'static str> {
     if output(Command::new("cargo").args(["+nightly", "--version"])).is_none() {
         return Some("libFuzzer needs a nightly toolchain, and none is installed");

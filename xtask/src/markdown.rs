@@ -14,7 +14,7 @@ pub(crate) fn links(text: &str) -> Vec<Link> {
     events.filter_map(|(event, at)| Some(link(destination(event)?, text, at.start))).collect()
 }
 
-/// The anchors of all headings, as GitHub and mdBook name them.
+/// Returns the anchors of all headings, as GitHub and mdBook name them, and the `id`s of HTML tags.
 pub(crate) fn anchors(text: &str) -> Vec<String> {
     let mut anchors = Vec::new();
     let mut heading: Option<String> = None;
@@ -27,10 +27,17 @@ pub(crate) fn anchors(text: &str) -> Vec<String> {
             Event::Text(piece) | Event::Code(piece) => {
                 heading.iter_mut().for_each(|text| text.push_str(&piece));
             }
+            Event::InlineHtml(tag) | Event::Html(tag) => anchors.extend(id(&tag)),
             _ => {}
         }
     }
     anchors
+}
+
+/// Returns the value of the attribute `id` of an HTML tag.
+fn id(tag: &str) -> Option<String> {
+    let (_, value) = tag.split_once("id=\"")?;
+    value.split_once('"').map(|(id, _)| id.to_owned())
 }
 
 /// The fenced code blocks in this language.
@@ -88,6 +95,14 @@ mod tests {
     #[test]
     fn an_anchor_is_the_heading_in_lower_case_without_punctuation() {
         assert_eq!(anchors("## One `access`, end to end\n\ntext\n"), ["one-access-end-to-end"]);
+    }
+
+    #[test]
+    fn an_id_of_html_is_an_anchor() {
+        assert_eq!(
+            anchors("# <a id=\"here\"></a>A b\n\n<a id=\"there\"></a>\n"),
+            ["here", "a-b", "there"]
+        );
     }
 
     #[test]

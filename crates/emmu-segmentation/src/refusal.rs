@@ -40,7 +40,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The same as the cause of a fault.
+    /// Returns the cause of the fault that this refusal raises.
     #[must_use]
     pub const fn cause(self) -> Cause {
         match self {

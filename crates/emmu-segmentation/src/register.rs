@@ -38,7 +38,7 @@ const STRIDE: u32 = 4;
 /// Registers of a segment.
 const FIELDS: usize = 3;
 
-/// What a register holds.
+/// The content of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     Base,

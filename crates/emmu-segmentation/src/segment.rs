@@ -77,7 +77,7 @@ impl Segment {
         }
     }
 
-    /// Whether it has more bytes than there are offsets, of which `last` is the largest.
+    /// Returns true if the segment has more bytes than there are offsets, of which `last` is the largest.
     #[cfg(feature = "serde")]
     pub(crate) const fn is_past(&self, last: u64) -> bool {
         self.bounds.saturating_sub(1) > last

@@ -47,7 +47,7 @@ impl Selection {
     }
 }
 
-/// What an address says, once it is cut.
+/// The parts of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Parts {
     /// The number of the segment.
@@ -62,7 +62,7 @@ pub enum GeometryError {
     /// Addresses have too few or too many bits.
     #[error("addresses of {address_bits} bits; expected 1 to 64")]
     AddressBits {
-        /// What was asked for.
+        /// The number that was requested.
         address_bits: u32,
     },
     /// The selector leaves no bit for the offset.
@@ -70,7 +70,7 @@ pub enum GeometryError {
         "a selector of {selector_bits} bits in addresses of {address_bits}; expected fewer than that"
     )]
     SelectorBits {
-        /// What was asked for.
+        /// The number that was requested.
         selector_bits: u32,
         /// The width of addresses.
         address_bits: u32,
@@ -78,13 +78,13 @@ pub enum GeometryError {
     /// A segment could be larger than a descriptor can say.
     #[error("offsets of {offset_bits} bits; a descriptor in memory can bound 55 at most")]
     OffsetBits {
-        /// What the selector leaves of the address.
+        /// The number of bits that the selector leaves for the offset.
         offset_bits: u32,
     },
     /// There are no segments, or more than selectors or registers.
     #[error("{segments} segments; expected 1 to {most}")]
     Segments {
-        /// What was asked for.
+        /// The number that was requested.
         segments: u32,
         /// How many there can be.
         most: u32,
@@ -163,7 +163,8 @@ impl Geometry {
         Ok(Parts { selector, offset: addr.offset(self.offset_bits()) })
     }
 
-    /// Whether the kind of an access and its address say all that selection asks for.
+    /// Returns true if the kind of an access and its address suffice for the selection, so that its flags do not
+    /// matter.
     #[inline]
     pub(crate) fn ignores_flags(self, kind: AccessKind) -> bool {
         self.selection != Selection::Implicit || kind == AccessKind::Fetch

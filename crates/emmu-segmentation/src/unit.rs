@@ -42,7 +42,7 @@ impl Segmentation {
         Ok(Self { geometry, segments, epoch: 0 })
     }
 
-    /// The same unit with these values in the registers of one segment.
+    /// Returns this unit with these values in the registers of one segment.
     ///
     /// # Errors
     /// [`RegisterError`] of the first register that does not exist or take its value.

@@ -4,7 +4,7 @@ use crate::Segment;
 use emmu_assoc::{Assoc, Found, Geometry, Live, Scope};
 use emmu_core::{Access, Event, Probe, Side, TlbId, VirtAddr};
 
-/// What the unit remembers of the table in memory; nothing, if it has no cache.
+/// The descriptors of the table in memory that the unit caches. It is empty if the unit has no cache.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Cache {
@@ -52,7 +52,7 @@ impl Place {
 #[cfg(feature = "serde")]
 const END_OF_TIME: u64 = 1 << 62;
 
-/// What the cache is to a probe.
+/// The identity of the cache in events.
 const CACHE: TlbId = TlbId { level: 1, side: Side::Unified };
 
 impl Cache {
@@ -60,7 +60,8 @@ impl Cache {
         Self { assoc: geometry.map(Assoc::new), current: Current(Scope::ONLY) }
     }
 
-    /// Whether it can be that of a unit whose segments are below `segments` and have offsets up to `last`.
+    /// Returns true if a unit can have this cache whose segments are below `segments` and have offsets up to
+    /// `last`.
     #[cfg(feature = "serde")]
     pub(super) fn is_sound(&self, segments: u64, last: u64) -> bool {
         let Scope(now) = self.current.0;

@@ -48,7 +48,7 @@ impl Descriptor {
         (u128::from(self.word) << 64 | u128::from(self.base)).to_le_bytes()
     }
 
-    /// Whether the segment is in memory.
+    /// Returns true if the segment is in memory.
     #[must_use]
     pub const fn is_present(self) -> bool {
         self.word & PRESENT != 0
@@ -66,8 +66,8 @@ impl Descriptor {
         SegmentFlags::from_bits_truncate(self.word)
     }
 
-    /// Whether it is malformed where `last` is the largest offset that a segment can have: it has reserved bits, or
-    /// bounds past that.
+    /// Returns true if the descriptor is malformed on a machine whose largest offset is `last`: it has reserved
+    /// bits, or bounds past `last`.
     #[must_use]
     pub const fn is_malformed(self, last: u64) -> bool {
         self.word & RESERVED != 0 || self.bounds().saturating_sub(1) > last

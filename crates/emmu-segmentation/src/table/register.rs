@@ -19,7 +19,7 @@ pub(super) static ALL: [RegisterInfo; 2] = [
     },
 ];
 
-/// What can be wrong with a base, and with a length.
+/// The reasons why a base, and why a length, is refused.
 pub(super) const REASONS: [&str; 2] =
     ["the table begins at a multiple of 16", "more descriptors than selectors"];
 

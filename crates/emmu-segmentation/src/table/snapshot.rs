@@ -6,7 +6,7 @@ use alloc::{format, string::String};
 use emmu_core::PhysAddr;
 use serde::Deserialize;
 
-/// What is read, and may be anything.
+/// The snapshot as it is read. It may hold anything, so its values are checked.
 #[derive(Deserialize)]
 #[serde(rename = "SegmentTable")]
 pub(super) struct Read {

@@ -5,7 +5,7 @@ use crate::{Segment, selection::Geometry};
 use alloc::{format, string::String, vec::Vec};
 use serde::Deserialize;
 
-/// What is read, and may be anything.
+/// The snapshot as it is read. It may hold anything, so its values are checked.
 #[derive(Deserialize)]
 #[serde(rename = "Segmentation")]
 pub(super) struct Read {

@@ -23,7 +23,7 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// The same as the cause of a fault.
+    /// Returns the cause of the fault that this refusal raises.
     #[must_use]
     pub const fn cause(self) -> Cause {
         match self {
@@ -53,7 +53,7 @@ const LAST_LINEAR: u64 = 0xffff_ffff;
 fn permits(descriptor: X86Descriptor, kind: AccessKind) -> bool {
     // spec: x86seg-type
     match (descriptor.kind(), kind) {
-        // What CS holds was code when it was loaded.
+        // The segment in CS was a code segment when it was loaded.
         (_, AccessKind::Fetch) => true,
         (Kind::Data { .. }, AccessKind::Load) => true,
         (Kind::Data { writable, .. }, AccessKind::Store | AccessKind::Amo) => writable,

@@ -14,7 +14,7 @@ use core::ops::RangeInclusive;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct X86Descriptor(pub u64);
 
-/// What a descriptor is of.
+/// The kinds of descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Data { writable: bool, down: bool },

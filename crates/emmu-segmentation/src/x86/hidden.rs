@@ -29,7 +29,7 @@ impl SegmentState {
         Self { selector, descriptor: None, base: 0 }
     }
 
-    /// Whether it holds 64-bit code.
+    /// Returns true if the segment holds 64-bit code.
     pub(super) fn is_long_code(&self) -> bool {
         self.descriptor
             .is_some_and(|held| held.is_long() && matches!(held.kind(), Kind::Code { .. }))

@@ -116,7 +116,7 @@ impl From<Fault> for LoadError {
     }
 }
 
-/// What a load depends on besides selector and memory.
+/// The state on which a load depends, besides selector and memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context {
     pub(super) cpl: u8,
@@ -148,7 +148,8 @@ impl Table {
 }
 
 impl Context {
-    /// What the register holds after the load: MOV to a data or stack segment register, or a far jump.
+    /// Returns the content of the register after the load: a MOV to a data or stack segment register, or a far
+    /// jump.
     pub(super) fn load(
         self,
         register: SegmentRegister,
@@ -248,8 +249,8 @@ impl Context {
         Ok(selector.with_rpl(self.cpl))
     }
 
-    /// Whether a jump may go to a system descriptor of this type (table 3-2): available TSS, call gate, task gate;
-    /// in IA-32e mode a call gate only.
+    /// Returns true if a jump may go to a system descriptor of this type (table 3-2): available TSS, call gate,
+    /// task gate; in IA-32e mode a call gate only.
     const fn is_transfer(self, kind: u8) -> bool {
         match self.lma {
             true => kind == 12,

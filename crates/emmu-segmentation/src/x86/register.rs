@@ -37,7 +37,7 @@ pub enum SegmentRegister {
     Es = 0,
     /// Fetches.
     Cs = 1,
-    /// What is addressed by the stack pointer.
+    /// The stack segment: accesses through the stack pointer.
     Ss = 2,
     /// All other data.
     Ds = 3,

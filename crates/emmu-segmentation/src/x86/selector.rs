@@ -13,7 +13,7 @@ use core::fmt;
 pub struct Selector(pub u16);
 
 impl Selector {
-    /// What MOV takes of a wider register: its low 16 bits.
+    /// Returns the low 16 bits of a wider register, as MOV takes them.
     #[must_use]
     pub const fn of_register(value: u64) -> Self {
         let [low, high, ..] = value.to_le_bytes();
@@ -38,13 +38,13 @@ impl Selector {
         (self.0 & 3) as u8
     }
 
-    /// Whether it names the first descriptor of the GDT, which is none.
+    /// Returns true if the selector names the first descriptor of the GDT, which no segment has.
     #[must_use]
     pub const fn is_null(self) -> bool {
         self.0 & !3 == 0
     }
 
-    /// The same selector with another requested privilege level.
+    /// Returns this selector with another requested privilege level.
     #[must_use]
     pub const fn with_rpl(self, rpl: u8) -> Self {
         Self(self.0 & !3 | (rpl & 3) as u16)

@@ -67,8 +67,8 @@ impl X86Segments {
         self.segment(SegmentRegister::Cs).selector.rpl()
     }
 
-    /// Whether this is 64-bit mode: IA-32e mode with 64-bit code (Intel SDM Vol. 3A, "Code-Segment Descriptor in
-    /// 64-bit Mode").
+    /// Returns true in 64-bit mode: IA-32e mode with 64-bit code (Intel SDM Vol. 3A, "Code-Segment Descriptor
+    /// in 64-bit Mode").
     #[must_use]
     pub fn is_64_bit(&self) -> bool {
         self.lma && self.segment(SegmentRegister::Cs).is_long_code()

@@ -1,4 +1,4 @@
-//! What the textbook shows of segmentation, one behaviour each.
+//! Tests of segmentation as the textbook shows it, one behaviour each.
 
 use emmu_base_bounds::{BaseBounds, Convention};
 use emmu_core::{

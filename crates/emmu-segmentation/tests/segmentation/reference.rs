@@ -43,7 +43,7 @@ impl Arbitrary for Case {
     }
 }
 
-/// The same case with smaller numbers in one segment.
+/// Returns this case with smaller numbers in one segment.
 fn smaller_segments(case: &Case, number: usize) -> Vec<Case> {
     let Segment { base, bounds, flags } = case.segments[number];
     let with = |segment| {

@@ -232,7 +232,7 @@ quickcheck! {
     }
 }
 
-/// What a program or its operating system does next.
+/// An operation of a program or of its operating system.
 #[derive(Clone, Debug)]
 enum Op {
     /// Access number and size.

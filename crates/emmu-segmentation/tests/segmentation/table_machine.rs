@@ -1,4 +1,4 @@
-//! What a machine with its segment table in memory does, one behaviour each.
+//! Tests of a machine with its segment table in memory, one behaviour each.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_assoc::{Geometry, Policy};

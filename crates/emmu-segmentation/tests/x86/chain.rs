@@ -157,7 +157,7 @@ fn descriptor_reads_are_told_where_they_are_on_the_bus() {
     assert!(cpu.probe().contains(&Event::EntryRead { level: 0, addr, raw }));
 }
 
-/// The same chain, for another probe.
+/// Makes boxed chains, for a probe that keeps every event.
 struct Boxed;
 
 impl Boxed {

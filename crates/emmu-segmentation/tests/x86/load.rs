@@ -28,7 +28,7 @@ const READABLE_CODE: u8 = 0x1a;
 const EXECUTE_ONLY: u8 = 0x18;
 const CONFORMING: u8 = 0x1e;
 
-/// What loading descriptor 1 with this RPL comes to.
+/// Loads descriptor 1 with this RPL, and returns the result in words.
 fn outcome(register: SegmentRegister, cpl: u8, rpl: u16, raw: u64) -> String {
     let mut machine = processor(cpl, &[raw]);
     match mov(&mut machine, register, 8 | rpl) {

@@ -5,7 +5,8 @@ use crate::x86::{SegmentState, Selector, load::Table};
 use emmu_core::{is_sign_extended, low_mask};
 use serde::Deserialize;
 
-/// What is read, and may be anything. So may what a segment register holds.
+/// The snapshot as it is read. It may hold anything, and so may each segment register, so the values are
+/// checked.
 #[derive(Deserialize)]
 #[serde(rename = "X86Segments")]
 pub(super) struct Read {
