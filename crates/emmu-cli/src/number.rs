@@ -88,6 +88,14 @@ pub(crate) fn within(
     }
 }
 
+/// Returns a parser of numbers in this range, for an option of a narrower type.
+pub(crate) fn narrow<T: TryFrom<u64> + 'static>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T> + Clone + Send + Sync + 'static {
+    let parse = within(range);
+    move |text| T::try_from(parse(text)?).ok().context("expected a smaller number")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

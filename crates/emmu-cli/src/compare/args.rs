@@ -3,9 +3,6 @@
 use crate::{help, number, output::Output};
 use clap::Args;
 
-/// The most cycles that a block of the disk may take: with more, the sum of a run could pass 64 bits.
-const SLOWEST_DISK: u64 = 1 << 40;
-
 /// Run one program under every memory system, from one process at a time to paging: what it costs, and
 /// who keeps programs apart.
 ///
@@ -38,7 +35,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "BYTES", default_value = "256K", value_parser = number::within(1 << 14..=1 << 24))]
     pub(crate) space: u64,
     /// Cycles that the disk takes for a block of 4 KiB.
-    #[arg(long, value_name = "CYCLES", default_value = "100_000", value_parser = number::within(0..=SLOWEST_DISK))]
+    #[arg(long, value_name = "CYCLES", default_value = "100_000", value_parser = number::number)]
     pub(crate) disk: u64,
     /// A number that decides which addresses the program uses, and in which order.
     #[arg(long, value_name = "N", default_value = "0", value_parser = number::number)]

@@ -14,7 +14,7 @@ use emmu_os::toy::{Core, Instruction};
 use emmu_os::{OsError, Pid};
 use serde::Serialize;
 
-/// What came of an attack.
+/// The outcome of an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
 /// The outcomes of all five.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Attacks {
-    /// Reading what another process has in memory.
+    /// Reading the memory of another process.
     pub(crate) read_neighbour: Outcome,
     /// Overwriting it.
     pub(crate) write_neighbour: Outcome,
@@ -37,7 +37,7 @@ pub(crate) struct Attacks {
     pub(crate) overwrite_os: Outcome,
     /// Writing a register that relocates or translates.
     pub(crate) write_register: Outcome,
-    /// Reading what a process has left that has ended.
+    /// Reading memory that an ended process has left.
     pub(crate) read_leftovers: Outcome,
 }
 
@@ -65,18 +65,18 @@ pub(crate) fn all(kind: Kind, setting: &Setting<'_>, shape: &Shape) -> Result<At
     })
 }
 
-/// What a victim keeps, and what an attacker puts in its place: words that come by no accident.
+/// The word that a victim keeps, and the word that an attacker puts in its place. Neither comes about by accident.
 const SECRET: u64 = 0x5ec2_e75e_c2e7_5ec2;
 const FORGED: u64 = 0xf02_6edf_026e_df02;
-/// What the attacker has at the start of its heap, so that its own place can be found.
+/// The word at the start of the attacker's heap, by which its own place can be found.
 const MARK: u64 = 0xa77a_c4e2_a77a_c4e2;
 
-/// How to get at a word.
+/// A way to reach a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// As if addresses were physical.
     Physical,
-    /// By what is left when one's own place is taken from the physical address.
+    /// By the difference of the physical address and one's own place.
     Relative,
     /// Through the operating system's own window to memory.
     Window,
@@ -88,7 +88,7 @@ impl Way {
     const ALL: [Self; 4] = [Self::Physical, Self::Relative, Self::Window, Self::Disk];
 }
 
-/// Where an attacked system is built.
+/// The parts of which an attacked system is built.
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     kind: Kind,
@@ -162,7 +162,7 @@ impl<'a> Scene<'a> {
         Ok(if found { Outcome::Succeeds } else { Outcome::Stopped })
     }
 
-    /// Whether an attacker reads the secret, perhaps after its owner has ended.
+    /// Returns true if an attacker reads the secret, perhaps after its owner has ended.
     fn read(self, way: Way, ended: bool) -> Result<Option<bool>> {
         let mut stage = self.stage()?;
         let Some((victim, mut attacker)) = stage.victim_and(exploit::read(way == Way::Disk))?
@@ -182,7 +182,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Whether any way succeeds; each attempt says so, or that there is no target.
+/// Tries every way until one succeeds. An attempt returns whether it succeeded, or `None` if there is no target.
 fn any_way(attempt: impl Fn(Way) -> Result<Option<bool>>) -> Result<Outcome> {
     let mut outcome = Outcome::NoTarget;
     for way in Way::ALL {
@@ -214,7 +214,7 @@ impl Actor {
 }
 
 impl Stage<'_> {
-    /// A process of these instructions, with a word at the start of its heap.
+    /// Makes a process of these instructions, with a word at the start of its heap.
     fn spawn(&mut self, text: Vec<Instruction>, word: u64) -> Result<Actor> {
         let (kind, content) = (self.scene.kind, word.to_le_bytes().to_vec());
         let image = self.scene.shape.image_with(text, kind.whole_pages(), content)?;
@@ -246,7 +246,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Tells the attacker where a word of the victim's is.
+    /// Tells the attacker the place of a word of the victim.
     fn aim(&mut self, attacker: &mut Actor, word: u64, way: Way) {
         if way == Way::Disk {
             let (block, offset) = self.system.find_on_disk(word).unwrap_or_default();
@@ -263,7 +263,7 @@ impl Stage<'_> {
         self.aim_at(attacker, target, way);
     }
 
-    /// Tells the attacker where in physical memory its target is.
+    /// Tells the attacker the physical address of its target.
     fn aim_at(&mut self, attacker: &mut Actor, target: PhysAddr, way: Way) {
         let addr = match way {
             Way::Physical | Way::Disk => target.raw(),
@@ -273,7 +273,7 @@ impl Stage<'_> {
         attacker.set(exploit::POINTER, addr);
     }
 
-    /// Where the attacker's address 0 would be, if its heap were at its place in one piece with it.
+    /// Returns the physical address of the attacker's address 0, as if all of it were in one piece with its heap.
     fn place_of_attacker(&mut self) -> u64 {
         let heap = self.system.find(MARK).map_or(0, PhysAddr::raw);
         heap.wrapping_sub(self.scene.shape.heap_start())

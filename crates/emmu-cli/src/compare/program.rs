@@ -7,7 +7,7 @@ use emmu_os::toy::{Assembly, INSTRUCTION, Instruction};
 use emmu_os::{FRAME, Image, Region, Rights};
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-/// Where the parts of the program are, and what it does.
+/// The places of the program's parts, and its accesses.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
     pub(crate) accesses: u64,

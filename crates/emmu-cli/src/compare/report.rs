@@ -1,4 +1,4 @@
-//! What a comparison came to, as data and as tables.
+//! The results of a comparison, as data and as tables.
 
 use super::args::Compare;
 use super::attack::{Attacks, Outcome};
@@ -49,16 +49,18 @@ struct MemoryReport {
 struct SystemReport {
     system: &'static str,
     cost: Cost,
-    /// Switches to cycles, against those of base and bounds.
+    /// Cycles of a switch, divided by those with base and bounds.
     switch_ratio: Option<f64>,
     attacks: Attacks,
-    /// How many of them succeed.
+    /// The number of attacks that succeed.
     attacks_that_succeed: usize,
 }
 
 const LEGEND: &str = "\
 allocated, wasted: bytes of memory that the program takes, and those that it did not ask for
-access: cycles of a fetch, load or store, all caches warm
+translation: cycles of TLB lookups and page walks in a fetch, load or store, all caches warm
+access: all cycles of it; they depend mostly on where the program's data fall in the caches, and each
+        system places the program elsewhere
 switch: cycles from one process to another; against registers: against base and bounds
 yes: the attack succeeds; no: it is stopped; -: there is nothing to attack";
 
@@ -127,13 +129,22 @@ impl Report {
     }
 
     fn costs(&self) -> Table {
-        let mut rows = table(&["", "allocated", "wasted", "access", "switch", "against registers"]);
+        let mut rows = table(&[
+            "",
+            "allocated",
+            "wasted",
+            "translation",
+            "access",
+            "switch",
+            "against registers",
+        ]);
         for SystemReport { system, cost, switch_ratio, .. } in &self.systems {
             let dash = || "-".to_owned();
             rows.add_row([
                 left(&format!("  {system}")),
                 right(count(cost.allocated)),
                 right(count(cost.wasted)),
+                right(format!("{:.3}", cost.translation_cycles_per_access)),
                 right(format!("{:.3}", cost.cycles_per_access)),
                 right(cost.switch.map_or_else(dash, count)),
                 right(switch_ratio.map_or_else(dash, |ratio| format!("{ratio:.2}x"))),

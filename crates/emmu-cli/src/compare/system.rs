@@ -47,13 +47,13 @@ impl Kind {
         }
     }
 
-    /// Whether it gives memory out in pages only.
+    /// Returns true if the system gives memory out in pages only.
     pub(crate) const fn whole_pages(self) -> bool {
         matches!(self, Self::Paging)
     }
 }
 
-/// What all systems have in common: memory, a disk, prices.
+/// The parts that all systems have in common: memory, a disk, prices.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting<'a> {
     machine: &'a Machine,
@@ -62,11 +62,11 @@ pub(crate) struct Setting<'a> {
     disk: u64,
 }
 
-/// Where RAM starts.
+/// Physical address of the first byte of RAM.
 const START: PhysAddr = PhysAddr::new(0x8000_0000);
 /// Bytes at its start that are the operating system's.
 pub(crate) const OS: u64 = 64 << 10;
-/// Where the disk's controller is.
+/// Physical address of the disk's controller.
 pub(crate) const DISK: PhysAddr = PhysAddr::new(0x1000_0000);
 /// Processes that the disk has room for.
 const ON_DISK: u64 = 4;
@@ -144,24 +144,29 @@ impl WithTables for BootPaged<'_, '_> {
     }
 }
 
-/// A booted system: its operating system, and what an experimenter sees past its back.
+/// A booted system: its operating system, and the view of an experimenter who looks past it.
 pub(crate) trait System {
     fn spawn(&mut self, layout: &Layout) -> Result<Pid, OsError>;
     fn resume(&mut self, pid: Pid, program: &mut dyn Program) -> Result<Turn, OsError>;
     fn terminate(&mut self, pid: Pid) -> Result<(), OsError>;
     fn origin(&self, pid: Pid) -> Result<u64, OsError>;
     fn usage(&self) -> MemoryUsage;
-    /// All cycles so far, those of the disk too.
-    fn cycles(&self) -> u64;
-    /// Where the operating system sees physical address 0.
+    /// Returns all cycles so far, with those of the disk.
+    ///
+    /// # Errors
+    /// If they are more than 64 bits can count.
+    fn cycles(&self) -> Result<u64>;
+    /// Returns the cycles of TLB lookups and page walks so far.
+    fn translation_cycles(&self) -> u64;
+    /// Returns the address at which the operating system sees physical address 0.
     fn window(&self) -> u64;
-    /// The word at a physical address.
+    /// Returns the word at a physical address.
     fn word(&mut self, addr: PhysAddr) -> u64;
-    /// Where among the processes' memory an aligned word is that holds this.
+    /// Returns the address of an aligned word in the processes' memory that holds this.
     fn find(&mut self, word: u64) -> Option<PhysAddr>;
-    /// The block of the disk and the offset in it where an aligned word is that holds this.
+    /// Returns the block of the disk, and the offset in it, of an aligned word that holds this.
     fn find_on_disk(&self, word: u64) -> Option<(u64, u64)>;
-    /// The registers of the translation unit that are not for programs, with what they hold.
+    /// Returns the registers of the translation unit that programs may not write, with their values.
     fn privileged(&mut self) -> Result<Vec<(RegisterId, u64)>, OsError>;
 }
 
@@ -193,9 +198,15 @@ impl<S: AddressSpaces> System for Booted<S> {
         self.os.usage()
     }
 
-    fn cycles(&self) -> u64 {
+    fn cycles(&self) -> Result<u64> {
         let (cycles, disk) = self.os.cpu().probe();
-        cycles.total().saturating_add(disk.total())
+        let sum = cycles.total().checked_add(disk.total()).filter(|&sum| sum < u64::MAX);
+        sum.context("--disk: the cycles of the disk are more than 64 bits can count")
+    }
+
+    fn translation_cycles(&self) -> u64 {
+        let (cycles, _) = self.os.cpu().probe();
+        cycles.by_cause().map(|spent| spent.tlb[0] + spent.translation()).total()
     }
 
     fn window(&self) -> u64 {
@@ -236,7 +247,7 @@ impl<S: AddressSpaces> System for Booted<S> {
     }
 }
 
-/// Where among some bytes an aligned word is.
+/// Returns the offset of an aligned word among some bytes.
 fn offset_of(word: u64, bytes: &[u8]) -> Option<u64> {
     let words = bytes.as_chunks::<8>().0.iter();
     (0..).step_by(8).zip(words).find(|(_, held)| **held == word.to_le_bytes()).map(|(at, _)| at)

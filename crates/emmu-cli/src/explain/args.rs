@@ -1,12 +1,17 @@
-//! The command line of `emmu explain`.
-//!
-//! Numbers are texts here: what is wrong with one is said in one line, like everything else that is wrong.
+//! The arguments of `emmu explain`.
 
+use super::contents::PlacedByte;
+use super::paging::{BitField, PlacedEntry};
+use super::segments::NumberedSegment;
+use super::table::NumberedDescriptor;
+use crate::number::{self, Number};
 use crate::{help, output::Output};
 use clap::{Args, Subcommand, ValueEnum};
 use emmu_core::AccessKind;
 
 /// Explain what becomes of an address: every bit, comparison and memory read, and why it faults.
+///
+/// All numbers of an explanation are written in the base in which its address is written.
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,
@@ -21,6 +26,7 @@ pub(crate) struct Explain {
     pub(super) unit: Unit,
 }
 
+// The help of each unit is the description of its arguments.
 #[derive(Debug, Subcommand)]
 pub(super) enum Unit {
     BaseBounds(BaseBounds),
@@ -40,35 +46,35 @@ impl Unit {
     }
 }
 
-/// What is accessed, and how it is told.
+/// The accesses that are explained, and how.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Accesses {
-    /// The virtual addresses, in this order.
+    /// The virtual addresses, in the order of the accesses.
     #[arg(required = true, value_name = "ADDRESS")]
-    pub(super) addresses: Vec<String>,
-    /// What is done there.
+    pub(super) addresses: Vec<Number>,
+    /// The kind of access.
     #[arg(long, value_enum, default_value_t)]
     pub(super) access: Kind,
-    /// How many bytes.
-    #[arg(long, value_name = "BYTES", default_value = "1")]
-    pub(super) size: String,
-    /// The address was formed from the stack pointer.
-    #[arg(long)]
-    pub(super) stack: bool,
-    /// Whose access it is.
+    /// The number of bytes of each access.
+    #[arg(long, value_name = "BYTES", default_value = "1", value_parser = number::narrow::<u32>(1..=4096))]
+    pub(super) size: u32,
+    /// The number of the process that makes the accesses.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(super) pid: u32,
-    /// Bytes of physical memory; without it, what the machine has.
-    #[arg(long, value_name = "BYTES")]
-    pub(super) memory: Option<String>,
-    /// Whose prices are told: a name that `emmu machines` lists, or a TOML file.
+    /// Bytes of physical memory; without it, as many as the machine has.
+    #[arg(long, value_name = "BYTES", value_parser = number::number)]
+    pub(super) memory: Option<u64>,
+    /// A byte that physical memory holds before the first access. All bytes that are not given are 0.
+    #[arg(long = "byte", value_name = "ADDRESS=VALUE")]
+    pub(super) bytes: Vec<PlacedByte>,
+    /// The machine whose prices are told: a name that `emmu machines` lists, or a TOML file.
     #[arg(long, short, value_name = "NAME|FILE", default_value = "textbook-sv39")]
     pub(super) machine: String,
     #[command(flatten)]
     pub(super) output: Output,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Kind {
     /// Reads data.
     #[default]
@@ -100,14 +106,14 @@ impl Kind {
 ]))]
 pub(super) struct BaseBounds {
     /// Physical address of the program's byte 0.
-    #[arg(long, value_name = "N")]
-    pub(super) base: String,
-    /// How many bytes the program has.
-    #[arg(long, value_name = "N", required_unless_present = "end")]
-    pub(super) bounds: Option<String>,
-    /// Instead: the physical address where the program ends.
-    #[arg(long, value_name = "N", conflicts_with = "bounds")]
-    pub(super) end: Option<String>,
+    #[arg(long, value_name = "ADDRESS", value_parser = number::number)]
+    pub(super) base: u64,
+    /// The number of bytes that the program has.
+    #[arg(long, value_name = "BYTES", required_unless_present = "end", value_parser = number::number)]
+    pub(super) bounds: Option<u64>,
+    /// Instead of the bounds: the physical address where the program ends.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "bounds", value_parser = number::number)]
+    pub(super) end: Option<u64>,
     #[command(flatten)]
     pub(super) accesses: Accesses,
 }
@@ -115,23 +121,27 @@ pub(super) struct BaseBounds {
 /// A few segments in registers.
 #[derive(Debug, Args)]
 #[command(after_help = help::examples_and_numbers(&[
-    "emmu explain segments --segment 32K:2K:r-x --segment 34K:3K --segment 28K:2K:rw-:down 4200",
-    "emmu explain segments --implicit --segment 4K:1K:r-x --segment 8K:1K --segment 12K:1K 7 --json",
+    "emmu explain segments --segment 32K:2K:r-x --segment 34K:3K --segment 3=28K:2K:rw-:down 15K",
+    "emmu explain segments --implicit --segment 4K:1K --segment 8K:1K --segment 12K:1K:down 7 --json",
 ]))]
 pub(super) struct Segments {
     /// Width of virtual addresses.
-    #[arg(long, value_name = "BITS", default_value_t = 14)]
+    #[arg(long, value_name = "BITS", default_value = "14", value_parser = number::narrow::<u32>(1..=64))]
     pub(super) address_bits: u32,
-    /// How many top bits of an address are the selector; without it, as few as the segments need.
-    #[arg(long, value_name = "BITS", conflicts_with = "implicit")]
+    /// The number of top bits of an address that select the segment; without it, as few as the segments need.
+    #[arg(long, value_name = "BITS", conflicts_with = "implicit", value_parser = number::narrow::<u32>(0..=63))]
     pub(super) selector_bits: Option<u32>,
-    /// Select by use: fetches, other data, the stack; in this order there are three segments.
+    /// Select by use: one segment for fetches, one for other data, one for the stack. There are three segments, in
+    /// this order.
     #[arg(long)]
     pub(super) implicit: bool,
-    /// The segments, from selector 0 on: BASE:BOUNDS, then the rights (rw- if not said), then `down` if it grows
-    /// down.
-    #[arg(long = "segment", required = true, value_name = "BASE:BOUNDS[:RIGHTS][:down]")]
-    pub(super) segments: Vec<String>,
+    /// The address was formed from the stack pointer.
+    #[arg(long, requires = "implicit")]
+    pub(super) stack: bool,
+    /// A segment: its number (without it, one more than that of the segment before), base and bounds, then the rights
+    /// (rw- without them), then `down` if it grows down.
+    #[arg(long = "segment", required = true, value_name = "[N=]BASE:BOUNDS[:RIGHTS][:down]")]
+    pub(super) segments: Vec<NumberedSegment>,
     #[command(flatten)]
     pub(super) accesses: Accesses,
 }
@@ -144,22 +154,26 @@ pub(super) struct Segments {
 ]))]
 pub(super) struct Table {
     /// Width of virtual addresses.
-    #[arg(long, value_name = "BITS", default_value_t = 32)]
+    #[arg(long, value_name = "BITS", default_value = "32", value_parser = number::narrow::<u32>(1..=64))]
     pub(super) address_bits: u32,
-    /// How many top bits of an address are the selector.
-    #[arg(long, value_name = "BITS", default_value_t = 12)]
+    /// The number of top bits of an address that select the segment.
+    #[arg(long, value_name = "BITS", default_value = "12", value_parser = number::narrow::<u32>(0..=63))]
     pub(super) selector_bits: u32,
-    /// Where the table is.
-    #[arg(long, value_name = "N", default_value = "0x1000")]
-    pub(super) table: String,
-    /// How many descriptors it has; without it, as many as are needed for those that are given.
-    #[arg(long, value_name = "N")]
-    pub(super) length: Option<String>,
-    /// Descriptors: their number, and what `emmu explain segments` takes or `absent`. All others are absent.
-    #[arg(long = "segment", required = true, value_name = "N=BASE:BOUNDS[:RIGHTS][:down]")]
-    pub(super) segments: Vec<String>,
-    /// How many descriptors the cache holds.
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    /// Physical address of the table.
+    #[arg(long, value_name = "ADDRESS", default_value = "0x1000", value_parser = number::number)]
+    pub(super) table: u64,
+    /// The number of descriptors in the table; without it, as many as are needed for those that are given.
+    #[arg(long, value_name = "N", value_parser = number::number)]
+    pub(super) length: Option<u64>,
+    /// A descriptor: its number, and what `emmu explain segments` takes or `absent`. All others are absent.
+    #[arg(
+        long = "segment",
+        required = true,
+        value_name = "N=BASE:BOUNDS[:RIGHTS][:down]|N=absent"
+    )]
+    pub(super) segments: Vec<NumberedDescriptor>,
+    /// The number of descriptors that the cache holds; 0 is no cache.
+    #[arg(long, value_name = "N", default_value = "4", value_parser = number::narrow::<u32>(0..=65536))]
     pub(super) cache: u32,
     #[command(flatten)]
     pub(super) accesses: Accesses,
@@ -168,33 +182,47 @@ pub(super) struct Table {
 /// Pages, with a page table in memory whose shape you describe.
 #[derive(Debug, Args)]
 #[command(after_help = help::examples_and_numbers(&[
-    "emmu explain paging --entry 3=0x80000006 0x3229 0x3229 0x1000",
+    "emmu explain paging --entry 3=0x80000006 --byte 0x6229=0x5a 0x3229 0x3229 0x1000",
     "emmu explain paging --levels 2 --entry 1=0x80000003 --entry @12K=0x80000006 0x2010",
+    "emmu explain paging --valid 0 --write 1 --pfn 31:12 --entry 3=0x6001 0x3229 --access store",
 ]))]
 pub(super) struct Paging {
     /// Width of virtual addresses.
-    #[arg(long, value_name = "BITS", default_value_t = 14)]
+    #[arg(long, value_name = "BITS", default_value = "14", value_parser = number::narrow::<u8>(1..=64))]
     pub(super) address_bits: u8,
     /// Bytes of a page.
-    #[arg(long, value_name = "BYTES", default_value = "4K")]
-    pub(super) page: String,
-    /// Levels of the page table; the bits of a page number are shared among them evenly.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "BYTES", default_value = "4K", value_parser = number::number)]
+    pub(super) page: u64,
+    /// Levels of the page table. The bits of a page number are shared among them evenly.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = number::narrow::<u8>(1..=64))]
     pub(super) levels: u8,
     /// Bytes of a table entry.
-    #[arg(long, value_name = "BYTES", default_value = "4")]
-    pub(super) entry_bytes: String,
-    /// The bit of an entry that says it is valid; all bits below it are the number of a frame or table.
+    #[arg(long, value_name = "BYTES", default_value = "4", value_parser = number::number)]
+    pub(super) entry_bytes: u64,
+    /// The bit of an entry that says that it is valid; without it, the highest bit.
     #[arg(long, value_name = "BIT")]
     pub(super) valid: Option<u8>,
-    /// Where the table is: the page-table base register.
-    #[arg(long, value_name = "N", default_value = "0x1000")]
-    pub(super) ptbr: String,
-    /// Entries of the first table by index, or of any by `@` and physical address. All others are 0.
+    /// The highest and the lowest bit of the number of a frame in an entry; without it, all bits below those that have
+    /// another meaning, from bit 0 on.
+    #[arg(long, value_name = "HIGH:LOW")]
+    pub(super) pfn: Option<BitField>,
+    /// The bit of an entry that allows reads; without it, they are allowed.
+    #[arg(long, value_name = "BIT")]
+    pub(super) read: Option<u8>,
+    /// The bit of an entry that allows writes; without it, they are allowed.
+    #[arg(long, value_name = "BIT")]
+    pub(super) write: Option<u8>,
+    /// The bit of an entry that allows fetches; without it, they are allowed.
+    #[arg(long, value_name = "BIT")]
+    pub(super) execute: Option<u8>,
+    /// Physical address of the first table: the page-table base register.
+    #[arg(long, value_name = "ADDRESS", default_value = "0x1000", value_parser = number::number)]
+    pub(super) ptbr: u64,
+    /// An entry of the first table by its index, or of any table by `@` and its physical address. All others are 0.
     #[arg(long = "entry", value_name = "INDEX=VALUE|@ADDRESS=VALUE")]
-    pub(super) entries: Vec<String>,
-    /// How many pages the TLB holds.
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(super) entries: Vec<PlacedEntry>,
+    /// The number of pages that the TLB holds; 0 is no TLB.
+    #[arg(long, value_name = "N", default_value = "4", value_parser = number::narrow::<u32>(0..=65536))]
     pub(super) tlb: u32,
     #[command(flatten)]
     pub(super) accesses: Accesses,

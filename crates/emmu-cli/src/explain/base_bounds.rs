@@ -1,24 +1,19 @@
 //! Base and bounds.
 
+use super::Radix;
 use super::args;
-use super::number::{Radix, value};
 use super::story::{Heard, Step, Tell, bytes};
-use anyhow::Result;
 use emmu_base_bounds::{BaseBounds, Convention, Refusal};
 use emmu_core::{Access, Registers};
 use emmu_memory::Memory;
 
 impl args::BaseBounds {
-    pub(super) fn unit(&self) -> Result<BaseBounds> {
-        let base = value("--base", &self.base)?;
-        let (convention, bounds) = match (&self.bounds, &self.end) {
-            (_, Some(end)) => (Convention::End, value("--end", end)?),
-            (bounds, None) => {
-                let bounds = bounds.as_deref().unwrap_or_default();
-                (Convention::Size, value("--bounds", bounds)?)
-            }
+    pub(super) fn unit(&self) -> BaseBounds {
+        let (convention, bounds) = match self.end {
+            Some(end) => (Convention::End, end),
+            None => (Convention::Size, self.bounds.unwrap_or_default()),
         };
-        Ok(BaseBounds::new(convention).with_registers(base, bounds))
+        BaseBounds::new(convention).with_registers(self.base, bounds)
     }
 }
 
@@ -34,11 +29,11 @@ impl Tell for BaseBounds {
         let told = show.show(bounds);
         match (self.convention(), self.relocate(access.addr)) {
             (Convention::Size, Ok((place, left))) => vec![
-                Step::new("bounds", format!("{va} < bounds {told}, {} left", bytes(left))),
+                Step::new("bounds", format!("{va} < bounds {told}, {} left", bytes(left, show))),
                 Step::new("PA", format!("base {base_told} + {va} = {}", show.show(place))),
             ],
             (Convention::Size, Err(Refusal::PastBounds { by })) => {
-                vec![Step::failing("bounds", past(&va, &told, by))]
+                vec![Step::failing("bounds", past(&va, &told, by, show))]
             }
             (Convention::Size, Err(Refusal::NoPlace)) => vec![
                 Step::new("bounds", format!("{va} < bounds {told}")),
@@ -48,14 +43,14 @@ impl Tell for BaseBounds {
                 Step::new("PA", format!("base {base_told} + {va} = {}", show.show(place))),
                 Step::new(
                     "bounds",
-                    format!("{} < bounds {told}, {} left", show.show(place), bytes(left)),
+                    format!("{} < bounds {told}, {} left", show.show(place), bytes(left, show)),
                 ),
             ],
             (Convention::End, Err(Refusal::PastBounds { by })) => {
                 let sum = show.show(bounds.saturating_add(by));
                 vec![
                     Step::new("PA", format!("base {base_told} + {va} = {sum}")),
-                    Step::failing("bounds", past(&sum, &told, by)),
+                    Step::failing("bounds", past(&sum, &told, by, show)),
                 ]
             }
             (Convention::End, Err(Refusal::NoPlace)) => vec![no_place(&base_told, &va)],
@@ -63,10 +58,10 @@ impl Tell for BaseBounds {
     }
 }
 
-fn past(checked: &str, bounds: &str, by: u64) -> String {
+fn past(checked: &str, bounds: &str, by: u64, show: Radix) -> String {
     match by {
         0 => format!("{checked} >= bounds {bounds}, the first byte past them"),
-        by => format!("{checked} >= bounds {bounds} by {}", bytes(by)),
+        by => format!("{checked} >= bounds {bounds} by {}", bytes(by, show)),
     }
 }
 

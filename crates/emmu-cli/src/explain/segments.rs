@@ -1,57 +1,121 @@
 //! Segments in registers, and what they have in common with those in a table.
 
-use super::args;
-use super::number::{Radix, value};
+use super::parts::{Part, cut};
 use super::story::{Heard, Step, Tell, bytes};
-use anyhow::{Context, Result, bail};
-use emmu_core::{Access, low_mask};
+use super::{
+    Radix,
+    args::{self, Kind},
+};
+use crate::number::number;
+use anyhow::{Context, Result, anyhow, ensure};
+use emmu_core::{Access, AccessFlags, low_mask};
 use emmu_memory::Memory;
-use emmu_segmentation::{Parts, Refusal, Segment, SegmentFlags, Segmentation, Selection};
+use emmu_segmentation::{
+    GeometryError, MAX_SEGMENTS, Parts, Refusal, Segment, SegmentFlags, Segmentation, Selection,
+};
+use std::{collections::BTreeMap, str::FromStr};
 
-impl args::Segments {
-    pub(super) fn unit(&self) -> Result<Segmentation> {
-        let count = u32::try_from(self.segments.len()).context("--segment: too many")?;
-        let selection = match self.implicit {
-            true if count == 3 => Selection::Implicit,
-            true => bail!("--implicit: expected 3 segments (fetches, data, stack), found {count}"),
-            false => {
-                let least = u32::BITS - count.saturating_sub(1).leading_zeros();
-                let selector_bits = self.selector_bits.unwrap_or(least);
-                Selection::Explicit { selector_bits, segments: count }
+/// A segment, and its number if it is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NumberedSegment {
+    number: Option<u64>,
+    segment: Segment,
+}
+
+impl FromStr for NumberedSegment {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let numbered = || match text.split_once('=') {
+            Some((given, segment)) => {
+                Some(Self { number: Some(number(given).ok()?), segment: parse(segment)? })
             }
+            None => Some(Self { number: None, segment: parse(text)? }),
         };
-        let mut unit = Segmentation::new(self.address_bits, selection)?;
-        for (number, text) in (0..).zip(&self.segments) {
-            unit = unit
-                .with_segment(number, parse(text)?)
-                .with_context(|| format!("--segment {text}"))?;
-        }
-        Ok(unit)
+        numbered().context(
+            "expected [N=]BASE:BOUNDS[:RIGHTS][:down] such as 32K:2K:r-x or 3=28K:2K:rw-:down",
+        )
     }
 }
 
-/// `BASE:BOUNDS[:RIGHTS][:down]`.
-pub(super) fn parse(text: &str) -> Result<Segment> {
-    let expected = || {
-        format!(
-            "--segment: expected BASE:BOUNDS[:RIGHTS][:down] such as 32K:2K:r-x, found {text:?}"
-        )
+impl args::Segments {
+    pub(super) fn unit(&self) -> Result<Segmentation> {
+        ensure!(
+            !self.stack || self.accesses.access != Kind::Fetch,
+            "--stack has no meaning with --access fetch: fetches always select the code"
+        );
+        let segments = self.numbered()?;
+        let count = segments.keys().last().map_or(0, |last| last + 1);
+        let mut unit =
+            Segmentation::new(self.address_bits, self.selection(count)?).map_err(named)?;
+        for (number, segment) in segments {
+            unit = unit
+                .with_segment(number, segment)
+                .with_context(|| format!("--segment: segment {number}"))?;
+        }
+        Ok(unit)
+    }
+
+    pub(super) const fn flags(&self) -> AccessFlags {
+        if self.stack { AccessFlags::STACK } else { AccessFlags::empty() }
+    }
+
+    /// The segments by number. Without a number of its own, a segment follows the one before.
+    fn numbered(&self) -> Result<BTreeMap<u32, Segment>> {
+        let (mut segments, mut next) = (BTreeMap::new(), 0);
+        for given in &self.segments {
+            let number = given.number.unwrap_or(next);
+            ensure!(
+                number < MAX_SEGMENTS.into(),
+                "--segment: segment {number}; expected numbers from 0 to {}",
+                MAX_SEGMENTS - 1
+            );
+            let twice = segments.insert(u32::try_from(number)?, given.segment);
+            ensure!(twice.is_none(), "--segment: segment {number} is given twice");
+            next = number + 1;
+        }
+        Ok(segments)
+    }
+
+    fn selection(&self, count: u32) -> Result<Selection> {
+        if self.implicit {
+            ensure!(
+                count == 3 && self.segments.len() == 3,
+                "--implicit: expected 3 segments (fetches, data, stack), found {}",
+                self.segments.len()
+            );
+            return Ok(Selection::Implicit);
+        }
+        let least = u32::BITS - count.saturating_sub(1).leading_zeros();
+        let selector_bits = self.selector_bits.unwrap_or(least);
+        Ok(Selection::Explicit { selector_bits, segments: count })
+    }
+}
+
+/// Names the option that makes this geometry impossible.
+pub(super) fn named(error: GeometryError) -> anyhow::Error {
+    let option = match error {
+        GeometryError::AddressBits { .. } => "--address-bits",
+        GeometryError::SelectorBits { .. } | GeometryError::OffsetBits { .. } => "--selector-bits",
+        GeometryError::Segments { .. } => "--segment",
     };
+    anyhow!("{option}: {error}")
+}
+
+/// `BASE:BOUNDS[:RIGHTS][:down]`.
+pub(super) fn parse(text: &str) -> Option<Segment> {
     let mut fields = text.split(':');
-    let (base, bounds) = fields.next().zip(fields.next()).with_context(expected)?;
-    let (base, bounds) = (value("--segment", base)?, value("--segment", bounds)?);
+    let (base, bounds) = fields.next().zip(fields.next())?;
+    let (base, bounds) = (number(base).ok()?, number(bounds).ok()?);
     let mut flags = SegmentFlags::READ | SegmentFlags::WRITE;
     let mut rest = fields.peekable();
     if let Some(rights) = rest.next_if(|field| *field != "down") {
-        flags = parse_rights(rights).with_context(expected)?;
+        flags = parse_rights(rights)?;
     }
     if rest.next_if_eq(&"down").is_some() {
         flags |= SegmentFlags::GROWS_DOWN;
     }
-    match rest.next() {
-        None => Ok(Segment { base, bounds, flags }),
-        Some(_) => bail!(expected()),
-    }
+    rest.next().is_none().then_some(Segment { base, bounds, flags })
 }
 
 /// `rwx`, with `-` for what is missing.
@@ -70,77 +134,58 @@ fn parse_rights(text: &str) -> Option<SegmentFlags> {
 }
 
 pub(super) fn rights(flags: SegmentFlags) -> String {
-    let letter = |flag, letter| if flags.contains(flag) { letter } else { '-' };
-    [
-        letter(SegmentFlags::READ, 'r'),
-        letter(SegmentFlags::WRITE, 'w'),
-        letter(SegmentFlags::EXECUTE, 'x'),
-    ]
-    .into_iter()
-    .collect()
+    letters(
+        [SegmentFlags::READ, SegmentFlags::WRITE, SegmentFlags::EXECUTE]
+            .map(|flag| flags.contains(flag)),
+    )
+}
+
+/// Shows rights as `rwx`, with `-` for those that are missing.
+pub(super) fn letters(has: [bool; 3]) -> String {
+    has.iter().zip("rwx".chars()).map(|(&has, letter)| if has { letter } else { '-' }).collect()
 }
 
 impl Tell for Segmentation {
     fn parts(&self, access: Access, show: Radix) -> Option<String> {
-        let (parts, _) = self.select(access).ok()?;
-        Some(match self.selection() {
+        let parts = match self.selection() {
             Selection::Explicit { selector_bits, .. } => {
-                cut("selector", parts, selector_bits, self.address_bits() - selector_bits, show)
+                selector_and_offset(selector_bits, self.address_bits())
             }
-            Selection::Implicit => format!("offset {}", show.show(parts.offset)),
-        })
+            Selection::Implicit => vec![("offset".to_owned(), self.address_bits())],
+        };
+        Some(cut(access.addr.raw(), &parts, show))
     }
 
     fn steps(&self, access: Access, _: &[Heard], _: &Memory, show: Radix) -> Vec<Step> {
-        match self.select(access) {
-            Err(refusal) => vec![refused_address(refusal, show)],
-            Ok((parts, segment)) => {
-                let mut steps = vec![Step::new(
-                    "segment",
-                    format!("{} has {}", self.name(parts.selector), describe(&segment, show)),
-                )];
-                steps.extend(place(&segment, parts, self.last_offset(), access, show));
-                steps
-            }
+        let (parts, segment) = match self.select(access) {
+            Ok(selected) => selected,
+            Err(refusal) => return vec![refused_address(refusal, show)],
+        };
+        let name = name(self.selection(), parts.selector, show);
+        if segment == Segment::default() {
+            let text = format!("selector {name}: no segment is loaded, its bounds are 0");
+            return vec![Step::failing("segment", text)];
         }
+        let found = format!("{name} has {}", describe(&segment, show));
+        let mut steps = vec![Step::new("segment", found)];
+        steps.extend(place(&segment, parts, self.last_offset(), access, show));
+        steps
     }
 }
 
-trait Named {
-    fn name(&self, selector: u64) -> String;
-}
-
-impl Named for Segmentation {
-    fn name(&self, selector: u64) -> String {
-        match (self.selection(), selector) {
-            (Selection::Implicit, 0) => "fetch: code".to_owned(),
-            (Selection::Implicit, 1) => "no fetch, no stack: data".to_owned(),
-            (Selection::Implicit, _) => "stack pointer: stack".to_owned(),
-            (Selection::Explicit { .. }, selector) => selector.to_string(),
-        }
+fn name(selection: Selection, selector: u64, show: Radix) -> String {
+    match (selection, selector) {
+        (Selection::Implicit, 0) => "fetch: code".to_owned(),
+        (Selection::Implicit, 1) => "no fetch, no stack: data".to_owned(),
+        (Selection::Implicit, _) => "stack pointer: stack".to_owned(),
+        (Selection::Explicit { .. }, selector) => show.show(selector),
     }
 }
 
-/// Selector and offset in bits, and as numbers.
-pub(super) fn cut(
-    what: &str,
-    parts: Parts,
-    selector_bits: u32,
-    offset_bits: u32,
-    show: Radix,
-) -> String {
-    let Parts { selector, offset } = parts;
-    let selector_told = show.show(selector);
-    let bits = match (selector_bits, offset_bits) {
-        (0, width) if width <= 20 => format!("{offset:0width$b}b, ", width = width as usize),
-        (bits, width) if bits + width <= 20 => format!(
-            "{selector:0bits$b} {offset:0width$b}b, ",
-            bits = bits as usize,
-            width = width as usize
-        ),
-        _ => String::new(),
-    };
-    format!("{bits}{what} {selector_told} | offset {}", show.show(offset))
+/// The parts of an address whose top bits select the segment.
+pub(super) fn selector_and_offset(selector_bits: u32, address_bits: u32) -> Vec<Part> {
+    let offset_bits = address_bits.saturating_sub(selector_bits);
+    vec![("selector".to_owned(), selector_bits), ("offset".to_owned(), offset_bits)]
 }
 
 pub(super) fn describe(segment: &Segment, show: Radix) -> String {
@@ -166,7 +211,11 @@ pub(super) fn refused_address(refusal: Refusal, show: Radix) -> Step {
         }
         Refusal::NoSegment { selector, segments } => Step::failing(
             "segment",
-            format!("selector {selector} >= {segments}, the number of segments"),
+            format!(
+                "selector {} >= {}, the number of segments",
+                show.show(selector),
+                show.show(segments)
+            ),
         ),
         other => Step::failing("segment", other.to_string()),
     }
@@ -196,7 +245,7 @@ pub(super) fn place(
     let kind = access.kind;
     match answer {
         Ok((place, left)) => steps.extend([
-            Step::new("bounds", format!("{holds}, {} left", bytes(left))),
+            Step::new("bounds", format!("{holds}, {} left", bytes(left, show))),
             Step::new("rights", format!("{} allows a {kind}", rights(flags))),
             Step::new("PA", format!("{sum} = {}", show.show(place))),
         ]),
@@ -206,7 +255,7 @@ pub(super) fn place(
         )),
         Err(Refusal::PastBounds { by }) => {
             let relation = if down { ">" } else { ">=" };
-            let text = format!("{distance} {relation} bounds {told} by {}", bytes(by));
+            let text = format!("{distance} {relation} bounds {told} by {}", bytes(by, show));
             steps.push(Step::failing("bounds", text));
         }
         Err(Refusal::Forbidden { missing }) => steps.extend([

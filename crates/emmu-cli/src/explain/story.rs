@@ -1,36 +1,39 @@
 //! An access made and listened to.
 
+use super::Radix;
 use super::args::Accesses;
-use super::number::{Number, Radix};
+use crate::number::Number;
 use anyhow::{Context, Result};
 use emmu_core::{
-    Access, AccessFlags, AccessKind, Cause, Event, Fault, Privilege, Probe, TranslationUnit,
-    VirtAddr,
+    Access, AccessFlags, AccessKind, BusError, Cause, Event, Fault, Privilege, Probe,
+    TranslationUnit, VirtAddr,
 };
 use emmu_cpu::{Cpu, Stop};
 use emmu_memory::Memory;
-use emmu_timing::{Cycles, Machine};
+use emmu_timing::{ByServed, Cycles, Machine};
 use serde::Serialize;
 
-/// What became of an address.
+/// The account of an access.
 #[derive(Debug, Serialize)]
 pub(super) struct Explanation {
-    /// As it was written.
+    /// The address in the base in which it was written.
     pub(super) address: String,
-    /// Its parts, if it has parts.
+    /// The parts of the address, if it has parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parts: Option<String>,
     pub(super) access: String,
     pub(super) steps: Vec<Step>,
-    /// Where the first byte is; none after a fault.
+    /// The physical address of the first byte; none after a fault.
     pub(super) physical: Option<u64>,
+    /// The value that was read, if it has 8 bytes at most.
+    pub(super) value: Option<u64>,
     pub(super) fault: Option<Told>,
     pub(super) cycles: u64,
     #[serde(skip)]
     pub(super) show: Radix,
 }
 
-/// A fault, and what the operating system does about it.
+/// A fault, and the reaction of the operating system.
 #[derive(Debug, Serialize)]
 pub(super) struct Told {
     pub(super) cause: String,
@@ -42,7 +45,7 @@ pub(super) struct Told {
 pub(super) struct Step {
     pub(super) what: &'static str,
     pub(super) text: String,
-    /// Whether the access goes on.
+    /// True unless the access fails at this step.
     pub(super) holds: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cycles: Option<u64>,
@@ -53,7 +56,7 @@ impl Step {
         Self { what, text: text.into(), holds: true, cycles: None }
     }
 
-    /// The step that the access fails at.
+    /// A step at which the access fails.
     pub(super) fn failing(what: &'static str, text: impl Into<String>) -> Self {
         Self { holds: false, ..Self::new(what, text) }
     }
@@ -63,7 +66,7 @@ impl Step {
     }
 }
 
-/// A unit that can tell of itself.
+/// A unit that can tell the steps of a translation.
 pub(super) trait Tell {
     /// An address cut into its parts, for the headline.
     fn parts(&self, access: Access, show: Radix) -> Option<String>;
@@ -72,14 +75,40 @@ pub(super) trait Tell {
     fn steps(&self, access: Access, heard: &[Heard], memory: &Memory, show: Radix) -> Vec<Step>;
 }
 
-/// An event and its price.
+/// An event, its price, and the caches that served it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
     pub(super) event: Event,
     pub(super) cycles: u64,
+    /// One for each of [`SERVED`].
+    served: [bool; 4],
 }
 
-/// Hears every event and prices it.
+/// The names of the levels that can serve a read or a write.
+const SERVED: [&str; 4] = ["the L1 cache", "the L2 cache", "the last-level cache", "memory"];
+
+impl Heard {
+    /// Returns the end of a sentence that names the levels that served the event.
+    pub(super) fn served_by(&self) -> String {
+        let served = SERVED.iter().zip(self.served).filter(|(_, served)| *served);
+        let names: Vec<_> = served.map(|(name, _)| *name).collect();
+        if names.is_empty() {
+            String::new()
+        } else {
+            format!(", served by {}", names.join(" and "))
+        }
+    }
+}
+
+/// The reads and writes of entries and data that each level has served.
+fn served(cycles: &Cycles) -> [u64; 4] {
+    let report = cycles.report();
+    let counts = |by: &ByServed| [by.l1, by.l2, by.llc, by.memory];
+    let (entries, lines) = (counts(&report.entry_reads_by_cache), counts(&report.lines_by_cache));
+    std::array::from_fn(|level| entries[level] + lines[level])
+}
+
+/// A probe that keeps every event with its price.
 pub(super) struct Narrator {
     cycles: Cycles,
     heard: Vec<Heard>,
@@ -87,23 +116,32 @@ pub(super) struct Narrator {
 
 impl Probe for Narrator {
     fn on(&mut self, event: Event) {
-        let before = self.cycles.total();
+        let (before, served_before) = (self.cycles.total(), served(&self.cycles));
         self.cycles.on(event);
-        self.heard.push(Heard { event, cycles: self.cycles.total() - before });
+        let served_now = served(&self.cycles);
+        let served = std::array::from_fn(|level| served_now[level] > served_before[level]);
+        self.heard.push(Heard { event, cycles: self.cycles.total() - before, served });
     }
 }
 
 /// A CPU with the unit that explains itself, and memory.
 pub(super) struct Stage<U> {
     cpu: Cpu<U, Memory, Narrator>,
+    /// The flags of all accesses.
+    flags: AccessFlags,
 }
 
 impl<U: Tell + TranslationUnit<Memory, Narrator>> Stage<U> {
-    pub(super) fn new(unit: U, memory: Memory, machine: &Machine) -> Result<Self> {
+    pub(super) fn new(
+        unit: U,
+        flags: AccessFlags,
+        memory: Memory,
+        machine: &Machine,
+    ) -> Result<Self> {
         let narrator = Narrator { cycles: Cycles::new(machine), heard: Vec::new() };
         let mut cpu = Cpu::with_probe(unit, memory, narrator);
         cpu.install_handler(VirtAddr::ZERO)?;
-        Ok(Self { cpu })
+        Ok(Self { cpu, flags })
     }
 
     /// The CPU, on which the operating system puts things in order before the program runs.
@@ -123,14 +161,15 @@ impl<U: Tell + TranslationUnit<Memory, Narrator>> Stage<U> {
     /// Makes a program's access and tells of it.
     pub(super) fn tell(&mut self, number: Number, asked: &Accesses) -> Result<Explanation> {
         let show = number.radix;
-        let access = asked.access(number.value)?;
-        let fault = self.perform(access)?;
+        let access = asked.access(number.value).with_flags(self.flags);
+        let mut data = vec![0; access.size as usize];
+        let fault = self.perform(access, &mut data)?;
         let heard = std::mem::take(&mut self.cpu.probe_mut().heard);
         let mut steps = self.translation(access, &heard, show);
-        steps.extend(heard.iter().filter_map(|heard| transfer(heard, show)));
+        steps.extend(heard.iter().filter_map(|heard| transfer(heard, access, &data, show)));
         if let Some(fault) = fault {
             if steps.iter().all(|step| step.holds) {
-                steps.push(Step::failing("memory", fault.cause.to_string()));
+                steps.push(Step::failing("memory", cause(fault.cause, show)));
             }
             steps.extend(heard.iter().filter_map(trap));
         }
@@ -141,23 +180,23 @@ impl<U: Tell + TranslationUnit<Memory, Narrator>> Stage<U> {
         Ok(Explanation {
             address: show.show(number.value),
             parts: self.unit().parts(access, show),
-            access: format!("{} of {}", access.kind, bytes(access.size.into())),
+            access: format!("{} of {}", access.kind, bytes(access.size.into(), Radix::Decimal)),
             steps,
             physical: physical.filter(|_| fault.is_none()),
+            value: value(access.kind, &data).filter(|_| fault.is_none()),
             fault: fault.map(|fault| tell_fault(&fault, asked.pid)),
             cycles: heard.iter().map(|heard| heard.cycles).sum(),
             show,
         })
     }
 
-    /// The fault that the access met.
-    fn perform(&mut self, access: Access) -> Result<Option<Fault>> {
+    /// Makes the access, reads into `data`, and returns the fault that it met.
+    fn perform(&mut self, access: Access, data: &mut [u8]) -> Result<Option<Fault>> {
         self.cpu.set_privilege(Privilege::User);
         self.cpu.probe_mut().heard.clear();
-        let mut data = vec![0; access.size as usize];
         let done = match access.kind {
-            AccessKind::Store => self.cpu.write(access, &data),
-            _ => self.cpu.read(access, &mut data),
+            AccessKind::Store => self.cpu.write(access, data),
+            _ => self.cpu.read(access, data),
         };
         match done {
             Ok(()) => Ok(None),
@@ -203,7 +242,8 @@ fn lookups_of(piece: Access, heard: &[Heard]) -> &[Heard] {
     &own[..own.iter().position(is_other).unwrap_or(own.len())]
 }
 
-fn transfer(heard: &Heard, show: Radix) -> Option<Step> {
+/// Tells of a transfer, which is a part of the whole access.
+fn transfer(heard: &Heard, whole: Access, data: &[u8], show: Radix) -> Option<Step> {
     let Event::Transfer { access, addr } = heard.event else { return None };
     let what = match access.kind {
         AccessKind::Fetch => "FETCH",
@@ -211,8 +251,29 @@ fn transfer(heard: &Heard, show: Radix) -> Option<Step> {
         AccessKind::Store => "STORE",
         AccessKind::Amo => "AMO",
     };
-    let text = format!("{} at {}", bytes(access.size.into()), show.show(addr));
+    let begin = usize::try_from(access.addr.raw().wrapping_sub(whole.addr.raw())).unwrap_or(0);
+    let part = data.get(begin..).unwrap_or_default();
+    let part = part.get(..access.size as usize).unwrap_or_default();
+    let value = value(access.kind, part).map(|value| format!(" -> {}", show.show(value)));
+    let (size, addr) = (bytes(access.size.into(), Radix::Decimal), show.show(addr));
+    let text = format!("{size} at {addr}{}{}", value.unwrap_or_default(), heard.served_by());
     Some(Step::new(what, text).costing(heard.cycles))
+}
+
+/// The number in the bytes of a read, little-endian; none for writes and for more than 8 bytes.
+fn value(kind: AccessKind, data: &[u8]) -> Option<u64> {
+    let is_number = kind != AccessKind::Store && (1..=8).contains(&data.len());
+    is_number.then(|| data.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+}
+
+/// The cause of a fault that no step has told of.
+fn cause(cause: Cause, show: Radix) -> String {
+    match cause {
+        Cause::Bus(BusError::Unmapped { addr }) => {
+            format!("no memory or device answers at physical address {}", show.show(addr))
+        }
+        other => other.to_string(),
+    }
 }
 
 fn trap(heard: &Heard) -> Option<Step> {
@@ -232,17 +293,15 @@ fn unexpected(stop: &Stop) -> String {
     format!("the CPU stopped for another reason than a fault: {stop}")
 }
 
-/// So many bytes, in words.
-pub(super) fn bytes(count: u64) -> String {
+/// A number of bytes, in words.
+pub(super) fn bytes(count: u64, show: Radix) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{count} byte{plural}")
+    format!("{} byte{plural}", show.show(count))
 }
 
 impl Accesses {
-    fn access(&self, addr: u64) -> Result<Access> {
-        let flags = if self.stack { AccessFlags::STACK } else { AccessFlags::empty() };
-        Ok(Access::new(self.access.access_kind(), VirtAddr::new(addr), self.size()?)
+    fn access(&self, addr: u64) -> Access {
+        Access::new(self.access.access_kind(), VirtAddr::new(addr), self.size)
             .with_privilege(Privilege::User)
-            .with_flags(flags))
     }
 }

@@ -1,20 +1,59 @@
 //! Segments whose descriptors are in memory.
 
-use super::args;
-use super::number::{Radix, value};
-use super::segments::{cut, parse, place, refused_address, rights};
+use super::parts::cut;
+use super::segments::{named, parse, place, refused_address, rights, selector_and_offset};
 use super::story::{Heard, Stage, Step, Tell};
-use anyhow::{Context, Result};
+use super::{Radix, args};
+use crate::number::number;
+use anyhow::{Context, Result, ensure};
 use emmu_core::{Access, Bus, Event, PhysAddr, Registers, VirtAddr, Width};
 use emmu_memory::Memory;
 use emmu_paging::{Geometry, Policy};
-use emmu_segmentation::{DESCRIPTOR_BYTES, Descriptor, SegmentTable};
+use emmu_segmentation::{DESCRIPTOR_BYTES, Descriptor, Segment, SegmentTable};
+use std::{collections::BTreeMap, str::FromStr};
 
-/// What the operating system puts into memory and registers before the program runs.
+/// The contents of memory and registers that the operating system prepares before the program runs.
 pub(super) struct Contents {
     base: u64,
     length: u64,
-    descriptors: Vec<(u64, Descriptor)>,
+    descriptors: BTreeMap<u64, Descriptor>,
+}
+
+/// A descriptor and its number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NumberedDescriptor {
+    number: u64,
+    /// The segment; none if it is absent.
+    segment: Option<Segment>,
+}
+
+impl FromStr for NumberedDescriptor {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let numbered = || {
+            let (given, described) = text.split_once('=')?;
+            let number = number(given).ok()?;
+            match described {
+                "absent" => Some(Self { number, segment: None }),
+                described => Some(Self { number, segment: Some(parse(described)?) }),
+            }
+        };
+        numbered().context(
+            "expected N=BASE:BOUNDS[:RIGHTS][:down] or N=absent, such as 2047=0x80000:300:rw-",
+        )
+    }
+}
+
+impl NumberedDescriptor {
+    fn descriptor(self) -> Result<Descriptor> {
+        match self.segment {
+            None => Ok(Descriptor::default()),
+            Some(segment) => Descriptor::present(segment).with_context(|| {
+                format!("--segment: segment {}: expected bounds below 2^56", self.number)
+            }),
+        }
+    }
 }
 
 impl args::Table {
@@ -23,28 +62,22 @@ impl args::Table {
             0 => None,
             entries => Some(Geometry::fully_associative(entries, Policy::Lru).context("--cache")?),
         };
-        let unit = SegmentTable::new(self.address_bits, self.selector_bits, cache)?;
-        let descriptors: Result<Vec<_>> = self.segments.iter().map(|text| numbered(text)).collect();
-        let descriptors = descriptors?;
-        let needed = descriptors.iter().map(|(number, _)| number.saturating_add(1)).max();
-        let length = match &self.length {
-            Some(text) => value("--length", text)?,
-            None => needed.unwrap_or(0),
-        };
-        Ok((unit, Contents { base: value("--table", &self.table)?, length, descriptors }))
+        let unit =
+            SegmentTable::new(self.address_bits, self.selector_bits, cache).map_err(named)?;
+        let descriptors = self.descriptors()?;
+        let needed = descriptors.keys().last().map_or(0, |last| last.saturating_add(1));
+        let length = self.length.unwrap_or(needed);
+        Ok((unit, Contents { base: self.table, length, descriptors }))
     }
-}
 
-/// `N=BASE:BOUNDS[:RIGHTS][:down]`, or `N=absent`.
-fn numbered(text: &str) -> Result<(u64, Descriptor)> {
-    let expected = || format!("--segment: expected N=BASE:BOUNDS or N=absent, found {text:?}");
-    let (number, described) = text.split_once('=').with_context(expected)?;
-    let descriptor = match described {
-        "absent" => Descriptor::default(),
-        described => Descriptor::present(parse(described)?)
-            .with_context(|| format!("--segment {text}: bounds of 2^56 bytes or more"))?,
-    };
-    Ok((value("--segment", number)?, descriptor))
+    fn descriptors(&self) -> Result<BTreeMap<u64, Descriptor>> {
+        let mut descriptors = BTreeMap::new();
+        for given in &self.segments {
+            let twice = descriptors.insert(given.number, given.descriptor()?);
+            ensure!(twice.is_none(), "--segment: segment {} is given twice", given.number);
+        }
+        Ok(descriptors)
+    }
 }
 
 impl Contents {
@@ -53,10 +86,10 @@ impl Contents {
         cpu.write_register(SegmentTable::BASE, self.base).context("--table")?;
         cpu.write_register(SegmentTable::LENGTH, self.length).context("--length")?;
         for (number, descriptor) in &self.descriptors {
-            let offset = number.saturating_mul(DESCRIPTOR_BYTES);
-            let at = VirtAddr::new(self.base.saturating_add(offset));
-            cpu.store_bytes(at, &descriptor.to_bytes())
-                .with_context(|| format!("descriptor {number}"))?;
+            let outside = || format!("--segment: segment {number}");
+            let offset = number.checked_mul(DESCRIPTOR_BYTES).with_context(outside)?;
+            let at = VirtAddr::new(self.base.checked_add(offset).with_context(outside)?);
+            cpu.store_bytes(at, &descriptor.to_bytes()).with_context(outside)?;
         }
         Ok(())
     }
@@ -64,9 +97,9 @@ impl Contents {
 
 impl Tell for SegmentTable {
     fn parts(&self, access: Access, show: Radix) -> Option<String> {
-        let parts = self.select(access).ok()?;
         let offset_bits = (self.last_offset() + 1).trailing_zeros();
-        Some(cut("selector", parts, self.address_bits() - offset_bits, offset_bits, show))
+        let selector_bits = self.address_bits() - offset_bits;
+        Some(cut(access.addr.raw(), &selector_and_offset(selector_bits, self.address_bits()), show))
     }
 
     fn steps(&self, access: Access, heard: &[Heard], memory: &Memory, show: Radix) -> Vec<Step> {
@@ -75,9 +108,10 @@ impl Tell for SegmentTable {
             Err(refusal) => return vec![refused_address(refusal, show)],
         };
         let length = self.read_register(Self::LENGTH).unwrap_or_default();
-        let below = format!("selector {} < table_length {length}", parts.selector);
+        let (selector, told) = (show.show(parts.selector), show.show(length));
+        let below = format!("selector {selector} < table_length {told}");
         let mut steps = vec![Step::new("segment", below)];
-        let mut reading = Reading { table: self, selector: parts.selector, found: None };
+        let mut reading = Reading { table: self, selector: parts.selector, found: None, show };
         steps.extend(heard.iter().flat_map(|heard| reading.step(heard, memory)));
         if let Some(found) = reading.found {
             steps.extend(place(&found.segment(), parts, self.last_offset(), access, show));
@@ -92,6 +126,7 @@ struct Reading<'a> {
     selector: u64,
     /// All of it, once it is known.
     found: Option<Descriptor>,
+    show: Radix,
 }
 
 impl Reading<'_> {
@@ -104,14 +139,14 @@ impl Reading<'_> {
             }
             Event::TlbMiss { .. } => cache("MISS"),
             Event::WalkBegin(_) if self.found.take().is_some() => {
-                let text = "what the cache holds refuses: the descriptor is read again";
+                let text = "the cached descriptor refuses the access: it is read again";
                 vec![Step::new("cache", text)]
             }
             Event::EntryRead { addr, raw, .. } if Some(addr) == self.begin() => {
                 self.found = self.in_memory(memory);
-                vec![self.read(0, heard.cycles, addr, &format!("base {raw:#x}"))]
+                vec![self.read(0, heard, addr, &format!("base {}", self.show.show(raw)))]
             }
-            Event::EntryRead { addr, raw, .. } => self.bounding_word(addr, raw, heard.cycles),
+            Event::EntryRead { addr, raw, .. } => self.bounding_word(addr, raw, heard),
             _ => Vec::new(),
         }
     }
@@ -127,24 +162,27 @@ impl Reading<'_> {
         Some(Descriptor { base: word(0)?, word: word(8)? })
     }
 
-    fn read(&self, word: u64, cycles: u64, addr: PhysAddr, text: &str) -> Step {
-        Step::new("read", format!("word {word} @ {addr}: {text}")).costing(cycles)
+    fn read(&self, word: u64, heard: &Heard, addr: PhysAddr, text: &str) -> Step {
+        let addr = self.show.show(addr);
+        let text = format!("word {word} @ {addr}: {text}{}", heard.served_by());
+        Step::new("read", text).costing(heard.cycles)
     }
 
-    fn bounding_word(&self, addr: PhysAddr, raw: u64, cycles: u64) -> Vec<Step> {
+    fn bounding_word(&self, addr: PhysAddr, raw: u64, heard: &Heard) -> Vec<Step> {
         let half = Descriptor { base: 0, word: raw };
-        let read = |text: String| self.read(1, cycles, addr, &text);
+        let read = |text: String| self.read(1, heard, addr, &text);
+        let (raw_told, bounds) = (self.show.show(raw), self.show.show(half.bounds()));
         if !half.is_present() {
-            let text = format!("segment {} is not present", self.selector);
+            let text = format!("segment {} is not present", self.show.show(self.selector));
             return vec![
-                read(format!("{raw:#x}, bit 4 (present) is 0")),
+                read(format!("{raw_told}, bit 4 (present) is 0")),
                 Step::failing("present", text),
             ];
         }
         let flags = half.flags();
-        let mut steps = vec![read(format!("bounds {}, {}, present", half.bounds(), rights(flags)))];
+        let mut steps = vec![read(format!("bounds {bounds}, {}, present", rights(flags)))];
         if half.is_malformed(self.table.last_offset()) {
-            let text = format!("the descriptor {raw:#x} is malformed");
+            let text = format!("the descriptor {raw_told} is malformed");
             steps.push(Step::failing("format", text));
         }
         steps

@@ -17,7 +17,7 @@ fn explain(line: &str) -> Explanation {
     super::explain(&line.explain.unit).expect("a legal machine").remove(0)
 }
 
-/// What must hold of every explanation, whatever the machine.
+/// Returns true if an explanation agrees with itself, as it must on every machine.
 fn is_sound(explanation: &Explanation) -> bool {
     let failing = explanation.steps.iter().filter(|step| !step.holds);
     let priced: u64 = explanation.steps.iter().filter_map(|step| step.cycles).sum();
@@ -27,7 +27,7 @@ fn is_sound(explanation: &Explanation) -> bool {
         && priced == explanation.cycles
 }
 
-/// The number after the last `=` of the step of this name.
+/// Returns the number after the last `=` of the step of this name.
 fn sum(explanation: &Explanation, what: &str) -> Option<u64> {
     let step = explanation.steps.iter().find(|step| step.what == what && step.holds)?;
     step.text.rsplit_once("= ")?.1.parse().ok()
@@ -97,13 +97,18 @@ quickcheck! {
         is_sound(&told) && told.physical.is_none_or(|place| sum(&told, "PA") == Some(place))
     }
 
-    fn pages(entries: Vec<(u8, u8)>, addr: Near, tlb: bool) -> bool {
+    fn pages(entries: Vec<(u8, u8)>, addr: Near, tlb: bool, kind: Kind, levels: bool) -> bool {
         let entries = entries.iter().map(|(index, raw)| {
             let raw = u32::from(*raw) << 24 | u32::from(*raw & 0xf);
-            format!("--entry {}={raw} ", index % 4)
+            format!("--entry {}={raw} ", index % 2)
         });
         let entries: String = entries.collect();
-        let line = format!("paging --tlb {} {entries} {}", u8::from(tlb), addr.0);
+        let levels = 1 + u8::from(levels);
+        let line = format!(
+            "paging --tlb {} --levels {levels} --read 30 --write 29 --execute 28 {entries} \
+             --access {} {}",
+            u8::from(tlb), kind.0, addr.0
+        );
         let told = explain(&line);
         is_sound(&told) && told.physical.is_none_or(|place| sum(&told, "PA") == Some(place))
     }

@@ -1,8 +1,11 @@
-//! Explanations to read.
+//! Explanations as text to read.
 
 use super::story::Explanation;
 use anyhow::Result;
 use std::io::Write;
+
+/// The column in which cycles are told.
+const CYCLES: usize = 84;
 
 pub(super) fn write(explained: &[Explanation], out: &mut impl Write) -> Result<()> {
     for (number, explanation) in explained.iter().enumerate() {
@@ -21,7 +24,7 @@ fn write_one(explanation: &Explanation, out: &mut impl Write) -> Result<()> {
     for (number, step) in (1..).zip(steps) {
         let line = format!("{number:>3} {:<10} {}", step.what, step.text);
         match step.cycles {
-            Some(cycles) => writeln!(out, "{line:<72} {cycles:>6}")?,
+            Some(cycles) => writeln!(out, "{line:<CYCLES$} {cycles:>6}")?,
             None => writeln!(out, "{line}")?,
         }
     }
@@ -30,19 +33,22 @@ fn write_one(explanation: &Explanation, out: &mut impl Write) -> Result<()> {
         None => explanation.place(),
     };
     writeln!(out, "    {end}")?;
-    writeln!(out, "{:<72} {cycles:>6} cycles", "    total")?;
+    writeln!(out, "{:<CYCLES$} {cycles:>6} cycles", "    total")?;
     Ok(())
 }
 
 impl Explanation {
-    /// The check that failed.
+    /// Returns the text of the check that failed.
     fn reason(&self) -> &str {
         let failed = self.steps.iter().find(|step| !step.holds);
         failed.map_or("", |step| step.text.as_str())
     }
 
     fn place(&self) -> String {
-        let addr = self.physical.map(|addr| self.show.show(addr));
-        format!("-> PA {}", addr.unwrap_or_default())
+        let addr = self.physical.map(|addr| self.show.show(addr)).unwrap_or_default();
+        match self.value {
+            Some(value) => format!("-> PA {addr}, which holds {}", self.show.show(value)),
+            None => format!("-> PA {addr}"),
+        }
     }
 }

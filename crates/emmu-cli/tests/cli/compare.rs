@@ -87,6 +87,35 @@ fn the_disk_is_paid_for_each_block_of_the_image_out_and_in() {
 }
 
 #[test]
+fn a_disk_may_be_as_slow_as_the_cycles_can_be_counted() {
+    let switch = |disk| {
+        let report = compare(&["--disk", disk, "--accesses", "10"]);
+        of(&report, "time sharing", "/cost/switch").as_u64().unwrap()
+    };
+    let slowest = 10_000_000_000_000_000;
+    assert_eq!(switch("10_000_000_000_000_000") - switch("0"), 128 * slowest);
+    for disk in ["100000000000000000", "0xffff_ffff_ffff_ffff"] {
+        assert_eq!(
+            refusal(&["compare", "--accesses", "10", "--disk", disk], b""),
+            "--disk: the cycles of the disk are more than 64 bits can count"
+        );
+    }
+}
+
+#[test]
+fn only_paging_pays_for_lookups_and_walks() {
+    let report = compare(&[]);
+    let translation = |system| of(&report, system, "/cost/translation_cycles").as_u64().unwrap();
+    for system in &ALL[..5] {
+        assert_eq!(translation(system), 0, "{system}");
+    }
+    // A lookup of a cycle in the first level at least; a walk of three entries for each access at most.
+    let accesses = of(&report, "paging", "/cost/accesses").as_u64().unwrap();
+    let paid = translation("paging");
+    assert!(paid >= accesses && paid < of(&report, "paging", "/cost/cycles").as_u64().unwrap());
+}
+
+#[test]
 fn a_switch_of_registers_costs_their_prices() {
     let report = compare(&["--accesses", "10"]);
     let switch = |system| of(&report, system, "/cost/switch");

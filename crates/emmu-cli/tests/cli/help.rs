@@ -22,7 +22,8 @@ const COMMANDS: [&[&str]; 15] = [
     &["man"],
 ];
 
-const VECTOR: &str = r#"{"id": "bare-0", "oracle": "by hand", "format": "riscv-sv39", "regs": {"satp": "0x0", "mstatus": "0x0", "menvcfg": "0x0", "isa": "rv64gc"}, "frames": [], "mem": [], "mem_after": [], "ops": [{"access": "load", "priv": "user", "va": "0x1234", "size": 4, "expect": {"pa": "0x1234"}}]}"#;
+/// A file of vectors.
+pub(crate) const VECTOR: &str = r#"{"id": "bare-0", "oracle": "by hand", "format": "riscv-sv39", "regs": {"satp": "0x0", "mstatus": "0x0", "menvcfg": "0x0", "isa": "rv64gc"}, "frames": [], "mem": [], "mem_after": [], "ops": [{"access": "load", "priv": "user", "va": "0x1234", "size": 4, "expect": {"pa": "0x1234"}}]}"#;
 
 fn help(command: &[&str]) -> String {
     let run = emmu(&[command, &["--help"]].concat());
@@ -36,14 +37,15 @@ fn examples(help: &str) -> Vec<&str> {
     end.lines().map_while(|line| line.strip_prefix("  ")).collect()
 }
 
-/// Runs a line as a shell does, in this folder, with `emmu` in the path.
-fn shell(line: &str, folder: &Path) {
+/// Runs a line as a shell does, in this folder, with `emmu` in the path; returns what it prints.
+pub(crate) fn shell(line: &str, folder: &Path) -> String {
     let programs = Path::new(env!("CARGO_BIN_EXE_emmu")).parent().unwrap().to_owned();
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths([programs].into_iter().chain(env::split_paths(&path))).unwrap();
     let mut command = Command::new("sh");
     let run = command.args(["-c", line]).current_dir(folder).env("PATH", path).output().unwrap();
     assert!(run.status.success(), "{line}: {}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8(run.stdout).unwrap()
 }
 
 #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! The `emmu` command as its users meet it: real output, exit codes and messages.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod book;
 mod check;
 mod compare;
 mod explain;

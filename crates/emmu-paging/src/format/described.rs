@@ -23,7 +23,7 @@ mod description;
 #[cfg(feature = "serde")]
 mod snapshot;
 
-pub use description::{Description, DescriptionError};
+pub use description::{Description, DescriptionError, Field};
 
 use description::Bit;
 
@@ -323,6 +323,14 @@ mod tests {
             refusal(Description::new(Width::B8, 12, &[9]).frame(0, 60).valid(63)),
             "frame: 72 bits of physical address, expected at most 64"
         );
+    }
+
+    #[test]
+    fn an_entry_splits_into_the_described_fields() {
+        let description = two_levels().rights(Some(4), None, None).frame(5, 2);
+        let fields: std::vec::Vec<_> =
+            description.fields().map(|field| (field.name, field.of(0b1101_0000))).collect();
+        assert_eq!(fields, [("frame", 0b10), ("valid", 1), ("read", 1)]);
     }
 
     #[test]

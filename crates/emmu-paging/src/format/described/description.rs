@@ -69,6 +69,29 @@ pub enum DescriptionError {
     },
 }
 
+/// A field of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Field {
+    /// The name of the field.
+    pub name: &'static str,
+    /// The lowest bit of the field.
+    pub low: u8,
+    /// The number of its bits.
+    pub count: u8,
+}
+
+impl Field {
+    /// Returns the value of the field in this entry.
+    #[must_use]
+    pub const fn of(self, raw: u64) -> u64 {
+        match raw.checked_shr(self.low as u32) {
+            Some(shifted) => shifted & low_mask(self.count as u32),
+            None => 0,
+        }
+    }
+}
+
 impl Description {
     /// Entries of `entry` bytes; pages of 2^`page_bits` bytes; indices of so many bits, the topmost level
     /// first. Where the frame number and the valid bit are is still to be said.
@@ -146,6 +169,16 @@ impl Description {
     #[must_use]
     pub fn recorded_by_software(self, accessed: Option<u8>, dirty: Option<u8>) -> Self {
         Self { flags_fault: true, ..self.recorded(accessed, dirty) }
+    }
+
+    /// Returns the fields of an entry: first the frame number, `frame`, then the single bits that are described, by
+    /// the names of their methods; the bits of [`Description::rights`] are `read`, `write` and `execute`, those of
+    /// [`Description::recorded`] `accessed` and `dirty`.
+    pub fn fields(&self) -> impl Iterator<Item = Field> + '_ {
+        let (low, count) = self.frame;
+        let frame = Field { name: "frame", low, count };
+        let bits = self.bits().map(|(name, low)| Field { name, low, count: 1 });
+        core::iter::once(frame).chain(bits)
     }
 
     /// Every single bit that is there, with its name.

@@ -1,0 +1,83 @@
+//! The commands that the book shows run as they are typed, and print what the book prints.
+
+use crate::{LACKEY, help::shell};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// All pages of the book, and the README.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (mut folders, mut pages) = (vec![root.join("docs/src")], vec![root.join("README.md")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(extension) if extension == "md" => pages.push(path),
+                _ => {}
+            }
+        }
+    }
+    pages
+}
+
+/// The commands of a page's console blocks, each with the output that is shown below it.
+fn commands(page: &str) -> Vec<(String, String)> {
+    let mut commands: Vec<(String, String)> = Vec::new();
+    for block in page.split("```console\n").skip(1) {
+        for line in block.split("```").next().unwrap().lines() {
+            match (line.strip_prefix("$ "), commands.last_mut()) {
+                (Some(command), _) => commands.push((command.to_owned(), String::new())),
+                (None, Some((_, output))) => *output += &format!("{line}\n"),
+                (None, None) => panic!("output without a command: {line}"),
+            }
+        }
+    }
+    commands
+}
+
+/// True if a command is one of emmu's that is meant to be typed as it stands.
+fn is_of_emmu(command: &str) -> bool {
+    command.starts_with("emmu ") && !command.contains(['…', '|'])
+}
+
+/// Asserts that the output is what is shown, where a line `…` stands for any lines.
+fn assert_shown(command: &str, shown: &str, output: &str) {
+    let pieces: Vec<_> = shown.split("…\n").collect();
+    let mut rest = output;
+    for piece in &pieces {
+        let (_, after) = rest.split_once(piece).unwrap_or_else(|| panic!("{command}: {output}"));
+        rest = after;
+    }
+    assert!(pieces.len() > 1 || shown == output, "{command}: {output}");
+}
+
+#[cfg(unix)]
+#[test]
+fn every_command_of_the_book_runs_and_prints_what_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    // The files that a reader has at this point.
+    for (name, content) in [
+        ("ls.txt", LACKEY),
+        ("trace.txt", LACKEY),
+        ("vectors.jsonl", crate::help::VECTOR),
+        ("vectors.jsonl.gz", crate::help::VECTOR),
+        ("fresh.jsonl", crate::help::VECTOR),
+    ] {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    let mut run = 0;
+    for page in pages() {
+        let page = fs::read_to_string(page).unwrap();
+        for (command, shown) in commands(&page).iter().filter(|(line, _)| is_of_emmu(line)) {
+            let output = shell(command, folder.path());
+            if !shown.is_empty() {
+                assert_shown(command, shown, &output);
+            }
+            run += 1;
+        }
+    }
+    assert!(run >= 15, "only {run} commands");
+}
