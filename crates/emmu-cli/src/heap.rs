@@ -14,11 +14,10 @@ use report::{Comparison, Report};
 use setup::Setup;
 use std::io::Write;
 
-/// Bytes of emulated memory for a unit: as much as any manager needs in a free block, so that one of a single unit holds
-/// its own node.
+/// Bytes of emulated memory for a unit. A free block of one unit has room for the node of any manager.
 const UNIT: u64 = 64;
 
-/// Does what the operations say, and tells what came of each.
+/// Runs the operations, and prints the result of each.
 pub(crate) fn run(arguments: &Heap, out: &mut impl Write) -> Result<()> {
     let ops = ops::parse(&arguments.ops)?;
     if arguments.compare {

@@ -1,4 +1,4 @@
-//! `emmu machines`, and finding the machine that is meant.
+//! `emmu machines`, and the search for a machine by its name.
 
 mod args;
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use emmu_timing::Machine;
 use std::{fs, io::Write, path::Path};
 
-/// The machine of this name, or in this file. What has a slash or ends in `.toml` is a file.
+/// Returns the machine of this name, or in this file. A name with a slash or the ending `.toml` is that of a file.
 pub(crate) fn find(name: &str) -> Result<Machine> {
     let path = Path::new(name);
     let is_file = name.contains(std::path::is_separator)
@@ -42,7 +42,7 @@ fn list(out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-/// A preset is shown as it is written, with its comments; a file of one's own as it was understood.
+/// Shows a preset as it is written, with its comments, and another file as emmu has read it.
 fn show(name: &str, out: &mut impl Write) -> Result<()> {
     let machine = find(name)?;
     match Machine::preset_text(name) {

@@ -66,7 +66,7 @@ fn run(command: &Command, out: &mut impl Write) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The error and its causes, outermost first; a cause that its effect already tells of is not repeated.
+/// Returns the error and its causes, the outermost first. A cause that its effect already names is not repeated.
 fn message(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
         "" => cause,
@@ -75,7 +75,7 @@ fn message(error: &anyhow::Error) -> String {
     })
 }
 
-/// Whether whoever read our output has had enough (`emmu … | head`): no failure of ours.
+/// Returns true if the reader of the output has closed it (`emmu … | head`), which is no failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let of_io = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     error.chain().filter_map(|cause| cause.downcast_ref()).any(of_io)

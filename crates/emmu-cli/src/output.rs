@@ -8,7 +8,7 @@ use std::io::Write;
 /// The options of a command that prints a report.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct Output {
-    /// How to print the result.
+    /// The form of the output.
     #[arg(long, short, value_enum, default_value_t)]
     format: Format,
     /// Short for `--format json`.

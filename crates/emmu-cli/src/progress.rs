@@ -1,4 +1,4 @@
-//! A progress bar with rate and time left, where somebody sees it.
+//! A progress bar with the rate and the time left, on a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::{
@@ -6,8 +6,8 @@ use std::{
     io::{IsTerminal, stderr},
 };
 
-/// A bar over `total` records, or a spinner if nobody knows how many there are. Nothing is drawn where
-/// standard error is no terminal.
+/// Makes a bar over `total` records, or a spinner if their number is not known. It draws nothing unless standard error
+/// is a terminal.
 pub(crate) fn bar(total: Option<u64>) -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();

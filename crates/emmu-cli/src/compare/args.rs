@@ -6,8 +6,8 @@ use clap::Args;
 /// Run one program under every memory system, from one process at a time to paging: what it costs, and
 /// who keeps programs apart.
 ///
-/// The column `translation` has the cycles of TLB lookups and page walks in an access. They say what the memory
-/// system costs. The column `access` has all cycles of an access. It depends mostly on where the program's data fall
+/// The column `translation` has the cycles of TLB lookups and page walks in an access: this is the cost of the memory
+/// system. The column `access` has all cycles of an access. It depends mostly on where the program's data fall
 /// in the caches, which differs from system to system because each system places the program elsewhere.
 #[derive(Debug, Args)]
 #[command(after_help = help::examples_and_numbers(&[
@@ -21,7 +21,7 @@ pub(crate) struct Compare {
     /// file. Its size of memory is not used.
     #[arg(long, short, value_name = "NAME|FILE", default_value = "textbook-sv39")]
     pub(crate) machine: String,
-    /// How many loads and stores the program makes, each by an instruction of 8 bytes.
+    /// The number of loads and stores that the program makes, each by an instruction of 8 bytes.
     #[arg(long, value_name = "N", default_value = "1000", value_parser = number::within(1..=1_000_000))]
     pub(crate) accesses: u64,
     /// Bytes of the program's heap.

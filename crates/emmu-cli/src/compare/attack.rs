@@ -1,7 +1,7 @@
-//! Five attacks on isolation, each a program that is run.
+//! Five attacks on isolation. Each is a program that runs.
 //!
-//! The attacker knows everything: where in physical memory its target is, where it is itself, and where the
-//! disk is. It tries whatever may help, a program for each attempt, on a system of its own.
+//! The attacker knows the physical addresses of its target, of itself and of the disk. It tries every way that may help.
+//! Each attempt is a program of its own, on a system of its own.
 
 mod exploit;
 
@@ -18,9 +18,9 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// One of the attempts did what it should not.
+    /// At least one attempt succeeded.
     Succeeds,
-    /// None of them did.
+    /// No attempt succeeded.
     Stopped,
     /// There is nothing to attack: no second process, no register.
     NoTarget,
@@ -31,7 +31,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Attacks {
     /// Reading the memory of another process.
     pub(crate) read_neighbour: Outcome,
-    /// Overwriting it.
+    /// Overwriting the memory of another process.
     pub(crate) write_neighbour: Outcome,
     /// Overwriting the operating system.
     pub(crate) overwrite_os: Outcome,
@@ -42,7 +42,7 @@ pub(crate) struct Attacks {
 }
 
 impl Attacks {
-    /// In the order of the table.
+    /// Returns the outcomes in the order of the table's columns.
     pub(crate) const fn outcomes(&self) -> [Outcome; 5] {
         [
             self.read_neighbour,
@@ -148,7 +148,8 @@ impl<'a> Scene<'a> {
         Ok(outcome)
     }
 
-    /// By one who was there before the victim ended, or by one who comes after it and looks through its own.
+    /// Attacks with a process that began before the victim ended, and with one that begins after that and searches its
+    /// own memory.
     fn read_leftovers(self) -> Result<Outcome> {
         if any_way(|way| self.read(way, true))? == Outcome::Succeeds {
             return Ok(Outcome::Succeeds);
@@ -201,7 +202,7 @@ struct Stage<'a> {
     system: Box<dyn System>,
 }
 
-/// A process and what executes it.
+/// A process and the core that executes it.
 struct Actor {
     pid: Pid,
     core: Core,
@@ -223,14 +224,14 @@ impl Stage<'_> {
         Ok(Actor { pid, core })
     }
 
-    /// A process that has its secret, and looks at it once in a turn.
+    /// Makes a process that holds the secret, and shows it once in each turn.
     fn victim(&mut self) -> Result<Actor> {
         let mut victim = self.spawn(exploit::watch(self.scene.shape), SECRET)?;
         self.turn(&mut victim)?;
         Ok(victim)
     }
 
-    /// A victim and an attacker; none if there can be only one of them.
+    /// Makes a victim and an attacker. Returns `None` if the system has room for one process only.
     fn victim_and(&mut self, attack: Vec<Instruction>) -> Result<Option<(Actor, Actor)>> {
         let victim = self.victim()?;
         match self.spawn(attack, MARK) {
@@ -240,7 +241,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Lets a process run until it pauses or ends, by itself or not.
+    /// Lets a process run until it pauses, ends or is ended.
     fn turn(&mut self, actor: &mut Actor) -> Result<()> {
         self.system.resume(actor.pid, &mut actor.core)?;
         Ok(())

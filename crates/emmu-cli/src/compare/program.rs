@@ -1,4 +1,4 @@
-//! The program that is compared, as bytes for every system.
+//! The program of the comparison, as bytes for every system.
 
 use super::args::Compare;
 use anyhow::{Result, ensure};
@@ -38,32 +38,32 @@ impl Shape {
         Ok(shape)
     }
 
-    /// Bytes of the program's instructions.
+    /// Returns the number of bytes of the program's instructions.
     pub(crate) fn code(&self) -> u64 {
         self.text().len() as u64 * INSTRUCTION
     }
 
-    /// All bytes that the program asks for.
+    /// Returns the number of bytes that the program asks for.
     pub(crate) fn wanted(&self) -> u64 {
         self.code() + self.heap + self.stack
     }
 
-    /// First address of the heap.
+    /// Returns the first address of the heap.
     pub(crate) const fn heap_start(&self) -> u64 {
         self.space / 4
     }
 
-    /// First address of the stack.
+    /// Returns the first address of the stack.
     pub(crate) const fn stack_start(&self) -> u64 {
         self.space - self.stack
     }
 
-    /// The program: it touches all that it has, and then, for ever, pauses and makes its accesses.
+    /// Makes the program. It touches all its pages, and then pauses and makes its accesses in an endless loop.
     pub(crate) fn program(&self, whole_pages: bool) -> Result<Image> {
         self.image_with(self.text(), whole_pages, Vec::new())
     }
 
-    /// A program of these instructions with memory of the same shape, and these bytes at the start of its heap.
+    /// Makes a program of these instructions, with memory of the same shape and these bytes at the start of its heap.
     pub(crate) fn image_with(
         &self,
         text: Vec<Instruction>,
@@ -93,7 +93,7 @@ impl Shape {
         text
     }
 
-    /// A load or store of 8 bytes, of the heap or, half as often, of the stack.
+    /// Draws a load or store of 8 bytes, in the heap or, half as often, in the stack.
     fn access(&self, draws: &mut Xoshiro256PlusPlus) -> Instruction {
         let (start, size) = match draws.random_range(0..3) {
             0 => (self.stack_start(), self.stack),
@@ -107,7 +107,7 @@ impl Shape {
     }
 }
 
-/// An address in each page of these bytes.
+/// Returns an address in each page of these bytes.
 fn pages(start: u64, size: u64) -> impl Iterator<Item = u64> {
     let rest = (start + 1).next_multiple_of(FRAME);
     [start].into_iter().chain((rest..start + size).step_by(4096))
@@ -117,7 +117,7 @@ fn touch(addr: u64) -> Instruction {
     Instruction::Store { from: 0, width: Width::B1, addr: operand(addr) }
 }
 
-/// Spaces have at most 2^24 bytes.
+/// Returns an address as an operand. It fits, because address spaces have at most 2^24 bytes.
 pub(crate) fn operand(addr: u64) -> u32 {
     u32::try_from(addr).unwrap_or(u32::MAX)
 }

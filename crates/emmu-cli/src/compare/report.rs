@@ -12,7 +12,7 @@ use emmu_timing::Machine;
 use serde::Serialize;
 use std::io::Write;
 
-/// All that `emmu compare` tells. The same options give the same report everywhere.
+/// All that `emmu compare` prints. The options alone determine it, on every host.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// Version of emmu.
@@ -44,7 +44,7 @@ struct MemoryReport {
     processes: u64,
 }
 
-/// One row.
+/// A row of the tables.
 #[derive(Debug, Serialize)]
 struct SystemReport {
     system: &'static str,
@@ -59,8 +59,8 @@ struct SystemReport {
 const LEGEND: &str = "\
 allocated, wasted: bytes of memory that the program takes, and those that it did not ask for
 translation: cycles of TLB lookups and page walks in a fetch, load or store, all caches warm
-access: all cycles of it; they depend mostly on where the program's data fall in the caches, and each
-        system places the program elsewhere
+access: all its cycles; they depend mostly on where the program's data fall in the caches,
+        and each system places the program elsewhere
 switch: cycles from one process to another; against registers: against base and bounds
 yes: the attack succeeds; no: it is stopped; -: there is nothing to attack";
 

@@ -64,25 +64,25 @@ pub(crate) struct Setting<'a> {
 
 /// Physical address of the first byte of RAM.
 const START: PhysAddr = PhysAddr::new(0x8000_0000);
-/// Bytes at its start that are the operating system's.
+/// Bytes at the start of RAM that belong to the operating system.
 pub(crate) const OS: u64 = 64 << 10;
 /// Physical address of the disk's controller.
 pub(crate) const DISK: PhysAddr = PhysAddr::new(0x1000_0000);
-/// Processes that the disk has room for.
+/// The number of processes for which the disk has room.
 const ON_DISK: u64 = 4;
 
 impl<'a> Setting<'a> {
-    /// Memory for four programs that use all of their address space.
+    /// Returns a setting with memory for four programs that use all of their address space.
     pub(crate) fn new(machine: &'a Machine, shape: &Shape, disk: u64) -> Self {
         Self { machine, memory: 4 * shape.space, address_bits: shape.space.ilog2(), disk }
     }
 
-    /// Bytes for processes.
+    /// Returns the bytes of memory for processes.
     pub(crate) const fn memory(&self) -> u64 {
         self.memory
     }
 
-    /// The last word of the operating system's own memory.
+    /// Returns the address of the last word of the operating system's own memory.
     pub(crate) const fn os_word(&self) -> PhysAddr {
         START.wrapping_add(OS - 8)
     }

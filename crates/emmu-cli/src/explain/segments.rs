@@ -1,4 +1,4 @@
-//! Segments in registers, and what they have in common with those in a table.
+//! Segments in registers, and the parts that they share with segments in a table.
 
 use super::parts::{Part, cut};
 use super::story::{Heard, Step, Tell, bytes};
@@ -60,7 +60,7 @@ impl args::Segments {
         if self.stack { AccessFlags::STACK } else { AccessFlags::empty() }
     }
 
-    /// The segments by number. Without a number of its own, a segment follows the one before.
+    /// Returns the segments by number. A segment without a number of its own follows the one before.
     fn numbered(&self) -> Result<BTreeMap<u32, Segment>> {
         let (mut segments, mut next) = (BTreeMap::new(), 0);
         for given in &self.segments {
@@ -102,7 +102,7 @@ pub(super) fn named(error: GeometryError) -> anyhow::Error {
     anyhow!("{option}: {error}")
 }
 
-/// `BASE:BOUNDS[:RIGHTS][:down]`.
+/// Parses `BASE:BOUNDS[:RIGHTS][:down]`.
 pub(super) fn parse(text: &str) -> Option<Segment> {
     let mut fields = text.split(':');
     let (base, bounds) = fields.next().zip(fields.next())?;
@@ -118,7 +118,7 @@ pub(super) fn parse(text: &str) -> Option<Segment> {
     rest.next().is_none().then_some(Segment { base, bounds, flags })
 }
 
-/// `rwx`, with `-` for what is missing.
+/// Parses `rwx`, with `-` for rights that are missing.
 fn parse_rights(text: &str) -> Option<SegmentFlags> {
     let flags = [SegmentFlags::READ, SegmentFlags::WRITE, SegmentFlags::EXECUTE];
     let mut rights = SegmentFlags::empty();
@@ -182,7 +182,7 @@ fn name(selection: Selection, selector: u64, show: Radix) -> String {
     }
 }
 
-/// The parts of an address whose top bits select the segment.
+/// Returns the parts of an address whose top bits select the segment.
 pub(super) fn selector_and_offset(selector_bits: u32, address_bits: u32) -> Vec<Part> {
     let offset_bits = address_bits.saturating_sub(selector_bits);
     vec![("selector".to_owned(), selector_bits), ("offset".to_owned(), offset_bits)]
@@ -199,7 +199,7 @@ pub(super) fn describe(segment: &Segment, show: Radix) -> String {
     )
 }
 
-/// The refusal of an address that leads to no segment.
+/// Returns the step that refuses an address without a segment.
 pub(super) fn refused_address(refusal: Refusal, show: Radix) -> Step {
     match refusal {
         Refusal::TooWide { address_bits } => {
@@ -221,7 +221,7 @@ pub(super) fn refused_address(refusal: Refusal, show: Radix) -> Step {
     }
 }
 
-/// The steps in a segment: bounds, rights, physical address.
+/// Returns the steps in a segment: bounds, rights, physical address.
 pub(super) fn place(
     segment: &Segment,
     parts: Parts,
@@ -277,7 +277,7 @@ pub(super) fn place(
     steps
 }
 
-/// How far below the top of its part of the address space an offset is.
+/// Adds the step that computes the distance of an offset from the top of the segment, and returns the distance.
 fn distance(offset: u64, last: u64, steps: &mut Vec<Step>, show: Radix) -> String {
     let size = u128::from(last) + 1;
     let distance = size - u128::from(offset.min(last));

@@ -1,4 +1,4 @@
-//! An access made and listened to.
+//! The account of one access, made from the events of the access.
 
 use super::Radix;
 use super::args::Accesses;
@@ -40,7 +40,7 @@ pub(super) struct Told {
     pub(super) next: String,
 }
 
-/// One thing that the hardware does.
+/// A step of the hardware.
 #[derive(Debug, Serialize)]
 pub(super) struct Step {
     pub(super) what: &'static str,
@@ -68,10 +68,10 @@ impl Step {
 
 /// A unit that can tell the steps of a translation.
 pub(super) trait Tell {
-    /// An address cut into its parts, for the headline.
+    /// Returns the address cut into its parts, for the headline.
     fn parts(&self, access: Access, show: Radix) -> Option<String>;
 
-    /// The steps of translating one piece of an access, of which `heard` are the events.
+    /// Returns the steps of the translation of one piece of an access. `heard` are the events of the piece.
     fn steps(&self, access: Access, heard: &[Heard], memory: &Memory, show: Radix) -> Vec<Step>;
 }
 
@@ -80,7 +80,7 @@ pub(super) trait Tell {
 pub(super) struct Heard {
     pub(super) event: Event,
     pub(super) cycles: u64,
-    /// One for each of [`SERVED`].
+    /// True for each level of [`SERVED`] that served the event.
     served: [bool; 4],
 }
 
@@ -100,7 +100,7 @@ impl Heard {
     }
 }
 
-/// The reads and writes of entries and data that each level has served.
+/// Returns the numbers of reads and writes that each level has served.
 fn served(cycles: &Cycles) -> [u64; 4] {
     let report = cycles.report();
     let counts = |by: &ByServed| [by.l1, by.l2, by.llc, by.memory];
@@ -124,7 +124,7 @@ impl Probe for Narrator {
     }
 }
 
-/// A CPU with the unit that explains itself, and memory.
+/// A CPU with the unit to explain, and memory.
 pub(super) struct Stage<U> {
     cpu: Cpu<U, Memory, Narrator>,
     /// The flags of all accesses.
@@ -144,12 +144,12 @@ impl<U: Tell + TranslationUnit<Memory, Narrator>> Stage<U> {
         Ok(Self { cpu, flags })
     }
 
-    /// The CPU, on which the operating system puts things in order before the program runs.
+    /// Returns the CPU, for the preparations of the operating system before the program runs.
     pub(super) fn cpu_mut(&mut self) -> &mut Cpu<U, Memory, Narrator> {
         &mut self.cpu
     }
 
-    /// Forgets what the operating system's accesses left in data caches, so that the program finds them cold.
+    /// Empties the data caches, so that the program does not find the lines of the operating system's accesses.
     pub(super) fn cool(&mut self, machine: &Machine) {
         self.cpu.probe_mut().cycles = Cycles::new(machine);
     }
@@ -158,7 +158,7 @@ impl<U: Tell + TranslationUnit<Memory, Narrator>> Stage<U> {
         self.cpu.unit()
     }
 
-    /// Makes a program's access and tells of it.
+    /// Makes an access of the program and explains it.
     pub(super) fn tell(&mut self, number: Number, asked: &Accesses) -> Result<Explanation> {
         let show = number.radix;
         let access = asked.access(number.value).with_flags(self.flags);
@@ -204,7 +204,7 @@ impl<U: Tell + TranslationUnit<Memory, Narrator>> Stage<U> {
         }
     }
 
-    /// The steps of every piece, up to the one that was refused.
+    /// Returns the steps of every piece, up to the one that was refused.
     fn translation(&self, whole: Access, heard: &[Heard], show: Radix) -> Vec<Step> {
         // The CPU refuses it before it asks the unit.
         if whole.addr.checked_add(u64::from(whole.size).saturating_sub(1)).is_none() {
@@ -228,7 +228,7 @@ impl<U: Tell + TranslationUnit<Memory, Narrator>> Stage<U> {
     }
 }
 
-/// The events from a piece's first lookup up to the next piece's.
+/// Returns the events from the first lookup of a piece up to that of the next piece.
 fn lookups_of(piece: Access, heard: &[Heard]) -> &[Heard] {
     let looked_up = |heard: &Heard| match heard.event {
         Event::TlbHit { access, .. } | Event::TlbMiss { access, .. } => Some(access.addr),
@@ -242,7 +242,7 @@ fn lookups_of(piece: Access, heard: &[Heard]) -> &[Heard] {
     &own[..own.iter().position(is_other).unwrap_or(own.len())]
 }
 
-/// Tells of a transfer, which is a part of the whole access.
+/// Returns the step of a transfer, which is a part of the whole access.
 fn transfer(heard: &Heard, whole: Access, data: &[u8], show: Radix) -> Option<Step> {
     let Event::Transfer { access, addr } = heard.event else { return None };
     let what = match access.kind {
@@ -260,13 +260,13 @@ fn transfer(heard: &Heard, whole: Access, data: &[u8], show: Radix) -> Option<St
     Some(Step::new(what, text).costing(heard.cycles))
 }
 
-/// The number in the bytes of a read, little-endian; none for writes and for more than 8 bytes.
+/// Returns the number in the bytes of a read, which is little-endian. Writes and reads of more than 8 bytes have none.
 fn value(kind: AccessKind, data: &[u8]) -> Option<u64> {
     let is_number = kind != AccessKind::Store && (1..=8).contains(&data.len());
     is_number.then(|| data.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
-/// The cause of a fault that no step has told of.
+/// Returns the cause of a fault, for a fault that no step explains.
 fn cause(cause: Cause, show: Radix) -> String {
     match cause {
         Cause::Bus(BusError::Unmapped { addr }) => {
@@ -293,7 +293,7 @@ fn unexpected(stop: &Stop) -> String {
     format!("the CPU stopped for another reason than a fault: {stop}")
 }
 
-/// A number of bytes, in words.
+/// Returns a number of bytes in words.
 pub(super) fn bytes(count: u64, show: Radix) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} byte{plural}", show.show(count))

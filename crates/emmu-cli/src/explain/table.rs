@@ -120,11 +120,11 @@ impl Tell for SegmentTable {
     }
 }
 
-/// A descriptor as it is found.
+/// The state of a lookup of a descriptor.
 struct Reading<'a> {
     table: &'a SegmentTable,
     selector: u64,
-    /// All of it, once it is known.
+    /// The descriptor, once both words are known.
     found: Option<Descriptor>,
     show: Radix,
 }
@@ -155,7 +155,7 @@ impl Reading<'_> {
         self.table.descriptor_addr(self.selector)
     }
 
-    /// The descriptor that the cache holds too: the table does not change while it is explained.
+    /// Returns the descriptor in memory. The cache holds no other one, because the table does not change.
     fn in_memory(&self, memory: &Memory) -> Option<Descriptor> {
         let begin = self.begin()?;
         let word = |offset| memory.peek(begin.checked_add(offset)?, Width::B8).ok();

@@ -1,22 +1,22 @@
-//! What is done to the heap, as it is written on the command line.
+//! The operations on the heap, parsed from the command line.
 
 use crate::number::number;
 use anyhow::{Context, Result, bail, ensure};
 use core::fmt;
 
-/// The most operations.
+/// The largest number of operations.
 const MOST: usize = 100_000;
-/// The largest number.
+/// The largest size or address.
 const LARGEST: u64 = 1 << 40;
 
 /// An operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// So many units are asked for; what comes of it is called by its number.
+    /// Asks for this many units. Later operations name the allocation by its number.
     Allocate(u64),
-    /// The allocation of this number is freed.
+    /// Frees the allocation of this number.
     Free(usize),
-    /// What is at this address is freed.
+    /// Frees the block at this address.
     FreeAt(u64),
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Op {
     }
 }
 
-/// Reads `+10,-0,+20`. What is freed by number must have been asked for.
+/// Parses operations such as `+10,-0,+20`. An allocation that is freed by number must stand before that.
 pub(crate) fn parse(text: &str) -> Result<Vec<Op>> {
     let (mut ops, mut asked) = (Vec::new(), 0);
     for (place, word) in text.split(',').enumerate() {

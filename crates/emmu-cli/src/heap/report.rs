@@ -1,10 +1,10 @@
-//! What came of it, as data. All numbers are units, but for counts and ratios.
+//! The results of a run, as data. Sizes and addresses are in units.
 
 use super::UNIT;
 use super::args::Heap as Arguments;
 use serde::Serialize;
 
-/// Everything that `emmu heap` tells of one manager.
+/// All that `emmu heap` prints about one manager.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) version: &'static str,
@@ -25,15 +25,15 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 pub(crate) struct Step {
     pub(crate) op: String,
-    /// What the allocation is called.
+    /// The number by which operations name the allocation.
     pub(crate) slot: Option<usize>,
-    /// Where it is, if it is.
+    /// The address of the allocation, if it was made.
     pub(crate) addr: Option<u64>,
-    /// Elements that were searched for it.
+    /// The number of elements that the manager searched for the allocation.
     pub(crate) searched: Option<u64>,
-    /// Why it could not be done.
+    /// The reason for which the operation failed.
     pub(crate) error: Option<String>,
-    /// Where the heap ends.
+    /// The address of the end of the heap.
     pub(crate) end: u64,
     /// The free blocks, in the manager's order.
     pub(crate) free: Vec<Free>,
@@ -52,24 +52,24 @@ pub(crate) struct Free {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Used {
     pub(crate) slot: u64,
-    /// Where its header is, or else what was asked for.
+    /// The address of the block: of its header if it has one.
     pub(crate) start: u64,
-    /// Header and rounding included.
+    /// The size of the block with header and rounding.
     pub(crate) size: u64,
-    /// Where what was asked for is.
+    /// The address of the requested memory.
     pub(crate) addr: u64,
     pub(crate) requested: u64,
 }
 
-/// What all of it came to.
+/// The sums over all operations, and the state at the end.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     pub(crate) allocations: u64,
     pub(crate) failures: u64,
-    /// Requests that failed though as much was free.
+    /// Requests that failed although enough units were free.
     pub(crate) failures_by_fragmentation: u64,
     pub(crate) frees: u64,
-    /// Frees that were refused.
+    /// Frees that the manager refused.
     pub(crate) bad_frees: u64,
     pub(crate) searched: u64,
     pub(crate) grown: u64,
@@ -85,7 +85,7 @@ pub(crate) struct Summary {
     pub(crate) leaked: Vec<u64>,
 }
 
-/// The same operations on several managers.
+/// A run of the operations on each of several managers.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
     version: &'static str,

@@ -1,4 +1,4 @@
-//! Doing it.
+//! The run of the operations on a manager.
 
 use super::UNIT;
 use super::ops::Op;
@@ -8,23 +8,23 @@ use anyhow::{Result, ensure};
 use emmu_core::PhysAddr;
 use emmu_heap::{Fragmentation, Heap, HeapError, Request, Stats};
 
-/// The most blocks that are told of, all steps together: each step tells of every block.
+/// The largest number of blocks in the report of all steps. Each step reports every block.
 const MOST_TOLD: usize = 1 << 20;
 
-/// A run on its way.
+/// A run and its state between two operations.
 struct Run {
     machine: Machine,
-    /// Where each allocation is, if it was met.
+    /// The address of each allocation, if the request was met.
     slots: Vec<Option<PhysAddr>>,
-    /// The numbers of those that were met, in order.
+    /// The numbers of the allocations whose requests were met, in order.
     met: Vec<u64>,
     failures_by_fragmentation: u64,
     bad_frees: u64,
-    /// Blocks told of so far.
+    /// The number of blocks that are reported so far.
     told: usize,
 }
 
-/// What an operation answers.
+/// The result of an operation.
 #[derive(Default)]
 struct Outcome {
     slot: Option<usize>,
@@ -33,7 +33,7 @@ struct Outcome {
     error: Option<String>,
 }
 
-/// All operations on one manager.
+/// Runs all operations on one manager.
 pub(crate) fn run(setup: &Setup, ops: &[Op]) -> Result<Report> {
     let mut run = Run {
         machine: setup.build()?,
@@ -86,7 +86,7 @@ impl Run {
         })
     }
 
-    /// Counts what a step tells of, so that a long run ends with a message and not for want of the host's memory.
+    /// Counts the blocks that a step reports, so that a long run ends with a message before it fills the host's memory.
     fn tell(&mut self, step: &Step, number: usize) -> Result<()> {
         self.told += step.free.len() + step.used.len();
         ensure!(
@@ -116,7 +116,7 @@ impl Run {
         }
     }
 
-    /// Why so much could not be had: whether it is free, but in pieces.
+    /// Returns the reason for which a request failed: too few units are free, or they are free in pieces.
     fn why_none(&mut self, need: u64) -> Result<String> {
         let Machine { heap, memory } = &mut self.machine;
         let Fragmentation { free, largest, .. } = Fragmentation::of(&heap.free_blocks(memory)?);
@@ -159,13 +159,13 @@ impl Run {
         Ok(Outcome { slot, addr: Some(addr), error, ..Outcome::default() })
     }
 
-    /// Whether what is at the address is this allocation, and no later one.
+    /// Returns true if the block at the address is this allocation, and no later one.
     fn is_live(&self, slot: usize, addr: PhysAddr) -> bool {
         let mut live = self.machine.heap.live();
         live.any(|live| live.block.addr == addr && self.slot_of(live.number) == Some(slot as u64))
     }
 
-    /// What the allocation is called that was made as the `number`th: requests that fail are counted too.
+    /// Returns the number by which operations name the `number`th allocation. Requests that failed have numbers too.
     fn slot_of(&self, number: u64) -> Option<u64> {
         self.met.get(usize::try_from(number).ok()?).copied()
     }

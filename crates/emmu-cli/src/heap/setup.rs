@@ -1,4 +1,4 @@
-//! Which manager, out of the command line.
+//! The manager that the command line describes.
 
 use super::UNIT;
 use super::args::{Heap as Arguments, HeapEnd, HeapOrder, HeapPolicy, Manager};
@@ -10,12 +10,12 @@ use emmu_heap::{
 };
 use emmu_memory::Memory;
 
-/// Where the manager's own words are: out of the reach of every heap.
+/// The address of the manager's own words, which no heap reaches.
 const CONTROL: PhysAddr = PhysAddr::new(1 << 47);
-/// The largest order of buddies: more units than a heap has.
+/// The largest order of buddies. Its blocks have more units than a heap.
 const MAX_ORDER: u8 = 17;
 
-/// A manager, its memory and a record of what it does.
+/// A manager with its memory and a record of its operations.
 pub(crate) struct Machine {
     pub(crate) heap: Audited<Box<dyn Heap<Memory>>>,
     pub(crate) memory: Memory,
@@ -25,7 +25,7 @@ pub(crate) struct Machine {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
     pub(crate) manager: Kind,
-    /// Units of all.
+    /// The first address, in units.
     pub(crate) base: u64,
     pub(crate) size: u64,
     pub(crate) header: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Setup {
     take: End,
 }
 
-/// Which manager.
+/// A kind of manager with its policy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     List { policy: Policy, order: Order, coalesce: bool },
@@ -43,8 +43,10 @@ pub(crate) enum Kind {
 }
 
 impl Setup {
+    /// Returns the manager that the options describe.
+    ///
     /// # Errors
-    /// If an option is given that the manager has no use for.
+    /// If an option is given that the manager does not have.
     pub(crate) fn new(arguments: &Arguments) -> Result<Self> {
         arguments.refuse_unused_options()?;
         let manager = match arguments.manager {
@@ -55,7 +57,7 @@ impl Setup {
         Ok(Self::of(manager, arguments))
     }
 
-    /// Every policy, and then the managers that have none.
+    /// Returns a list for each policy, and then the managers that have no policy.
     pub(crate) fn all(arguments: &Arguments) -> Vec<Self> {
         let lists = Policy::ALL.iter().map(|&policy| Kind::list(arguments, policy));
         let kinds = lists.chain([Kind::Tree, Kind::Buddy]);
@@ -75,7 +77,7 @@ impl Setup {
         Self { manager, base, size, header, align, grow, take }
     }
 
-    /// What is told of the manager in a line.
+    /// Returns the description of the manager in one line.
     pub(crate) fn description(&self) -> String {
         match self.manager {
             Kind::List { policy, order, coalesce } => {
@@ -87,7 +89,7 @@ impl Setup {
         }
     }
 
-    /// The manager's name in a table.
+    /// Returns the manager's name in a table.
     pub(crate) fn name(&self) -> &'static str {
         match self.manager {
             Kind::List { policy, .. } => policy.name(),

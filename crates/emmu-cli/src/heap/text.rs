@@ -5,9 +5,9 @@ use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Table, presets::NOTHING};
 use std::io::Write;
 
-/// The most characters of a bar.
+/// The largest number of characters of a bar.
 const WIDEST: u64 = 100;
-/// What is drawn for the slots, which may repeat.
+/// The characters for the slots. They repeat if there are more slots.
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 pub(super) fn report<W: Write>(report: &Report, out: &mut W) -> Result<()> {
@@ -59,7 +59,7 @@ fn free(step: &Step) -> String {
     step.free.iter().map(|block| format!(" {}+{}", block.addr, block.size)).collect()
 }
 
-/// The heap, a character for each `cell` units: what the first of them is.
+/// Draws the heap with one character for each `cell` units, which stands for the first of them.
 fn bar(step: &Step, base: u64, cell: u64) -> String {
     let count = (step.end - base).div_ceil(cell);
     (0..count).map(|place| character(step, base + place * cell)).collect()

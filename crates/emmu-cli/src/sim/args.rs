@@ -21,7 +21,7 @@ pub(crate) struct Sim {
     /// The machine: a name that `emmu machines` lists, or a TOML file.
     #[arg(long, short, value_name = "NAME|FILE")]
     pub(crate) machine: Option<String>,
-    /// How to print the report.
+    /// The form of the report.
     #[arg(long, short, value_enum, default_value_t)]
     format: Format,
     /// Short for `--format json`.
@@ -36,13 +36,13 @@ pub(crate) struct Sim {
 }
 
 impl Sim {
-    /// Returns how to print the report, by either option.
+    /// Returns the form of the report, by either option.
     pub(crate) const fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format }
     }
 }
 
-/// How to print a report.
+/// The form of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Tables to read.

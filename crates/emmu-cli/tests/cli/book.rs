@@ -1,6 +1,9 @@
 //! The commands that the book shows run as they are typed, and print what the book prints.
 
-use crate::{LACKEY, help::shell};
+use crate::{
+    LACKEY,
+    help::{VECTOR, shell},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -8,7 +11,7 @@ use std::{
 
 /// All pages of the book, and the README.
 fn pages() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root();
     let (mut folders, mut pages) = (vec![root.join("docs/src")], vec![root.join("README.md")]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -38,9 +41,12 @@ fn commands(page: &str) -> Vec<(String, String)> {
     commands
 }
 
-/// True if a command is one of emmu's that is meant to be typed as it stands.
+/// True if a command is one of emmu's that is meant to be typed as it stands. The live oracle, which is no part of emmu,
+/// writes `fresh.jsonl`.
 fn is_of_emmu(command: &str) -> bool {
-    command.starts_with("emmu ") && !command.contains(['…', '|'])
+    command.starts_with("emmu ")
+        && !command.contains(['…', '|'])
+        && !command.contains("fresh.jsonl")
 }
 
 /// Asserts that the output is what is shown, where a line `…` stands for any lines.
@@ -54,25 +60,37 @@ fn assert_shown(command: &str, shown: &str, output: &str) {
     assert!(pieces.len() > 1 || shown == output, "{command}: {output}");
 }
 
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A folder with the files that a reader has at hand, and the folders of the repository.
 #[cfg(unix)]
-#[test]
-fn every_command_of_the_book_runs_and_prints_what_is_shown() {
+fn desk() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    // The files that a reader has at this point.
     for (name, content) in [
         ("ls.txt", LACKEY),
         ("trace.txt", LACKEY),
-        ("vectors.jsonl", crate::help::VECTOR),
-        ("vectors.jsonl.gz", crate::help::VECTOR),
-        ("fresh.jsonl", crate::help::VECTOR),
+        ("vectors.jsonl", VECTOR),
+        ("vectors.jsonl.gz", VECTOR),
     ] {
         fs::write(folder.path().join(name), content).unwrap();
     }
+    for name in ["crates", "docs"] {
+        std::os::unix::fs::symlink(root().join(name), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+#[cfg(unix)]
+#[test]
+fn every_command_of_the_book_runs_and_prints_what_is_shown() {
     let mut run = 0;
     for page in pages() {
-        let page = fs::read_to_string(page).unwrap();
+        let (page, desk) = (fs::read_to_string(page).unwrap(), desk());
         for (command, shown) in commands(&page).iter().filter(|(line, _)| is_of_emmu(line)) {
-            let output = shell(command, folder.path());
+            let output = shell(command, desk.path());
             if !shown.is_empty() {
                 assert_shown(command, shown, &output);
             }

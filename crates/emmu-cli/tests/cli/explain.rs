@@ -192,7 +192,8 @@ fn all_numbers_of_a_story_are_in_the_base_of_its_address() {
     ] {
         let out = explained(arguments, &addresses);
         // Numbers of steps, levels, pids and bytes have one digit; cycles stand in a column of their own.
-        let told = out.lines().filter_map(|line| line.get(15..84.min(line.len())));
+        let steps = out.lines().filter(|line| !line.starts_with("VA "));
+        let told = steps.filter_map(|line| line.get(15..84.min(line.len())));
         for word in told.flat_map(|line| line.split(|letter: char| !letter.is_alphanumeric())) {
             let is_decimal = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_digit());
             assert!(!is_decimal, "{word} in {out}");
@@ -232,7 +233,7 @@ fn json_has_the_same_steps() {
 #[test]
 fn memory_that_is_not_there_refuses() {
     let out = explained(&BASE_BOUNDS, &["--memory", "4K", "430"]);
-    let told = "no memory or device answers at physical address 0x3230 -> exception";
+    let told = "no memory or device answers at physical address 12848 -> exception";
     assert!(out.contains(told), "{out}");
 }
 
