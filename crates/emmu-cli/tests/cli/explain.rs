@@ -182,8 +182,8 @@ fn the_value_that_is_read_is_little_endian() {
 #[test]
 fn all_numbers_of_a_story_are_in_the_base_of_its_address() {
     let table = ["explain", "table", "--segment", "2047=0x80000:300", "--segment", "2000=absent"];
-    let levels = ["--levels", "2", "--page", "1K", "--entry", "11=0x80000010", "--entry"];
-    let paging = [&["explain", "paging"], &levels[..], &["@16K=0x80000020"]].concat();
+    let levels = ["--levels", "2", "--page", "1K", "--entry", "2=0x80000010", "--entry"];
+    let paging = [&["explain", "paging"], &levels[..], &["@0x400c=0x80000020"]].concat();
     for (arguments, addresses) in [
         (&BASE_BOUNDS[..], ["0x1ae", "0x20b"]),
         (&OSTEP, ["0x1068", "0x3fff"]),

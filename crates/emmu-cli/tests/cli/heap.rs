@@ -3,7 +3,7 @@
 use crate::{emmu, refusal};
 use insta::assert_snapshot;
 
-/// What `emmu heap` prints when all is well.
+/// Returns the output of `emmu heap`, which must succeed.
 fn heap(arguments: &[&str]) -> String {
     let run = emmu(&[&["heap"], arguments].concat());
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));

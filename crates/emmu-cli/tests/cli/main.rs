@@ -19,7 +19,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-/// What a run of `emmu` left.
+/// The exit code and the output of a run of `emmu`.
 struct Run {
     code: Option<i32>,
     out: String,
@@ -37,6 +37,7 @@ impl From<Output> for Run {
 fn start(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_emmu"))
         .args(arguments)
+        .env("COLUMNS", "100")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -61,7 +62,8 @@ fn emmu(arguments: &[&str]) -> Run {
     emmu_reading(arguments, b"")
 }
 
-/// What `emmu` says to a wrong input: exit code 2, nothing on standard output, one line on standard error.
+/// Returns the message of `emmu` for a wrong input. The exit code must be 2, standard output empty, and standard error
+/// one line.
 fn refusal(arguments: &[&str], input: &[u8]) -> String {
     let run = emmu_reading(arguments, input);
     assert_eq!(run.code, Some(2), "{}", run.err);

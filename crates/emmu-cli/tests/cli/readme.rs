@@ -1,4 +1,4 @@
-//! What the README shows is what one gets.
+//! The README shows the output of emmu.
 
 use crate::{emmu, without_speed};
 
