@@ -11,7 +11,8 @@ use emmu_core::AccessKind;
 
 /// Explain what becomes of an address: every bit, comparison and memory read, and why it faults.
 ///
-/// All numbers of an explanation are written in the base in which its address is written.
+/// All numbers of an explanation are written in the base in which its address is written. On the right are the cycles
+/// of a step, and the cache or memory that served it.
 #[derive(Debug, Args)]
 #[command(
     subcommand_required = true,

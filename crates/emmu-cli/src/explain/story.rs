@@ -49,11 +49,14 @@ pub(super) struct Step {
     pub(super) holds: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cycles: Option<u64>,
+    /// The cache or memory that served the step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) served_by: Option<String>,
 }
 
 impl Step {
     pub(super) fn new(what: &'static str, text: impl Into<String>) -> Self {
-        Self { what, text: text.into(), holds: true, cycles: None }
+        Self { what, text: text.into(), holds: true, cycles: None, served_by: None }
     }
 
     /// A step at which the access fails.
@@ -61,8 +64,9 @@ impl Step {
         Self { holds: false, ..Self::new(what, text) }
     }
 
-    pub(super) fn costing(self, cycles: u64) -> Self {
-        Self { cycles: Some(cycles), ..self }
+    /// The step with the price of an event, and with the cache that served it.
+    pub(super) fn costing(self, heard: &Heard) -> Self {
+        Self { cycles: Some(heard.cycles), served_by: heard.served_by(), ..self }
     }
 }
 
@@ -85,18 +89,14 @@ pub(super) struct Heard {
 }
 
 /// The names of the levels that can serve a read or a write.
-const SERVED: [&str; 4] = ["the L1 cache", "the L2 cache", "the last-level cache", "memory"];
+const SERVED: [&str; 4] = ["L1 cache", "L2 cache", "last-level cache", "memory"];
 
 impl Heard {
-    /// Returns the end of a sentence that names the levels that served the event.
-    pub(super) fn served_by(&self) -> String {
+    /// Returns the names of the levels that served the event.
+    fn served_by(&self) -> Option<String> {
         let served = SERVED.iter().zip(self.served).filter(|(_, served)| *served);
         let names: Vec<_> = served.map(|(name, _)| *name).collect();
-        if names.is_empty() {
-            String::new()
-        } else {
-            format!(", served by {}", names.join(" and "))
-        }
+        (!names.is_empty()).then(|| names.join(" and "))
     }
 }
 
@@ -256,8 +256,8 @@ fn transfer(heard: &Heard, whole: Access, data: &[u8], show: Radix) -> Option<St
     let part = part.get(..access.size as usize).unwrap_or_default();
     let value = value(access.kind, part).map(|value| format!(" -> {}", show.show(value)));
     let (size, addr) = (bytes(access.size.into(), Radix::Decimal), show.show(addr));
-    let text = format!("{size} at {addr}{}{}", value.unwrap_or_default(), heard.served_by());
-    Some(Step::new(what, text).costing(heard.cycles))
+    let text = format!("{size} at {addr}{}", value.unwrap_or_default());
+    Some(Step::new(what, text).costing(heard))
 }
 
 /// Returns the number in the bytes of a read, which is little-endian. Writes and reads of more than 8 bytes have none.
@@ -278,7 +278,7 @@ fn cause(cause: Cause, show: Radix) -> String {
 
 fn trap(heard: &Heard) -> Option<Step> {
     let entered = matches!(heard.event, Event::TrapEnter);
-    entered.then(|| Step::new("exception", "the CPU enters the handler").costing(heard.cycles))
+    entered.then(|| Step::new("exception", "the CPU enters the handler").costing(heard))
 }
 
 fn tell_fault(fault: &Fault, pid: u32) -> Told {

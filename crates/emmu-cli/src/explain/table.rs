@@ -131,7 +131,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn step(&mut self, heard: &Heard, memory: &Memory) -> Vec<Step> {
-        let cache = |text| vec![Step::new("cache", text).costing(heard.cycles)];
+        let cache = |text| vec![Step::new("cache", text).costing(heard)];
         match heard.event {
             Event::TlbHit { .. } => {
                 self.found = self.in_memory(memory);
@@ -164,8 +164,8 @@ impl Reading<'_> {
 
     fn read(&self, word: u64, heard: &Heard, addr: PhysAddr, text: &str) -> Step {
         let addr = self.show.show(addr);
-        let text = format!("word {word} @ {addr}: {text}{}", heard.served_by());
-        Step::new("read", text).costing(heard.cycles)
+        let text = format!("word {word} @ {addr}: {text}");
+        Step::new("read", text).costing(heard)
     }
 
     fn bounding_word(&self, addr: PhysAddr, raw: u64, heard: &Heard) -> Vec<Step> {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use std::io::Write;
 
 /// The column in which cycles are told.
-const CYCLES: usize = 84;
+const CYCLES: usize = 72;
 
 pub(super) fn write(explained: &[Explanation], out: &mut impl Write) -> Result<()> {
     for (number, explanation) in explained.iter().enumerate() {
@@ -23,8 +23,11 @@ fn write_one(explanation: &Explanation, out: &mut impl Write) -> Result<()> {
     writeln!(out, "VA {address}{parts}, {access}")?;
     for (number, step) in (1..).zip(steps) {
         let line = format!("{number:>3} {:<10} {}", step.what, step.text);
+        let served_by = step.served_by.as_ref().map(|name| format!(" ({name})"));
         match step.cycles {
-            Some(cycles) => writeln!(out, "{line:<CYCLES$} {cycles:>6}")?,
+            Some(cycles) => {
+                writeln!(out, "{line:<CYCLES$} {cycles:>6}{}", served_by.unwrap_or_default())?;
+            }
             None => writeln!(out, "{line}")?,
         }
     }

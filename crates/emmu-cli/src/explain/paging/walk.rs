@@ -62,9 +62,9 @@ impl Walk<'_> {
         match heard.event {
             Event::TlbHit { .. } => {
                 self.hit = true;
-                vec![self.lookup("HIT, it holds").costing(heard.cycles)]
+                vec![self.lookup("HIT, it holds").costing(heard)]
             }
-            Event::TlbMiss { .. } => vec![self.lookup("MISS, it lacks").costing(heard.cycles)],
+            Event::TlbMiss { .. } => vec![self.lookup("MISS, it lacks").costing(heard)],
             Event::WalkBegin(_) if self.hit => {
                 vec![Step::new("TLB", "the rights that it holds refuse: the entry is read again")]
             }
@@ -123,7 +123,7 @@ impl Walk<'_> {
             [self.index(table, addr), table.raw(), self.entry_bytes(), addr.raw(), raw]
                 .map(|number| self.show.show(number));
         let place = format!("{level}{index} @ {table} + {index} * {bytes} = {addr}");
-        Step::new("entry", format!("{place} -> {raw}{}", heard.served_by())).costing(heard.cycles)
+        Step::new("entry", format!("{place} -> {raw}")).costing(heard)
     }
 
     /// Splits an entry into its fields, the topmost field first. Entries that name a table have only two fields.
