@@ -1,5 +1,6 @@
 //! The tests of this crate in one binary, since each binary compiles and links all units again.
 
+mod causes;
 mod exact;
 mod hashed;
 mod inclusion;
