@@ -1,4 +1,4 @@
 //! ChampSim's traces.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::champsim(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("champsim", bytes).unwrap());

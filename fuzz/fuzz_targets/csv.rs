@@ -1,4 +1,4 @@
 //! Comma-separated values.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::csv(bytes).unwrap());
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| emmu_verify::targets::run("csv", bytes).unwrap());
