@@ -1,5 +1,4 @@
 //! Memory managers' vectors, on emmu's managers and on the reference models.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_check::Units;
 use emmu_oracle::ReferenceModels;

@@ -1,6 +1,5 @@
 //! The textbook's translating machines: its files, on units without any cache and with TLBs and walk caches, and random
 //! machines, on which units and reference models agree.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_check::Units;
 use emmu_core::VirtAddr;

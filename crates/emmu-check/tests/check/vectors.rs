@@ -1,5 +1,4 @@
 //! All translation vectors, on units without any cache and on units with all of them.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_check::Units;
 use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};

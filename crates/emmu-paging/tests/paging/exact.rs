@@ -1,5 +1,4 @@
 //! Invalidations by address forget what the manual names, and nothing else.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, AccessFlags, Asid, Bus, Event, Invalidate, PhysAddr, RegisterId, TranslationUnit,

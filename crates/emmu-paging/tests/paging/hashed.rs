@@ -1,5 +1,4 @@
 //! Hashed page tables, one stage: what each probe does, rights, flags, registers and walk caches.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, AccessKind, Bus, Cause, Event, Fault, FaultEntry, PhysAddr, Privilege, RegisterError,

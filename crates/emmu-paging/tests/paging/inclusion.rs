@@ -1,5 +1,4 @@
 //! Levels of TLB that include or exclude what is above them: what enters which level, and in which order.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, AccessKind, Bus, Cause, Event, Invalidate, PhysAddr, Side, Ticket, TlbId,

@@ -1,5 +1,4 @@
 //! Invalid entries that are remembered, on machines that do so.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, Asid, Bus, Cause, Event, Fault, Invalidate, PhysAddr, Translation, TranslationUnit,

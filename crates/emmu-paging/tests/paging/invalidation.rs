@@ -1,5 +1,4 @@
 //! What an invalidation must forget, and what one TLB may hold at once for one page.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, Asid, Bus, Cause, Event, Fault, Invalidate, PhysAddr, RegisterId, Translation,

@@ -1,6 +1,5 @@
 //! Physical memory protection of the data: before flags are set, with the privilege that counts, and never past
 //! by a ticket.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, Bus, Cause, Fault, PhysAddr, Privilege, RegisterId, Translation, TranslationUnit,

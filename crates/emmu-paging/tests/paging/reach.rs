@@ -1,5 +1,4 @@
 //! Invalidations that forget more than they must, where a machine is described so.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, Asid, Bus, Event, Invalidate, PhysAddr, TranslationUnit, VirtAddr, Vmid, Width,

@@ -1,5 +1,4 @@
 //! How many entries a walk reads, exactly: with and without walk caches, for every page size.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, Bus, Event, PhysAddr, Registers, TranslationUnit, VirtAddr, Width, find_register,

@@ -1,5 +1,4 @@
 //! What register writes do besides: what they refuse, legalise and invalidate.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, Bus, Event, PhysAddr, RegisterError, RegisterId, Registers, TranslationUnit, VirtAddr,

@@ -1,4 +1,5 @@
 //! The tests of this crate in one binary.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod behaviour;
 mod reference;

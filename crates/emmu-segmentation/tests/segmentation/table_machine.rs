@@ -1,5 +1,4 @@
 //! Tests of a machine with its segment table in memory, one behaviour each.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_assoc::{Geometry, Policy};
 use emmu_core::{
