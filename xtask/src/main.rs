@@ -9,6 +9,7 @@ mod layers;
 mod markdown;
 mod mutants;
 mod no_std;
+mod package;
 mod pictures;
 mod places;
 mod plain_words;
@@ -47,6 +48,8 @@ enum Rule {
     Features,
     /// The low crates compile without the standard library
     NoStd,
+    /// Every public crate can be packaged, and the packages compile by themselves
+    Package,
     /// Runs every fuzz target for a few seconds, starting from its kept seeds
     FuzzSmoke {
         /// Seconds per target
@@ -101,6 +104,7 @@ fn run(rule: &Rule) -> Result<bool, Error> {
         }
         Rule::Features => features::check(&root)?,
         Rule::NoStd => no_std::build(&root)?,
+        Rule::Package => package::check(&root)?,
         Rule::FuzzSmoke { seconds } => fuzz::smoke(&root, *seconds)?,
         Rule::SpecMap { check: true } => report("spec-map", &spec_map::check(&root)?),
         Rule::SpecMap { check: false } => report("spec-map", &spec_map::write(&root)?),
@@ -147,6 +151,8 @@ enum Error {
     Picture { path: PathBuf, line: usize, problem: String },
     #[error("cargo metadata: {0}")]
     Metadata(#[from] cargo_metadata::Error),
+    #[error("{path} cannot be unpacked")]
+    Unpack { path: PathBuf },
     #[error("{program} does not start: {error}")]
     Start { program: String, error: std::io::Error },
 }
