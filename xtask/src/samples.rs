@@ -134,7 +134,7 @@ fn kind_of_operation(operation: &Value) -> String {
 fn words(name: &str, value: &Value, shown: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
-            fields.iter().for_each(|(inner, value)| words(inner, value, shown))
+            fields.iter().for_each(|(inner, value)| words(inner, value, shown));
         }
         Value::Array(items) => items.iter().for_each(|item| words(name, item, shown)),
         _ if matches!(name, "cause" | "code" | "fsc" | "level") => {
