@@ -9,8 +9,8 @@ use crate::{
 };
 use alloc::{vec, vec::Vec};
 
-/// Who an entry belongs to. Entries of other scopes are not seen, and entries of ended scopes are vacant, so
-/// ending a scope forgets all its entries at once. [`Scope::NONE`] belongs to nobody.
+/// The owner of an entry. A lookup does not see entries of other scopes, and entries of ended scopes are
+/// vacant, so ending a scope drops all its entries at once. [`Scope::NONE`] has no owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Scope(pub u64);
@@ -24,7 +24,7 @@ impl Scope {
 
 /// Which scopes have not ended.
 pub trait Live {
-    /// Whether entries of this scope count.
+    /// Returns true if entries of this scope are valid.
     fn is_live(&self, scope: Scope) -> bool;
 
     /// A number that is different whenever another scope has ended; never 0. A set once full is full until
@@ -80,7 +80,7 @@ pub struct Found<'a, V> {
     pub slot: usize,
     /// As [`Assoc::version`] says.
     pub version: u32,
-    /// What it is.
+    /// The value of the entry.
     pub value: &'a V,
 }
 
@@ -91,7 +91,7 @@ pub struct Evicted<V> {
     pub tag: u64,
     /// Whose it is.
     pub scope: Scope,
-    /// What it is.
+    /// The value of the entry.
     pub value: V,
 }
 
@@ -155,7 +155,7 @@ impl<V: Copy + Default> Assoc<V> {
         slot
     }
 
-    /// The same, and says which live entry had to go.
+    /// Inserts an entry, and returns the live entry that it evicted.
     pub fn exchange(
         &mut self,
         tag: u64,

@@ -96,7 +96,7 @@ impl Geometry {
         Self::new(1, entries, policy)
     }
 
-    /// The same shape with other random numbers, as [`Policy::reseeded`].
+    /// Returns this shape with other random numbers, as [`Policy::reseeded`].
     #[must_use]
     pub fn reseeded(self, seed: u64) -> Self {
         Self { policy: self.policy.reseeded(seed), ..self }
@@ -120,7 +120,7 @@ impl Geometry {
         self.sets * self.ways
     }
 
-    /// Who makes room.
+    /// Returns the replacement policy.
     #[must_use]
     pub const fn policy(self) -> Policy {
         self.policy

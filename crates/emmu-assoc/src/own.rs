@@ -7,8 +7,8 @@ use core::{
     hash::{Hash, Hasher},
 };
 
-/// Who makes room in a table, by a rule of one's own: what [`Policy`](crate::Policy) does not name. A value of it
-/// is what the policy remembers of all sets of one table.
+/// A replacement policy of your own, which [`Policy`](crate::Policy) does not name. A value of it is the state
+/// of the policy for all sets of one table.
 ///
 /// Only hits, fills and evictions are told. An entry that is removed or whose scope has ended leaves its way vacant,
 /// and the next fill of the set goes there without asking.
@@ -57,7 +57,8 @@ pub trait Replace: Clone + fmt::Debug + Send + Sync + 'static {
     /// after division by the number of ways counts.
     fn victim(&mut self, set: usize) -> usize;
 
-    /// What machine descriptions call the policy: unless said otherwise the type's name, as the compiler gives it.
+    /// Returns the name of the policy in machine descriptions. The default is the name of the type, as the
+    /// compiler gives it.
     #[must_use]
     fn name() -> &'static str {
         any::type_name::<Self>()
@@ -80,7 +81,7 @@ impl Own {
         Self { id: TypeId::of::<R>, name: R::name, make }
     }
 
-    /// What machine descriptions call it: [`Replace::name`].
+    /// Returns the name of the policy in machine descriptions: [`Replace::name`].
     #[must_use]
     pub fn name(self) -> &'static str {
         (self.name)()

@@ -56,8 +56,8 @@ impl Policy {
         Self::Own(Own::of::<R>())
     }
 
-    /// The same policy with another value for one of its parameters, or `None` if it has no such parameter or
-    /// the value is out of the parameter's range.
+    /// Returns this policy with another value for one of its parameters, or `None` if it has no such parameter
+    /// or the value is out of the parameter's range.
     ///
     /// ```
     /// use emmu_assoc::Policy;
@@ -69,7 +69,7 @@ impl Policy {
         self.set(parameter, value).then_some(self)
     }
 
-    /// The same policy with other random numbers: its seed, if it has one, exclusive-or `seed`.
+    /// Returns this policy with other random numbers: its seed, if it has one, exclusive-or `seed`.
     #[must_use]
     pub fn reseeded(self, seed: u64) -> Self {
         let own = self.parameters().into_iter().find(|parameter| parameter.name == SEED);

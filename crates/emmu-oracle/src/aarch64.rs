@@ -96,14 +96,14 @@ pub struct Mapping {
     pub pa: PhysAddr,
     /// Log2 of the size in bytes of the block or page; 64 with translation off.
     pub page_bits: u32,
-    /// What the descriptor says; `None` with translation off.
+    /// The attributes of the descriptor; `None` with translation off.
     pub leaf: Option<Leaf>,
     /// The descriptor's new value, if hardware sets its access flag or marks it dirty.
     pub write: Option<Write>,
 }
 
-/// What a block or page descriptor says beside address and permissions (D8.3.2, "Block descriptor and Page
-/// descriptor attributes").
+/// The attributes of a block or page descriptor besides address and permissions (D8.3.2, "Block descriptor and
+/// Page descriptor attributes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Leaf {
     /// The level where it stands, 1 to 3.
@@ -213,7 +213,7 @@ fn leaf(walked: &Walked) -> Leaf {
     }
 }
 
-/// Whether the access is made at EL0.
+/// Returns true if the access is made at EL0.
 fn at_el0(access: Access) -> bool {
     access.privilege == Privilege::User
 }

@@ -16,7 +16,7 @@ mod walk;
 use crate::reference::{Memory, Outcome, Reference};
 use emmu_core::{Access, PhysAddr};
 
-/// What a page table looks like. Bits of an entry are counted from 0; what is `None` is not there.
+/// The shape of a page table. Bits of an entry are counted from 0; a field that is `None` does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Description {
     /// Bytes in an entry.
@@ -45,7 +45,7 @@ pub struct Description {
     pub accessed: Option<u32>,
     /// Set in pages that were written.
     pub dirty: Option<u32>,
-    /// Whether it is software that sets the accessed and the dirty bit, after a fault.
+    /// True if software sets the accessed and the dirty bit, after a fault.
     pub recorded_by_software: bool,
 }
 
@@ -85,9 +85,9 @@ impl Description {
         }
     }
 
-    /// Whether there can be such a format: one to six levels, none of them empty; addresses, before and behind
-    /// translation, of at most 64 bits, and tables that fit behind such addresses; each field inside of the entry, and no
-    /// bit in two of them.
+    /// Returns true if there can be such a format: one to six levels, none of them empty; addresses, before and
+    /// behind translation, of at most 64 bits, and tables that fit behind such addresses; each field inside of
+    /// the entry, and no bit in two of them.
     #[must_use]
     pub fn is_possible(&self) -> bool {
         let (low, count) = self.frame;
@@ -104,7 +104,7 @@ impl Description {
             && self.fields_are_apart()
     }
 
-    /// Whether each field is inside of the entry, and no bit in two of them.
+    /// Returns true if each field is inside of the entry, and no bit is in two of them.
     fn fields_are_apart(&self) -> bool {
         let (low, count) = self.frame;
         let mut bits: Vec<u32> = (low..low + count).collect();
@@ -161,7 +161,7 @@ impl Description {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Registers {
-    /// What the tables look like; a description that is possible.
+    /// The shape of the tables. The description is a possible one.
     pub description: Description,
     /// The physical address of the topmost table: any.
     pub ptbr: u64,

@@ -71,7 +71,7 @@ pub struct Fault {
     /// The entry that decided it or could not be read, if it was one. That of a first stage stands in guest-physical
     /// memory.
     pub entry: Option<Entry>,
-    /// What the second stage refused, if it was that one.
+    /// The access that the second stage refused, if that stage raised the fault.
     pub guest: Option<Refused>,
 }
 
@@ -89,7 +89,7 @@ pub struct Entry {
 pub struct Refused {
     /// The guest-physical address.
     pub gpa: PhysAddr,
-    /// Whether it is one to an entry of the first stage.
+    /// True if the access is to an entry of the first stage.
     pub walk: bool,
     /// The rights that the page's entry grants, if there is one: 1 read, 2 write, 4 execute.
     pub rights: u8,
@@ -118,7 +118,7 @@ struct Page {
 }
 
 impl Registers {
-    /// Whether a machine takes this value.
+    /// Returns true if a machine accepts this value.
     #[must_use]
     pub fn is_possible(&self) -> bool {
         let zero = (6..=12).chain(56..=62).all(|bit| self.htab >> bit & 1 == 0);

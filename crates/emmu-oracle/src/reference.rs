@@ -4,7 +4,7 @@ pub use emmu_vectors::{Hole, Memory, SparseMemory, Write};
 
 use emmu_core::{Access, PhysAddr};
 
-/// What an access that is allowed does.
+/// The result of an access that is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The physical address of its first byte.

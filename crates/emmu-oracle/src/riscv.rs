@@ -45,7 +45,7 @@ pub struct Registers {
     pub mstatus: u64,
     /// `menvcfg`, section 3.1.18, as 64 bits on RV32 too: ADUE 61, PBMTE 62.
     pub menvcfg: u64,
-    /// Whether Svnapot is implemented.
+    /// True if Svnapot is implemented.
     pub svnapot: bool,
     /// The PMP entries that are implemented, 0 first. None at all: there is no PMP, and nothing is forbidden.
     pub pmp: Vec<PmpEntry>,
@@ -83,7 +83,7 @@ struct Scheme {
     vpn_bits: u32,
     /// PTESIZE in bytes.
     pte_size: u8,
-    /// Whether incoming addresses have 2 more bits, and the root is four times as large: "Sv32x4" and so on.
+    /// True if incoming addresses have 2 more bits, and the root is four times as large: "Sv32x4" and so on.
     widened: bool,
 }
 
@@ -160,8 +160,8 @@ impl Registers {
     }
 }
 
-/// What `satp` holds after `value` is written to it over `old`, on a hart that implements all of Sv32 or
-/// Sv39 to Sv57 with the widest ASID.
+/// Returns the content of `satp` after `value` is written to it over `old`, on a hart that implements all of
+/// Sv32 or Sv39 to Sv57 with the widest ASID.
 ///
 /// The manual on `satp`: "if satp is written with an unsupported MODE, the entire write has no effect; no fields in satp
 /// are modified". MODE = Bare with other fields set is unspecified there; they are kept.

@@ -1,4 +1,4 @@
-//! What the models of two stages share: the question, and host memory as both stages see it.
+//! The parts that the models of two stages share: the trait, and host memory as both stages see it.
 //!
 //! A model of two stages is the naive model of one, composed with itself. The first stage reads its tables through
 //! an adapter that asks the second stage where each guest-physical word stands. Both stages work on one
@@ -29,14 +29,14 @@ pub struct Read {
     pub addr: PhysAddr,
     /// Its size in bytes: 4 or 8, and of described formats anything from 1 to 8.
     pub size: u8,
-    /// What it held.
+    /// The value that was read.
     pub raw: u64,
 }
 
-/// What an access does on its way through two stages.
+/// The visits of an access on its way through two stages, and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nested<F> {
-    /// What comes of it. The page is the smaller one of both stages'.
+    /// The result. The page is the smaller one of the two stages' pages.
     pub answer: Result<Outcome, F>,
     /// Of an access that faults: what hardware may report as well, because the second stage refuses both the update
     /// of flags in an entry of the first and the access itself, and manuals do not say which comes first.
@@ -47,12 +47,12 @@ pub struct Nested<F> {
     /// The entries that were changed, in order of address: the writes of the answer, or, of an access that faults,
     /// those that hardware may have made before the fault and need not have.
     pub changes: Vec<Write>,
-    /// Whether some word is an entry of both stages and one of them changes it. What comes of it depends then on
-    /// when hardware sets its flags, which manuals leave open.
+    /// True if some word is an entry of both stages and one of them changes it. The result then depends on when
+    /// hardware sets its flags, which manuals leave open.
     pub entangled: bool,
 }
 
-/// Who uses a guest-physical address.
+/// The use of a guest-physical address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Visit {
     /// The first stage's walk, to read an entry.
@@ -64,7 +64,7 @@ pub enum Visit {
 }
 
 impl Visit {
-    /// Whether it is not the access itself.
+    /// Returns true if a walk makes the visit, and not the access itself.
     #[must_use]
     pub fn is_walk(self) -> bool {
         self != Self::Access
@@ -79,8 +79,9 @@ pub trait TwoStage: Reference {
     /// Like [`Reference::translate`], with more to tell.
     fn nested(&self, access: Access, memory: &dyn Memory) -> Nested<<Self as Reference>::Fault>;
 
-    /// The same where `second` translates guest-physical addresses, and not the tables of the second stage: for those who
-    /// know what is cached of it. The entries of the first stage are read where `second` says that they stand.
+    /// Performs the first stage of an access. `second` translates guest-physical addresses, in place of the
+    /// second stage's tables: a caller uses it if it knows what is cached of that stage. The entries of the
+    /// first stage are read at the addresses that `second` gives.
     fn first_stage(
         &self,
         access: Access,
@@ -88,7 +89,7 @@ pub trait TwoStage: Reference {
         second: Beyond<'_, <Self as Reference>::Fault>,
     ) -> Nested<<Self as Reference>::Fault>;
 
-    /// What the second stage alone makes of a guest-physical address that an access uses.
+    /// Translates a guest-physical address that an access uses, by the second stage alone.
     fn second_stage(
         &self,
         access: Access,
@@ -167,7 +168,7 @@ impl<'a> Scratch<'a> {
         Ok(raw)
     }
 
-    /// What stands there now.
+    /// Returns the present word at this address.
     fn word(&self, addr: PhysAddr, size: u8) -> Result<u64, Hole> {
         let low = u64::from(self.word32(addr)?);
         if size == 4 {
@@ -212,7 +213,7 @@ impl<'a> Scratch<'a> {
         Nested { answer, other, reads: self.reads.into_inner(), changes, entangled }
     }
 
-    /// What was changed, in order of address, each entry once and as it is in the end.
+    /// Returns the entries that were changed, in order of address, each entry once, with its last value.
     pub(crate) fn changes(&self) -> Vec<Write> {
         let entries: BTreeSet<(PhysAddr, u8)> =
             self.writes.borrow().iter().map(|(_, write)| (write.addr, write.size)).collect();
@@ -234,7 +235,7 @@ impl<'a> Scratch<'a> {
     }
 }
 
-/// Whether two entries, each an address and a size, have a byte in common.
+/// Returns true if two entries, each an address and a size, have a byte in common.
 fn overlap((a, a_size): (u64, u8), (b, b_size): (u64, u8)) -> bool {
     a < b + u64::from(b_size) && b < a + u64::from(a_size)
 }
@@ -292,7 +293,7 @@ impl<'a, F> GuestTables<'a, F> {
         self.fault.take()
     }
 
-    /// What the first stage changes in the entries that it read, in the order in which it read them.
+    /// Returns the changes of the first stage to the entries that it read, in the order in which it read them.
     pub(crate) fn in_order(&self, writes: &[Write]) -> Vec<GuestWrite> {
         let mut ordered: Vec<GuestWrite> = Vec::new();
         for GuestRead { addr, raw } in self.read.borrow().iter() {
@@ -332,7 +333,7 @@ impl<F> Memory for GuestTables<'_, F> {
 #[derive(Clone, Copy)]
 pub(crate) struct GuestWrite {
     pub(crate) write: Write,
-    /// What was read there.
+    /// The value that was read there.
     before: u64,
 }
 

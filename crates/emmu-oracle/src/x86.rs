@@ -34,7 +34,7 @@ pub struct Registers {
     pub pdptes: [u64; 4],
 }
 
-/// What an access raises instead.
+/// The exception that a refused access raises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// #PF.
@@ -198,7 +198,7 @@ fn is_user_mode(access: Access) -> bool {
     access.privilege == Privilege::User && !access.flags.contains(AccessFlags::IMPLICIT)
 }
 
-/// Whether the access is a write for paging; a locked read-modify-write is one from the start.
+/// Returns true if paging treats the access as a write. A locked read-modify-write is a write from the start.
 fn is_write(kind: AccessKind) -> bool {
     matches!(kind, AccessKind::Store | AccessKind::Amo)
 }

@@ -1,4 +1,4 @@
-//! What a machine's TLBs and walk caches look like.
+//! The configuration of a machine's TLBs and walk caches.
 
 use crate::{Geometry, InvalidationReach, Reach, format::Format};
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ pub type Bank = Vec<TlbTable>;
 pub struct TlbLevel {
     /// Its tables.
     pub banks: Banks,
-    /// What it has to do with the levels above it.
+    /// The relation of the level to the levels above it.
     pub inclusion: Inclusion,
 }
 
@@ -57,7 +57,7 @@ pub enum Banks {
     Unified(Bank),
 }
 
-/// What one level of TLB holds of what the levels above it, those nearer to the CPU, hold.
+/// The relation of one level of TLB to the levels above it, those nearer to the CPU.
 ///
 /// | | non-inclusive | inclusive | exclusive |
 /// |---|---|---|---|
@@ -86,7 +86,7 @@ pub enum Inclusion {
     NonInclusive,
     /// Whatever a level above holds, this one holds.
     Inclusive,
-    /// What the level directly above holds, this one does not.
+    /// The level does not hold the pages that the level directly above holds.
     Exclusive,
 }
 
@@ -103,14 +103,14 @@ impl TlbLevel {
         Self::of(Banks::Unified(bank))
     }
 
-    /// The same, which includes the levels above.
+    /// Returns this level as one that includes the levels above.
     #[must_use]
     pub const fn inclusive(mut self) -> Self {
         self.inclusion = Inclusion::Inclusive;
         self
     }
 
-    /// The same, which excludes what the level above holds.
+    /// Returns this level as one that excludes the level directly above.
     #[must_use]
     pub const fn exclusive(mut self) -> Self {
         self.inclusion = Inclusion::Exclusive;
@@ -121,7 +121,7 @@ impl TlbLevel {
         Self { banks, inclusion: Inclusion::NonInclusive }
     }
 
-    /// What serves fetches, and what serves data: the same if it is unified.
+    /// Returns the tables for fetches and those for data, which are equal if the level is unified.
     fn sides(&self) -> [&Bank; 2] {
         match &self.banks {
             Banks::Split { instruction, data } => [instruction, data],
@@ -186,7 +186,7 @@ impl PagingConfig {
         self.reach.validate()
     }
 
-    /// The same, and that the architecture allows it.
+    /// Checks the configuration, and that the architecture allows it.
     pub(crate) fn validate_for<F: Format>(&self) -> Result<(), ConfigError> {
         match self.invalid_entries {
             Some(_) if !F::MAY_CACHE_INVALID => Err(ConfigError::InvalidEntries),
@@ -248,7 +248,7 @@ pub enum ConfigError {
     Reach {
         /// Which invalidations.
         scope: &'static str,
-        /// What was asked for.
+        /// The reach that was requested.
         reach: Reach,
     },
     /// Only RISC-V lets invalid entries be remembered.
@@ -263,7 +263,7 @@ pub enum ConfigError {
 }
 
 impl PagingConfig {
-    /// Whether there is something above a level that includes or excludes it, and whether it can include it.
+    /// Checks that there is a level above one that includes or excludes it, and that it can be included.
     fn validate_inclusion(&self, index: usize) -> Result<(), ConfigError> {
         let (above, level) = (&self.tlb[..index], &self.tlb[index]);
         match level.inclusion {
@@ -318,7 +318,7 @@ fn twice(bank: &Bank) -> Option<u8> {
     None
 }
 
-/// Whether there is at least one number, each larger than the one before and at most `max`.
+/// Returns true if there is at least one number, each larger than the one before and at most `max`.
 fn ascending(numbers: &[u8], max: u8) -> bool {
     !numbers.is_empty() && numbers.is_sorted_by(|a, b| a < b) && numbers.iter().all(|&n| n <= max)
 }

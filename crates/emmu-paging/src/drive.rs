@@ -31,7 +31,7 @@ impl Refusal {
         (is_invalid && self.guest.is_none()).then_some((self.cause, entry))
     }
 
-    /// Whether it is one of an entry's bits, and not of the bus.
+    /// Returns true if the bits of an entry decided the refusal, and not the bus.
     pub(crate) const fn is_decided(&self) -> bool {
         !matches!(self.cause, Cause::Bus(_))
     }
@@ -51,7 +51,8 @@ impl Refusal {
         Self { cause: fault.cause, entry: fault.entry, guest: fault.guest }
     }
 
-    /// The same of a visit to an entry of the first stage, if it is not the place of the entry that is refused.
+    /// Makes the refusal of a visit to an entry of the first stage: that of the second stage if it raised the
+    /// fault, and otherwise that of the visit itself.
     const fn on_way_to(entry: EntryAddr, fault: Fault) -> Self {
         match fault.guest {
             Some(_) => Self::of_second_stage(fault),
@@ -59,7 +60,7 @@ impl Refusal {
         }
     }
 
-    /// What it means for the access that the CPU asked for.
+    /// Makes the fault for the access that the CPU asked for.
     #[cold]
     pub(crate) fn of(self, asked: Access) -> Fault {
         Fault { entry: self.entry, guest: self.guest, ..Fault::new(asked, self.cause) }
@@ -80,10 +81,10 @@ pub(crate) trait Tables<F: Format> {
         new: u64,
     ) -> Result<u64, Refusal>;
 
-    /// Whether an entry could be replaced, before any is.
+    /// Checks that an entry could be replaced, before any is.
     fn check_update(&mut self, format: &F, entry: EntryAddr) -> Result<(), Refusal>;
 
-    /// Whether the access may go where the mapping says, before flags are set for it.
+    /// Checks that the access may go where the mapping leads, before flags are set for it.
     fn check(
         &mut self,
         format: &F,
@@ -97,7 +98,7 @@ pub(crate) struct OnBus<'a, S, B: ?Sized, P: ?Sized> {
     pub(crate) second: &'a mut S,
     pub(crate) bus: &'a mut B,
     pub(crate) probe: &'a mut P,
-    /// What is walked for.
+    /// The access for which the walk is made.
     pub(crate) access: Access,
 }
 
@@ -152,7 +153,7 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> Tables<F>
 }
 
 impl<S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> OnBus<'_, S, B, P> {
-    /// What the second stage is found to refuse before flags are set, it has refused.
+    /// Treats a refusal of the second stage that is foreseen before flags are set like one that has occurred.
     #[inline]
     fn foreseen(&mut self, checked: Result<(), Refusal>) -> Result<(), Refusal> {
         if let Err(Refusal { guest: Some(guest), .. }) = &checked {
@@ -161,7 +162,7 @@ impl<S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> OnBus<'_, S, B, P> {
         checked
     }
 
-    /// What the second stage makes of the address that the walk has found.
+    /// Translates by the second stage the address that the walk has found.
     #[inline]
     pub(crate) fn beyond<Q>(
         &mut self,
@@ -192,7 +193,7 @@ impl<S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> OnBus<'_, S, B, P> {
 pub(crate) struct PeekOnBus<'a, S, B: ?Sized> {
     pub(crate) second: &'a S,
     pub(crate) bus: &'a B,
-    /// What is walked for.
+    /// The access for which the walk is made.
     pub(crate) access: Access,
 }
 

@@ -52,7 +52,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         }
     }
 
-    /// What a scope that names no virtual machine names of one.
+    /// Invalidates in one virtual machine the entries that a scope names which names no virtual machine.
     fn forget_in(&mut self, present: Context, scope: Invalidate, walk_caches: WalkCacheReach) {
         match scope {
             Invalidate::All => self.scopes.end_context(present),
@@ -98,7 +98,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         }
     }
 
-    /// What an access that faulted may have used.
+    /// Invalidates the entries that an access which faulted may have used.
     pub(crate) fn forget_faulted(&mut self, addr: VirtAddr, visible: Visible) {
         self.epoch += 1;
         self.tlbs.remove_page(addr, |scope| visible.sees(scope));

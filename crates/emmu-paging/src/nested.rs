@@ -194,7 +194,7 @@ impl<H: SecondStageFormat> Paging<H> {
     }
 }
 
-/// What the second stage's own TLB holds, as the first stage sees it.
+/// Converts a mapping of the second stage's own TLB into the form that the first stage uses.
 fn granted<P: Copy>(mapping: Cached<Both<P, ()>>) -> Mapping<Option<P>> {
     mapping.with(Some(mapping.permissions.rights.first))
 }

@@ -9,7 +9,7 @@ use emmu_core::Invalidate;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reach {
-    /// What the manual demands, and nothing else.
+    /// The entries that the manual demands, and no others.
     #[default]
     Exact,
     /// The page or the pages, and all that walk caches hold of the address spaces concerned.
@@ -59,7 +59,7 @@ impl fmt::Display for Reach {
     }
 }
 
-/// What an invalidation by address forgets of walk caches, of the address spaces concerned.
+/// The entries of walk caches that an invalidation by address drops, of the address spaces concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkCacheReach {
     /// Nothing.
@@ -122,7 +122,7 @@ impl InvalidationReach {
         scopes.into_iter()
     }
 
-    /// Whether each of them reaches all that is asked for.
+    /// Checks that each reach covers at least what its scope names.
     ///
     /// # Errors
     /// [`ConfigError::Reach`], of the first that does not.
@@ -133,8 +133,8 @@ impl InvalidationReach {
         }
     }
 
-    /// What is forgotten when this is asked for, besides what is asked for itself: a global page, say, where it is its
-    /// address space and the page.
+    /// Returns the invalidation that is performed besides the one that was asked for: if the reach is the
+    /// address space and the scope names a global page, for example, both are needed.
     #[must_use]
     pub fn widened(&self, scope: Invalidate) -> Invalidate {
         match (self.of(scope), scope) {
@@ -158,12 +158,13 @@ impl InvalidationReach {
         }
     }
 
-    /// Whether walk caches forget all that they hold of the address spaces concerned, as far as this names addresses.
+    /// Returns true if walk caches drop all entries of the address spaces concerned, as far as this scope names
+    /// addresses.
     pub(crate) fn empties_walk_caches(&self, scope: Invalidate) -> bool {
         self.of(scope) == Reach::WalkCaches
     }
 
-    /// Whether everything of all virtual machines is forgotten.
+    /// Returns true if all entries of all virtual machines are dropped.
     pub(crate) fn is_of_all_guests(&self, scope: Invalidate) -> bool {
         let is_of_guest =
             matches!(scope, Invalidate::Guest { .. } | Invalidate::SecondStage { .. });

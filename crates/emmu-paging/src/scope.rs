@@ -65,10 +65,10 @@ pub(crate) struct Scopes {
     contexts: BTreeMap<Context, u32>,
     /// For each context, the floor of its scopes that are not global.
     floors: Vec<u64>,
-    /// What the last access saw, until a scope ends, and as what.
+    /// The scopes that the last access saw, with its address space. They are valid until a scope ends.
     last: Visible,
     last_key: u64,
-    /// What walks for it see in walk caches.
+    /// The scope that walks of the last access see in walk caches.
     last_tables: Scope,
 }
 
@@ -123,7 +123,8 @@ impl Scopes {
         }
     }
 
-    /// What accesses of this address space see; `apart`, if a virtual machine's walk caches are a cache apart.
+    /// Returns the scopes that accesses of this address space see. `apart` is true if the walk caches of a
+    /// virtual machine have scopes of their own.
     #[inline]
     pub(crate) fn visible(&mut self, asid: Asid, context: Context, apart: bool) -> Visible {
         match self.last_key == key(asid, context) {
@@ -149,27 +150,27 @@ impl Scopes {
         visible
     }
 
-    /// What a walk sees in walk caches, for the address space whose [`Scopes::visible`] was asked for last. Apart from that,
-    /// which every hit needs.
+    /// Returns the scope that a walk sees in walk caches, for the address space of the last call of
+    /// [`Scopes::visible`]. It is apart from that function, because every hit needs that one.
     #[inline]
     pub(crate) const fn tables(&self) -> Scope {
         debug_assert!(self.last_key != NO_KEY, "no access has asked since a scope ended");
         self.last_tables
     }
 
-    /// Whether entries of this scope are of the context.
+    /// Returns true if entries of this scope belong to the context.
     pub(crate) fn is_of(&self, scope: Scope, context: Context) -> bool {
         self.held(scope).is_some_and(|held| held.space.context.owner() == context)
     }
 
-    /// Whether entries of this scope are of the address space, and not global.
+    /// Returns true if entries of this scope belong to the address space, and are not global.
     pub(crate) fn is_own(&self, scope: Scope, asid: Asid, context: Context) -> bool {
         self.held(scope).is_some_and(|Held { space, .. }| {
             space.context.owner() == context && space.asid == Some(asid)
         })
     }
 
-    /// Whether the address space sees entries of this scope: its own, and global ones.
+    /// Returns true if the address space sees entries of this scope: its own, and global ones.
     pub(crate) fn is_seen(&self, scope: Scope, asid: Asid, context: Context) -> bool {
         self.held(scope).is_some_and(|Held { space, .. }| {
             space.context.owner() == context && space.asid.is_none_or(|own| own == asid)
@@ -276,7 +277,7 @@ impl Scopes {
 }
 
 impl Live for Scopes {
-    /// Whether entries of this scope can still be seen by some access.
+    /// Returns true if some access can still see entries of this scope.
     #[inline]
     fn is_live(&self, scope: Scope) -> bool {
         let number = scope.0 >> PLACE_BITS;

@@ -13,7 +13,7 @@ const END_OF_EPOCHS: u64 = 1 << 62;
 type TlbEntries<F, S> = Assoc<Cached<Rights<F, S>>>;
 type WalkCacheEntries<F> = Assoc<Pointer<<F as Format>::Permissions>>;
 
-/// What is written.
+/// The snapshot as it is written.
 #[derive(Serialize)]
 #[serde(
     rename = "Paging",
@@ -30,7 +30,7 @@ struct Shown<'a, F: Format, S: SecondStage> {
     epoch: u64,
 }
 
-/// What is read, and may be anything.
+/// The snapshot as it is read. It may hold anything, so its values are checked.
 #[derive(Deserialize)]
 #[serde(
     rename = "Paging",
@@ -94,7 +94,7 @@ impl<F: Format, S: SecondStage> Read<F, S> {
         unit
     }
 
-    /// Whether a unit of this configuration, which is a valid one, can be like that.
+    /// Checks that a unit of this configuration, which is a valid one, can have this state.
     fn check(&self) -> Result<(), &'static str> {
         let tables: Vec<&TlbTable> = tables(&self.config).collect();
         let shapes = tables.iter().map(|table| table.geometry);
@@ -152,7 +152,7 @@ fn tables(config: &PagingConfig) -> impl Iterator<Item = &TlbTable> {
         .flatten()
 }
 
-/// Whether it is of a page size of its table, aligned, and a leaf or a part of one.
+/// Returns true if the mapping has a page size of its table, is aligned, and is a leaf or a part of one.
 fn is_mapping<P>(table: &TlbTable, held: &Cached<P>) -> bool {
     let leaf = held.permissions.leaf;
     table.page_bits.contains(&held.bits)

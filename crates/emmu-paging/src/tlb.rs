@@ -18,7 +18,7 @@ use emmu_core::{Access, AccessKind, Probe, Side, TlbId, VirtAddr};
 #[derive(Clone, Debug)]
 pub(crate) struct Tlbs<P> {
     levels: Vec<Level<P>>,
-    /// Whether some level includes or excludes what is above it.
+    /// True if some level includes or excludes the levels above it.
     are_bound: bool,
 }
 
@@ -42,14 +42,14 @@ pub(crate) struct Of<P> {
     pub(crate) leaf: u8,
 }
 
-/// What an access looks up, and with whose eyes.
+/// A lookup: the access, and the scopes that it can see.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Query {
     pub(crate) access: Access,
     pub(crate) visible: Visible,
 }
 
-/// What the TLBs hold for an access, and where.
+/// The result of a lookup: the mapping, and its place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hit<P> {
     pub(crate) mapping: Cached<P>,
@@ -71,7 +71,7 @@ impl<P: Copy + Default> Tlbs<P> {
         }
     }
 
-    /// What the first level holds.
+    /// Looks up the first level.
     #[inline]
     pub(crate) fn lookup(
         &mut self,

@@ -19,7 +19,7 @@ use emmu_core::{
     anatomy::{Inspection, UnitAnatomy},
 };
 
-/// What a TLB remembers of the rights of both stages.
+/// The rights of both stages that a TLB holds.
 pub(crate) type Rights<F, S> = Both<<F as Format>::Permissions, <S as SecondStage>::Permissions>;
 
 /// A paging unit of format `F`, with a second stage `S` behind it or none.
@@ -124,7 +124,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         &self.config
     }
 
-    /// Whether a cached mapping settles the access, without a visit to the tables.
+    /// Returns true if a cached mapping serves the access, without a walk.
     #[inline]
     fn suffices(&self, mapping: &Cached<Rights<F, S>>, access: Access) -> bool {
         let Both { first, second } = mapping.permissions.rights;
@@ -133,7 +133,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
             && (mapping.dirty || !access.kind.writes())
     }
 
-    /// What the TLBs hold, or what a walk finds and they hold from then on.
+    /// Returns the mapping that the TLBs hold, or the mapping that a walk finds and enters into them.
     #[inline]
     pub(crate) fn resolve(
         &mut self,
@@ -203,7 +203,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         self.invalid.as_mut()?.lookup(access.addr, self.format.shape(access), visible)
     }
 
-    /// What a refusal means for the access; it is remembered where that is done.
+    /// Makes a fault of a refusal. A machine that caches invalid entries caches this one.
     #[cold]
     fn refuse(&mut self, refusal: Refusal, asked: Access, query: Query) -> Fault {
         let Query { access, visible } = query;
@@ -296,8 +296,8 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         self.beyond(asked, access, left, &mapping)
     }
 
-    /// What the second stage makes of an address that the first one leaves as it is, with `left` bytes to the end of the
-    /// address space.
+    /// Translates by the second stage an address that the first one leaves as it is, with `left` bytes to the
+    /// end of the address space.
     fn beyond(
         &self,
         asked: Access,

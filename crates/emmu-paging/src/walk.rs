@@ -17,7 +17,7 @@
 use crate::format::{Entry, Format, LEVEL_SLOTS, Mapping, Root, slot};
 use emmu_core::{Access, AccessKind, BusError, Cause, FaultEntry, PhysAddr, Width};
 
-/// What the walk wants, or what came of it.
+/// The next step that the walk asks for, or its result.
 // With a tag of its own, which the compiler follows from where a step is made to where it is taken: one in the
 // spare values of a field it would not.
 #[repr(u8)]
@@ -30,9 +30,9 @@ pub enum Step<P> {
     Update {
         /// The entry.
         entry: EntryAddr,
-        /// What it held when it was read.
+        /// The value that was read.
         current: u64,
-        /// The same with accessed and dirty flags set.
+        /// The value with accessed and dirty flags set.
         new: u64,
     },
     /// The access is allowed, and this is where.
@@ -82,7 +82,7 @@ impl<P: Copy + Default> Default for Trail<P> {
 }
 
 impl<P: Copy> Trail<P> {
-    /// What the entries above this level allowed.
+    /// Returns the rights that the entries above this level left.
     pub(crate) const fn inherited(&self, level: u8) -> P {
         self.tables[slot(level)].permissions
     }
@@ -126,7 +126,7 @@ pub struct Walk<P> {
     /// Level of the entry being read, at last the leaf's.
     level: u8,
     table: Table<P>,
-    /// Whether an entry above the leaf is to be updated.
+    /// True if an entry above the leaf must be updated.
     passed: bool,
     arrival: Option<Arrival<P>>,
     restarts: u8,
@@ -136,7 +136,7 @@ pub struct Walk<P> {
 #[derive(Clone, Copy, Debug)]
 struct Arrival<P> {
     mapping: Mapping<P>,
-    /// What the leaf entry is to hold.
+    /// The new value of the leaf entry.
     leaf: u64,
     /// Level of the entry being updated.
     level: u8,
@@ -153,7 +153,7 @@ impl<P: Copy> Walk<P> {
         Self::resume(access, root, root.level, root.first())
     }
 
-    /// The same from a table of `level` that a walk cache remembers.
+    /// Makes a walk for an access that starts at a table of `level` which a walk cache holds.
     #[must_use]
     #[inline]
     pub fn resume(access: Access, root: Root<P>, level: u8, table: Table<P>) -> Self {

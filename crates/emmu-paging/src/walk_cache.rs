@@ -172,7 +172,7 @@ impl<P: Copy + Default> WalkCaches<P> {
     }
 }
 
-/// Whether an entry is for a table of this level, and of this scope.
+/// Returns true if an entry is for a table of this level, and of this scope.
 fn is_of<P>(level: u8, scope: Scope) -> impl Fn(Scope, &Pointer<P>) -> bool {
     move |owner, pointer| pointer.level == level && owner == scope
 }

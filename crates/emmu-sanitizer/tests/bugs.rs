@@ -24,7 +24,7 @@ fn with_process(bug: Option<Bug>) -> Kernel {
     kernel
 }
 
-/// What is reported of the scenario with the bug; there must be one report, and without the bug none.
+/// Returns the report of the scenario with the bug. There must be one report with the bug, and none without it.
 fn report(bug: Bug, scenario: fn(&mut Kernel)) -> Report {
     let reports = |bug| {
         let mut kernel = with_process(bug);
@@ -36,7 +36,7 @@ fn report(bug: Bug, scenario: fn(&mut Kernel)) -> Report {
     report
 }
 
-/// What the shadow finds in the scenario with the bug, and not without.
+/// Returns the mismatch that the shadow finds in the scenario with the bug. Without the bug it must find none.
 fn mismatch(bug: Bug, scenario: fn(&mut Kernel) -> Result<Option<()>, ShadowError>) -> String {
     let run = |bug| {
         let mut kernel = with_process(bug);

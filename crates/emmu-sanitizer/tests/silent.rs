@@ -155,7 +155,7 @@ where
     std::mem::take(os.cpu_mut().probe_mut())
 }
 
-/// What the sanitizer reports, and whether it changes what is told.
+/// Returns the reports of the sanitizer, and true if it changes no event.
 fn sanitized<U>(
     unit: U,
     tables: impl TableFormat + Clone,

@@ -121,7 +121,7 @@ impl<F: Format, H: SecondStageFormat> Machine<F, H> {
         self.access(Access::load(VirtAddr::new(VA), 8))
     }
 
-    /// What a walk without any cache finds.
+    /// Returns the result of a walk without any cache.
     fn fresh(&self) -> Result<u64, Fault> {
         let access = Access::load(VirtAddr::new(VA), 8).with_flags(self.flags);
         let found = TranslationUnit::<_, ()>::peek(&self.unit, access, &self.bus);

@@ -63,7 +63,7 @@ fn reports(scenario: impl Fn(&mut Machine, &Sanitizer)) -> Vec<Report> {
     reports_of(false, scenario)
 }
 
-/// The same, on one that remembers rights if it is wrong.
+/// Returns the reports of the scenario on a machine that keeps old rights if `is_wrong` is true.
 fn reports_of(is_wrong: bool, scenario: impl Fn(&mut Machine, &Sanitizer)) -> Vec<Report> {
     let sanitizer = Sanitizer::new();
     let mut cpu = boot(&sanitizer, is_wrong);

@@ -57,7 +57,7 @@ pub const TARGETS: &[Target] = &[
 /// the checks are compiled once.
 ///
 /// # Errors
-/// What the check finds, or that there is no such check.
+/// Runs the check with this name, and returns its finding, or that there is no such check.
 pub fn run(name: &str, bytes: &[u8]) -> Verdict {
     let target = TARGETS.iter().find(|(known, _)| *known == name);
     let (_, check) = target.ok_or_else(|| format!("no target is named {name}"))?;

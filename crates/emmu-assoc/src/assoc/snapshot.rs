@@ -8,7 +8,7 @@ use crate::{
 use alloc::{vec, vec::Vec};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// What is serialised. In which sets there is no vacant way is found out again.
+/// The snapshot as it is written. The sets without a vacant way are computed again.
 #[derive(Serialize)]
 #[serde(rename = "Assoc")]
 struct Shown<'a, V> {
@@ -18,7 +18,7 @@ struct Shown<'a, V> {
     replacement: &'a State,
 }
 
-/// What is read, and may be anything.
+/// The snapshot as it is read. It may hold anything, so its values are checked.
 #[derive(Deserialize)]
 #[serde(rename = "Assoc")]
 struct Read<V> {

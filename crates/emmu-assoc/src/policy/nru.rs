@@ -6,7 +6,7 @@ use super::{
 };
 use alloc::{vec, vec::Vec};
 
-/// Whether each slot was used since its set's bits were last cleared.
+/// A bit for each slot: true if the slot was used since its set's bits were last cleared.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Nru(Vec<bool>);

@@ -81,10 +81,10 @@ fn a_malformed_record_is_refused_with_line_and_field() {
     }
 }
 
-/// Whether to allocate, and how much and how aligned, or which to free.
+/// An operation: an allocation with its size and alignment, or the index of a block to free.
 type Op = (bool, u16, u8);
 
-/// Whether emmu's manager and the model do the same.
+/// Returns true if emmu's manager and the model give equal answers.
 fn agree(heap: &Description, ops: &[Op]) -> bool {
     let mut manager = Units::default().build(heap).unwrap();
     let mut model = ReferenceModels.build(heap).unwrap();

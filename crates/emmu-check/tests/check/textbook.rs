@@ -96,7 +96,7 @@ fn what_no_unit_can_be_is_told_as_not_modelled() {
     );
 }
 
-/// Whether units and reference models answer a load alike.
+/// Returns true if units and reference models answer a load alike.
 fn agree(machine: &Machine, va: u32) -> bool {
     let va = VirtAddr::new(va.into());
     Units::default().load(machine, va) == ReferenceModels.load(machine, va)

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[error("{kind} fault at level {level}, ESR {esr:#x}, FAR {far:#x}")]
 pub struct Fault {
-    /// What kind.
+    /// The kind of fault.
     pub kind: FaultKind,
     /// The lookup level that it is reported for, 0 to 3.
     pub level: u32,

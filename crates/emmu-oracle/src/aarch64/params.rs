@@ -1,4 +1,4 @@
-//! What a walk of one half of the address space needs from the registers.
+//! The register fields that a walk of one half of the address space needs.
 
 use super::{Registers, bit, bits};
 
@@ -84,7 +84,7 @@ pub(super) struct WalkParams {
     pub(super) ha: bool,
     /// Hardware manages the dirty state.
     pub(super) hd: bool,
-    /// What can be written cannot be executed.
+    /// A page that can be written cannot be executed.
     pub(super) wxn: bool,
     /// Bits of an output address.
     oa_size: u32,

@@ -1,4 +1,4 @@
-//! What an access is allowed to do.
+//! The permissions of an access.
 
 use super::fault::Abort;
 use super::{at_el0, bit, bits};
@@ -17,7 +17,7 @@ pub(super) struct Permissions {
     pxn_table: bool,
 }
 
-/// What is allowed: `S1AccessControls`.
+/// The permissions: `S1AccessControls`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AccessControls {
     r: bool,

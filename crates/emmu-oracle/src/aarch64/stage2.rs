@@ -76,7 +76,7 @@ pub struct Registers {
     pub vttbr_el2: u64,
 }
 
-/// What an access takes instead.
+/// The abort that a refused access takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// An abort by stage 1, taken to EL1.
@@ -88,11 +88,11 @@ pub enum Fault {
 /// A Data Abort or Instruction Abort taken from EL0 or EL1 to EL2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stage2Fault {
-    /// What kind.
+    /// The kind of fault.
     pub kind: FaultKind,
     /// The lookup level that it is reported for, 0 to 3.
     pub level: u32,
-    /// Whether stage 1's walk was refused, and not the access itself: `ESR_EL2.ISS.S1PTW`, bit 7.
+    /// True if the walk of stage 1 was refused, and not the access itself: `ESR_EL2.ISS.S1PTW`, bit 7.
     pub s1ptw: bool,
     /// `ESR_EL2`, with `ISV` = 0.
     pub esr: u64,

@@ -1,4 +1,4 @@
-//! What the vectors do not cover, and what they do, said as sentences.
+//! Tests of the rules that the vectors do not cover, and of those that they cover, as sentences.
 
 mod attributes;
 mod dirty;
@@ -62,7 +62,7 @@ impl Machine {
         Self::new(K4, 16, 0)
     }
 
-    /// The same with one page at address 0, which has these bits beside its address and type.
+    /// Returns this machine with one page at address 0, which has these bits beside its address and type.
     fn with_page(bits: u64) -> Self {
         Self::k4().put(3, 0x5000_0000 | PAGE | bits)
     }

@@ -1,4 +1,4 @@
-//! What becomes of an access, step by step as the guide page counts them.
+//! The translation of an access, in the steps that the guide page numbers.
 
 use super::{Description, Entry, Fault, Reason, Registers};
 use crate::reference::{Memory, Outcome, Write};
@@ -12,7 +12,7 @@ struct Read {
 }
 
 impl Read {
-    /// Whether the bit is set; nothing if there is no such bit.
+    /// Returns true if the bit is set, and `None` if there is no such bit.
     fn bit(self, number: Option<u32>) -> Option<bool> {
         Some(self.bits >> number? & 1 == 1)
     }

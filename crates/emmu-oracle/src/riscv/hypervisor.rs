@@ -145,19 +145,20 @@ impl fmt::Display for Exception {
     }
 }
 
-/// What the trap handler gets to see, in HS-mode and M-mode alike.
+/// The registers that the trap handler sees, in HS-mode and M-mode alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fault {
-    /// What `scause` holds.
+    /// The content of `scause`.
     pub exception: Exception,
-    /// What `stval` holds: the virtual address of the access.
+    /// The content of `stval`: the virtual address of the access.
     pub tval: u64,
     /// `hstatus`.GVA: whether that is a guest virtual address.
     pub gva: bool,
-    /// What `htval` (in M-mode `mtval2`) holds: of a guest-page fault the guest-physical address, shifted right by 2 bits.
+    /// The content of `htval` (in M-mode `mtval2`): for a guest-page fault the guest-physical address, shifted
+    /// right by 2 bits.
     pub tval2: u64,
-    /// What `htinst` (`mtinst`) holds: a pseudoinstruction, if an implicit access to a VS-level table met a guest-page
-    /// fault; else 0.
+    /// The content of `htinst` (`mtinst`): a pseudoinstruction if an implicit access to a VS-level table met a
+    /// guest-page fault, and otherwise 0.
     pub tinst: u64,
 }
 
@@ -247,7 +248,7 @@ impl Registers {
         Self { hs, hgatp: 0, vsatp: 0, vsstatus: 0, henvcfg: 0 }
     }
 
-    /// Whether the access is made as though V = 1.
+    /// Returns true if the access is made as though V = 1.
     #[must_use]
     pub fn is_of_guest(&self, access: Access) -> bool {
         self.guest_privilege(access).is_some()

@@ -249,7 +249,7 @@ impl Registers {
     }
 }
 
-/// Whether all bits from the top of the VPN up are equal.
+/// Returns true if all bits from the top of the VPN up are equal.
 fn canonical(va: u64, scheme: Scheme) -> bool {
     let va_bits = 12 + scheme.levels * scheme.vpn_bits;
     let upper = va >> (va_bits - 1);

@@ -66,7 +66,7 @@ pub struct Registers {
     pub eptp: u64,
     /// The control "enable EPT". Without it, guest-physical addresses are physical.
     pub enable_ept: bool,
-    /// Whether the processor knows execute-only translations (`IA32_VMX_EPT_VPID_CAP` bit 0).
+    /// True if the processor supports execute-only translations (`IA32_VMX_EPT_VPID_CAP` bit 0).
     pub execute_only: bool,
     /// The virtual-processor identifier. It tells what is cached apart, and is ignored here.
     pub vpid: u16,
@@ -80,7 +80,7 @@ impl Default for Registers {
     }
 }
 
-/// What an access leads to instead.
+/// The VM exit that a refused access causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// An exception that the guest gets.
@@ -170,7 +170,7 @@ impl TwoStage for Registers {
 }
 
 impl Registers {
-    /// Whether VM entry accepts the EPTP.
+    /// Checks if VM entry accepts the EPTP.
     ///
     /// # Errors
     /// The first [`InvalidEptp`], in the order of the manual's list.

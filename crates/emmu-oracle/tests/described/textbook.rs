@@ -87,7 +87,7 @@ fn index(record: &Machine, addr: u64) -> u64 {
     }
 }
 
-/// What is there, where that is known.
+/// Returns the byte there, if it is known.
 fn byte(record: &Machine, pa: PhysAddr) -> Option<u8> {
     match record {
         Machine::Multilevel { memory, .. } => memory.get(usize::try_from(pa.raw()).ok()?).copied(),

@@ -1,4 +1,4 @@
-//! What the RISC-V vectors do not cover: PMP, MPRV, machine mode, legalisation of `satp`.
+//! Tests of RISC-V that the vectors do not cover: PMP, MPRV, machine mode, legalisation of `satp`.
 
 use emmu_core::{Access, PhysAddr, Privilege, VirtAddr};
 use emmu_oracle::reference::SparseMemory;

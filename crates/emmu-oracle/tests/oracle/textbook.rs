@@ -40,7 +40,7 @@ fn read(text: &str) -> Result<Vec<Record>, VectorError> {
     Reader::new("test.jsonl", text.as_bytes())?.collect()
 }
 
-/// What is wrong with a record once `from` is replaced by `to`.
+/// Returns the error of a record in which `from` is replaced by `to`.
 fn complaint(record: &str, from: &str, to: &str) -> String {
     assert!(record.contains(from), "{from} is in the record");
     read(&record.replace(from, to)).map_or_else(|error| error.to_string(), |_| String::new())

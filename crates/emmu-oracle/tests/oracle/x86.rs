@@ -1,5 +1,5 @@
-//! What the x86 vectors do not cover: stack and implicit accesses, paging off, PDPTEs by the bit, other
-//! physical address widths, holes.
+//! Tests of x86 that the vectors do not cover: stack and implicit accesses, paging off, PDPTEs by the bit,
+//! other physical address widths, holes.
 
 use emmu_core::{Access, AccessFlags, PhysAddr, Privilege, VirtAddr};
 use emmu_oracle::Reference;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Scopes have numbers of 40 bits; one who gets here has ended 2^39 of them, or is no unit's snapshot.
 const END_OF_NUMBERS: u64 = 1 << 39;
-/// The same of the times at which a scope ended.
+/// A number that no time at which a scope ended reaches.
 const END_OF_TIME: u64 = 1 << 62;
 
 /// Where address spaces are is found out again, and so is what the last access saw.
@@ -69,7 +69,7 @@ impl Read {
 }
 
 impl Scopes {
-    /// Whether a scope is nobody's, or was given to somebody before now.
+    /// Returns true if a scope belongs to no address space, or was given to one before now.
     pub(crate) fn has_given(&self, scope: Scope) -> bool {
         scope == Scope::NONE || scope.0 >> PLACE_BITS < self.next
     }

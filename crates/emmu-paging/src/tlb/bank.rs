@@ -16,7 +16,7 @@ pub(super) struct Bank<P> {
 pub(super) struct Table<P> {
     sizes: PageSizes,
     assoc: Assoc<Cached<P>>,
-    /// Whether it has ever held a part of a leaf, for want of the leaf's own size.
+    /// True if the table has ever held a part of a leaf, because it does not hold the leaf's own size.
     has_parts: bool,
 }
 
@@ -70,7 +70,7 @@ impl Block {
         Self { tag: self.tag.wrapping_shr(bits.wrapping_sub(self.bits)), bits, ..self }
     }
 
-    /// Whether the other is a part of it.
+    /// Returns true if the other block is a part of this one.
     fn has(self, other: Self) -> bool {
         other.bits <= self.bits && other.around(self.bits) == self
     }
@@ -219,7 +219,7 @@ impl<P: Copy + Default> Bank<P> {
         held
     }
 
-    /// Whether it holds just this block.
+    /// Returns true if it holds exactly this block.
     pub(super) fn holds(&self, block: Block) -> bool {
         self.tables.iter().any(|table| block.is_in(&table.assoc))
     }
@@ -276,7 +276,7 @@ impl<P: Copy + Default> Bank<P> {
         }
     }
 
-    /// Whether it holds this block or one that this is a part of.
+    /// Returns true if it holds this block, or a block of which this one is a part.
     fn has_around(&self, block: Block) -> bool {
         let around = |table: &Table<P>| {
             let larger = table.sizes.iter().filter(|&bits| bits >= block.bits);
@@ -356,7 +356,7 @@ fn ticket(kind: AccessKind, table: usize, slot: usize, version: u32) -> Option<(
     Some((side | (table as u32) << SLOT_BITS | slot as u32, version))
 }
 
-/// Whether the leaf that a mapping of this tag came from has no byte in `first ..= last`.
+/// Returns true if the leaf from which a mapping of this tag came has no byte in `first ..= last`.
 fn is_outside<P>(mapping: &Cached<P>, tag: u64, first: VirtAddr, last: VirtAddr) -> bool {
     let leaf = mapping.permissions.leaf;
     let page = tag.wrapping_shr(u32::from(leaf - mapping.bits));

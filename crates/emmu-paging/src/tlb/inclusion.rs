@@ -44,8 +44,8 @@ impl<P: Copy + Default> Tlbs<P> {
         Hit { mapping: found, first }
     }
 
-    /// Whether a mapping of 2^`bits` bytes need not be in this level, which excludes the one above: what that one
-    /// takes of it is as large.
+    /// Returns true if a mapping of 2^`bits` bytes need not enter this level, which excludes the level above:
+    /// the part of it that the level above takes is as large.
     fn passes_by(&mut self, level: usize, bits: u8, kind: AccessKind) -> bool {
         let Some(above) = level.checked_sub(1) else { return false };
         let [above, level] = match self.levels.get_disjoint_mut([above, level]) {
@@ -56,8 +56,8 @@ impl<P: Copy + Default> Tlbs<P> {
             && above.bank(kind).size_of(bits) >= level.bank(kind).size_of(bits)
     }
 
-    /// What a level evicts leaves those above if the level includes them, and enters the next one if that excludes
-    /// the level; and so on.
+    /// Lets a victim take effect in other levels: it leaves the levels above if the level includes them, and
+    /// enters the next level if that excludes the level; and so on.
     fn let_go(
         &mut self,
         mut level: usize,

@@ -22,7 +22,8 @@ const NEAR: u64 = 0x4000_0000;
 const GLOBAL: u64 = 0x4000_1000;
 const FAR: u64 = 0x4020_0000;
 
-/// What of the four that it names is forgotten: the page `NEAR` and the page `FAR` in one of two address spaces.
+/// A machine whose TLB holds four entries: the page `NEAR` and the page `FAR`, in each of two address spaces.
+/// It tells which of them an invalidation drops.
 struct Machine<F: Format> {
     unit: Paging<F>,
     memory: Memory,
@@ -75,7 +76,7 @@ impl<F: Format> Machine<F> {
         events.iter().filter(|event| matches!(event, Event::EntryRead { .. })).count()
     }
 
-    /// What is not as it was after an invalidation, in this order.
+    /// Returns the entries that an invalidation has dropped, in this order.
     fn forgotten(mut self, scope: Invalidate) -> Vec<(u16, u64)> {
         let known = EVERYTHING.map(|(asid, addr)| self.reads(asid, addr));
         TranslationUnit::<Memory, ()>::invalidate(&mut self.unit, scope);

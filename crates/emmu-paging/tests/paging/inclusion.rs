@@ -54,7 +54,7 @@ impl Machine {
         self.memory.write(PhysAddr::new(addr), Width::B8, entry).unwrap();
     }
 
-    /// What becomes of an access at the TLBs, in order.
+    /// Makes an access, and returns the events of the TLBs, in order.
     fn told(&mut self, access: Access) -> String {
         let mut events = Vec::new();
         self.unit.translate(access, &mut self.memory, &mut events).unwrap();

@@ -1,4 +1,5 @@
-//! What an invalidation must forget, and what one TLB may hold at once for one page.
+//! Tests of the entries that an invalidation must drop, and of those that one TLB may hold at the same time for
+//! one page.
 
 use emmu_core::{
     Access, Asid, Bus, Cause, Event, Fault, Invalidate, PhysAddr, RegisterId, Translation,

@@ -48,7 +48,7 @@ impl Machine {
             .unwrap();
     }
 
-    /// Whether the TLB holds the page; from now on it does.
+    /// Loads from the page, and returns true if the TLB held it. The TLB holds it afterwards.
     fn is_held(&mut self, addr: u64) -> bool {
         let mut events = Vec::new();
         let access = Access::load(VirtAddr::new(addr), 8);

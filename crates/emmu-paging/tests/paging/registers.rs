@@ -1,4 +1,4 @@
-//! What register writes do besides: what they refuse, legalise and invalidate.
+//! Tests of the effects of register writes: the values that they refuse, legalise and invalidate.
 
 use emmu_core::{
     Access, Bus, Event, PhysAddr, RegisterError, RegisterId, Registers, TranslationUnit, VirtAddr,
@@ -43,14 +43,14 @@ impl<F: Format> Machine<F> {
         self.unit.read_register(id).unwrap()
     }
 
-    /// Whether the write is refused as reserved, and changes nothing.
+    /// Returns true if the write is refused as reserved, and changes nothing.
     fn refuses(&mut self, id: RegisterId, value: u64) -> bool {
         let before = self.read(id);
         let refused = matches!(self.write(id, value), Err(RegisterError::Reserved { .. }));
         refused && self.read(id) == before
     }
 
-    /// Whether a load at `addr` is served without a walk.
+    /// Returns true if a load at `addr` is served without a walk.
     fn hits(&mut self, addr: u64) -> bool {
         let mut events = Vec::<Event>::new();
         let access = Access::load(VirtAddr::new(addr), 8);

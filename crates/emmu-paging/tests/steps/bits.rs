@@ -16,7 +16,7 @@ use emmu_paging::{
     },
 };
 
-/// What becomes of a bit, and the bits from one to another of which that is so.
+/// The fates of bits, each with the first and the last bit that has it.
 type Fields = &'static [(Fate, u32, u32)];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +60,8 @@ fn check<F: Format>(
     }
 }
 
-/// What becomes of accesses of all kinds, by program and supervisor, to two pages and beside them, in both halves.
+/// Returns the answers to accesses of all kinds, by program and supervisor, to two pages and beside them, in
+/// both halves.
 fn answers<F: Format>(machine: &mut Machine<F>) -> Vec<Result<u64, Cause>> {
     let mut answers = Vec::new();
     for page in [0x1000, 0x2000, 0x3000] {

@@ -20,13 +20,13 @@ impl<F: Format> Machine<F> {
         Self { unit: Paging::uncached(format), memory: Memory::ram(END) }
     }
 
-    /// The same with this entry of 8 bytes.
+    /// Returns this machine with this entry of 8 bytes.
     pub(crate) fn with(mut self, addr: u64, entry: u64) -> Self {
         self.memory.write(PhysAddr::new(addr), Width::B8, entry).unwrap();
         self
     }
 
-    /// The same after this register write.
+    /// Returns this machine after this register write.
     pub(crate) fn having(mut self, register: RegisterId, value: u64) -> Self {
         self.unit.write_register(register, value, &mut self.memory, &mut ()).unwrap();
         self

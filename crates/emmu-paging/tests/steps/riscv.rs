@@ -18,7 +18,7 @@ const LAST: u64 = 0x3000;
 const ENTRY: u64 = LAST + 8;
 const VA: u64 = 0x1000;
 const PAGE: u64 = 0x8000_0000;
-/// What an entry needs so that neither its A nor its D is missing.
+/// The flags that an entry needs so that neither its A nor its D is missing.
 const AD: Pte = Pte::A.union(Pte::D);
 const RWX: Pte = Pte::R.union(Pte::W).union(Pte::X);
 

@@ -1,4 +1,4 @@
-//! What lies beyond both stages: physical memory protection, and the end of the address space.
+//! Tests of the checks behind both stages: physical memory protection, and the end of the address space.
 
 use emmu_core::{
     Access, AccessFlags, Attributes, Bus, Cause, PhysAddr, TranslationUnit, VirtAddr, Width,

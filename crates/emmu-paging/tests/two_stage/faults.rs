@@ -1,4 +1,4 @@
-//! What each stage refuses, and how the architecture tells of it.
+//! Tests of the accesses that each stage refuses, and of the architecture's exceptions for them.
 
 use crate::tables::{
     ABOVE, ARM_STAGE_2, GPA, GUEST_ROOT, HOST_ROOT, Machine, Plan, Stage, VA, aarch64, riscv, x86,
@@ -34,7 +34,7 @@ fn host_entry<F: Format, H: SecondStageFormat>(
     Stage::new(style, HOST_ROOT, levels).find(&mut machine.memory, page).unwrap()
 }
 
-/// The same of EPT.
+/// Returns the address of the entry of EPT that maps a page.
 fn host_entry_of(memory: &mut emmu_memory::Memory, page: u64) -> u64 {
     Stage::new(crate::tables::EPT, HOST_ROOT, 4).find(memory, page).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What invalidations and changes of the virtual machine leave in the caches.
+//! Tests of the entries that stay in the caches after invalidations and changes of the virtual machine.
 
 use crate::tables::{
     ABOVE, EPT, GPA, HOST_ROOT, Machine, Plan, RISCV64, Stage, VA, aarch64, riscv, x86,

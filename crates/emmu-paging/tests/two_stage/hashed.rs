@@ -25,7 +25,7 @@ fn places(htab: u64, page: u64) -> Vec<Place> {
     HashTable::of(htab).unwrap().places(VirtAddr::new(page)).collect()
 }
 
-/// What a machine with a hashed second stage has in common.
+/// The methods of all machines with a hashed second stage.
 impl<F: Format, H: SecondStageFormat> Machine<F, H> {
     /// Maps the page by the entry of this probe, behind deleted ones.
     fn map(&mut self, htab: u64, above: u64, (page, frame): (u64, u64), probe: usize, bits: Pte) {

@@ -102,7 +102,7 @@ impl Stage {
         self.entry(memory, addr, 0, false)
     }
 
-    /// The same of a guest's tables, which name one another by guest-physical addresses.
+    /// Finds an entry of a guest's tables, which name one another by guest-physical addresses.
     pub(crate) fn find_guest(&mut self, memory: &mut Memory, addr: u64) -> Option<u64> {
         let mut guest = Self { root: self.root - ABOVE, ..*self };
         Some(guest.entry(memory, addr, 0, false)? + ABOVE)
@@ -185,7 +185,7 @@ impl<F: Format, H: SecondStageFormat> Machine<F, H> {
     }
 }
 
-/// What both stages look like, and where the page at [`VA`] is.
+/// The shape of both stages, and the place of the page at [`VA`].
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) guest_levels: u32,

@@ -15,7 +15,7 @@ use emmu_paging::{
 use emmu_sanitizer::{Sanitized, Sanitizer, Shadow, ShadowError, Watched};
 use std::collections::BTreeMap;
 
-/// What is wrong.
+/// The bug of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bug {
     /// The unit makes a store as if it were a load, so that D stays clear.
@@ -34,7 +34,7 @@ pub(crate) enum Bug {
     SlotNotCounted,
     /// A is cleared without an invalidation.
     AgedWithoutFence,
-    /// What is behind the end of a file in its last page is not zeroed.
+    /// The bytes behind the end of a file in its last page are not zeroed.
     TailNotZeroed,
     /// A store over the edge of a page is emulated byte by byte.
     StoredByteByByte,
@@ -224,7 +224,7 @@ impl Kernel {
         self.free.push(frame_of(pte));
     }
 
-    /// What the page-fault handler does. Says whether the access may be tried again.
+    /// Handles a page fault. Returns true if the access may be tried again.
     fn resolve(&mut self, process: u32, fault: Fault) -> bool {
         self.supervisor("page fault");
         let addr = fault.addr.raw() >> 12 << 12;

@@ -1,4 +1,4 @@
-//! What holds of all registers, tables and accesses.
+//! Properties of all registers, tables and accesses.
 
 use emmu_core::{Access, AccessKind, PhysAddr, VirtAddr};
 use emmu_oracle::{Hole, Memory, Reference, aarch64::Registers};

@@ -187,7 +187,7 @@ fn repeats_without_writes<R: Reference>(case: &Case<R>) -> bool {
     })
 }
 
-/// Whether entries can overlap, so that one that is changed changes another.
+/// Returns true if entries can overlap, so that the change of one changes another.
 fn is_skew(case: &Case<described::Registers>) -> bool {
     let described::Registers { description, ptbr, .. } = &case.registers;
     let size = u64::from(description.entry_size);

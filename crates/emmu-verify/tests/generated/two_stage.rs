@@ -1,4 +1,4 @@
-//! What holds of generated cases on every model of two stages.
+//! Properties of generated cases, on every model of two stages.
 
 mod aarch64;
 mod riscv;
@@ -38,13 +38,13 @@ fn share<R: Reference>(
     happenings.iter().filter(|(.., nested)| wanted(nested)).count() * of / happenings.len()
 }
 
-/// Whether an access was allowed by tables of both stages.
+/// Returns true if tables of both stages allowed an access.
 fn passes_both<F>(nested: &Nested<F>) -> bool {
     let read = |stage| nested.reads.iter().any(|read| read.stage == stage);
     nested.answer.is_ok() && read(Stage::First) && read(Stage::Second)
 }
 
-/// Whether each access, made once more, answers the same and has nothing left to write.
+/// Returns true if each access, made once more, gives an equal answer and writes nothing.
 fn repeat_without_writes<R: TwoStage>(case: &Case<R>) -> bool {
     let mut memory = case.memory();
     case.accesses.iter().all(|access| {

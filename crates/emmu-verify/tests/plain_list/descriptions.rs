@@ -32,14 +32,14 @@ pub(crate) struct Table {
 }
 
 impl Description<'_> {
-    /// Whether some level includes or excludes what is above it.
+    /// Returns true if some level includes or excludes the levels above it.
     pub(crate) fn is_bound(&self) -> bool {
         self.levels.iter().any(|level| level.inclusion != Inclusion::NonInclusive)
     }
 }
 
 impl Level {
-    /// The same level with another inclusion.
+    /// Returns this level with another inclusion.
     pub(crate) const fn of(self, inclusion: Inclusion) -> Self {
         Self { inclusion, ..self }
     }

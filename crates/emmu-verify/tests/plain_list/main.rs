@@ -27,7 +27,7 @@ impl Lookups {
         *free.unwrap() = Some((tlb, hit));
     }
 
-    /// Whether the access had to walk.
+    /// Returns true if the access had to walk.
     fn walked(&self) -> bool {
         self.0.iter().flatten().all(|(_, hit)| !hit)
     }
@@ -79,7 +79,7 @@ fn plain_lists_hit_and_miss_where_the_tlbs_do_on_the_bundled_trace() {
     }
 }
 
-/// Whether the lists alone tell two descriptions apart.
+/// Returns true if the lists alone distinguish two descriptions.
 fn differ(pieces: &[Piece], one: &Description<'_>, other: &Description<'_>) -> bool {
     let (mut one, mut other, large) = (Naive::new(one), Naive::new(other), one.large);
     pieces.iter().any(|&Piece { kind, addr }| {

@@ -70,7 +70,7 @@ impl Naive {
         }
     }
 
-    /// Whether this level excludes the one above, and that one holds as much of the page.
+    /// Returns true if this level excludes the one above, and the one above holds as much of the page.
     fn is_left_to_above(&mut self, number: usize, page: Page, kind: AccessKind) -> bool {
         let above = self.levels[number - 1].bank(kind).largest(page.bits);
         let here = self.levels[number].bank(kind).largest(page.bits);
@@ -146,7 +146,7 @@ impl NaiveBank {
         set_of(&mut table.sets, page).fill(page)
     }
 
-    /// Whether the page is here, or one that it is a part of.
+    /// Returns true if the page is here, or a page of which it is a part.
     fn covers(&self, page: Page) -> bool {
         let held = |table: &NaiveTable, bits: u8| {
             let around = Page::around(page.first, bits);

@@ -17,7 +17,7 @@ impl Page {
         Self { first: addr >> bits << bits, bits }
     }
 
-    /// Whether the other is a part of it.
+    /// Returns true if the other page is a part of this one.
     pub(crate) fn has(self, other: Self) -> bool {
         self.first <= other.first
             && other.first + (1 << other.bits) <= self.first + (1 << self.bits)

@@ -22,7 +22,8 @@ use emmu_property::{Arbitrary, Gen, quickcheck};
 /// Where the tables are on the target.
 const TABLES: u64 = 0x10_0000;
 
-/// What may be asked of a range. `DBM` says nothing without hardware management of dirty state, which is off.
+/// The flags that a range may have. `DBM` has no meaning without hardware management of dirty state, which is
+/// off.
 const RANGE_FLAGS: Flags = Flags::ATTRIBUTE_INDEX_7
     .union(Flags::INNER_SHAREABLE)
     .union(Flags::USER)
@@ -124,7 +125,7 @@ impl Tables {
         memory
     }
 
-    /// What the processing element is to answer at EL0 or EL1, with SCTLR_EL1.WXN and PSTATE.PAN clear: the last
+    /// Returns the answer that is expected at EL0 or EL1, with SCTLR_EL1.WXN and PSTATE.PAN clear: the last
     /// range that has the address decides.
     fn expected(&self, access: Access) -> Result<(PhysAddr, Attributes), Cause> {
         let offset = access.addr.raw() - self.half.first();

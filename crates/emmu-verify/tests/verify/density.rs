@@ -1,10 +1,10 @@
-//! What the property of coherence is about is common in its cases.
+//! Checks that the cases of the coherence property often contain the situations that it is about.
 
 use emmu_oracle::{aarch64, hashed, riscv, two_stage::Stage, x86};
 use emmu_property::{Arbitrary, Gen};
 use emmu_verify::coherence::{Coverage, Manual, MostlyAllowed, Script, coverage_of};
 
-/// What some hundred cases come to. `--nocapture` shows it.
+/// Returns the coverage of some hundred cases. `--nocapture` shows it.
 fn coverage<A: Manual + 'static>() -> Coverage {
     let mut entropy = Gen::from_size_and_seed(100, 5);
     let one = |_| {
@@ -16,7 +16,7 @@ fn coverage<A: Manual + 'static>() -> Coverage {
     coverage
 }
 
-/// Whether at least so many of a hundred are.
+/// Checks that at least this percentage of all are such.
 #[track_caller]
 fn at_least(percent: u64, some: u64, all: u64) {
     assert!(100 * some >= percent * all, "{some} of {all} are not {percent} in a hundred");

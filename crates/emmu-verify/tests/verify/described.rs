@@ -57,7 +57,8 @@ fn level(case: &Case<Registers>, page_bits: u32) -> Option<u8> {
     (0..).zip(sizes).find_map(|(level, bits)| (bits == page_bits).then_some(level))
 }
 
-/// What the accesses of a case hit: pages of these levels in a TLB, and tables of these in a walk cache.
+/// Returns the hits of the accesses of a case: pages of these levels in a TLB, and tables of these levels in a
+/// walk cache.
 fn hits(case: &Case<Registers>) -> BTreeSet<(&'static str, u8)> {
     let geometry = Geometry::fully_associative(8, Policy::Lru).unwrap();
     let sizes = case.registers.sizes();

@@ -13,7 +13,7 @@ use linked_list_oracle::Oracle;
 /// The manager's own words.
 const CONTROL: PhysAddr = PhysAddr::new(1 << 40);
 
-/// Whether to allocate, and how much and how aligned, or which to free.
+/// An operation: an allocation with its size and alignment, or the index of a block to free.
 type Op = (bool, u16, u8);
 
 quickcheck! {

@@ -15,7 +15,7 @@ use emmu_segmentation::{SegmentTable, Segmentation, Selection, x86::X86Segments}
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-/// What is said of the snapshot with another value at this place.
+/// Returns the error of the snapshot with another value at this place.
 fn refusal<T: Serialize + DeserializeOwned>(of: &T, place: &str, value: Value) -> String {
     let mut snapshot = serde_json::to_value(of).unwrap();
     assert!(serde_json::from_value::<T>(snapshot.clone()).is_ok());

@@ -23,10 +23,10 @@ use x86_64::structures::paging::{PageTable, PageTableFlags as Flags, PhysFrame};
 /// The frame of the first table; the others follow it.
 const ROOT: u64 = 0x10_0000;
 
-/// What may be asked of a page: all that the processor looks at or ignores, but `PRESENT` and `HUGE_PAGE`, which
-/// follow, and the accessed and dirty flags that the walk sets come as they may.
+/// The flags that a page may have: all that the processor uses or ignores, except `PRESENT` and `HUGE_PAGE`,
+/// which follow. The accessed and dirty flags, which the walk sets, may be set or clear.
 const PAGE_FLAGS: Flags = Flags::all().difference(Flags::PRESENT.union(Flags::HUGE_PAGE));
-/// What may be asked of the tables on the way.
+/// The flags that the tables on the way may have.
 const TABLE_FLAGS: Flags = Flags::WRITABLE
     .union(Flags::USER_ACCESSIBLE)
     .union(Flags::NO_EXECUTE)

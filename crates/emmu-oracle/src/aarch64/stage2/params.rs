@@ -1,4 +1,4 @@
-//! What a walk needs from the registers: `S2TTWParams`.
+//! The register fields that a walk needs: `S2TTWParams`.
 
 use super::Registers;
 use crate::aarch64::params::{

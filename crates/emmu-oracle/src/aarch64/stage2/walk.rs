@@ -71,8 +71,8 @@ fn finish(
     Ok(Walked { descriptor, descriptor_address: PhysAddr::new(address), level })
 }
 
-/// Whether this is a write, so that hardware may have to mark the page dirty. A read of stage 1's walk is an
-/// `AccessType_TTW`.
+/// Returns true if this is a write, so that hardware may have to mark the page dirty. A read of stage 1's walk
+/// is an `AccessType_TTW`.
 fn writes(used: Visit, kind: AccessKind) -> bool {
     match used {
         Visit::WalkRead => false,
@@ -81,7 +81,7 @@ fn writes(used: Visit, kind: AccessKind) -> bool {
     }
 }
 
-/// What of an access is refused.
+/// The part of an access that is refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
     Whole,

@@ -22,7 +22,8 @@ struct Use {
     kinds: u64,
     /// The linear address that is translated, if there is one.
     linear: Option<u64>,
-    /// Whether the guest-physical address is its translation, or that of a paging-structure entry.
+    /// The use of the guest-physical address: the translation of the access, or that of a paging-structure
+    /// entry.
     visit: Visit,
 }
 
@@ -148,7 +149,7 @@ impl<'a> Guest<'a> {
     }
 }
 
-/// What an access needs, and what the exit qualification says of it.
+/// Returns the rights that an access needs, in the bits in which the exit qualification names them.
 fn kinds(kind: AccessKind) -> u64 {
     match kind {
         AccessKind::Fetch => FETCH,

@@ -102,7 +102,7 @@ impl Registers {
         Err(Obstacle::NotPresent)
     }
 
-    /// Whether the entry is present and not misconfigured.
+    /// Checks that the entry is present and not misconfigured.
     fn check(&self, entry: Entry, maps_page: bool, page_bits: u32) -> Result<(), Obstacle> {
         let rights_supported = match entry.rights() {
             0b000 => return Err(Obstacle::NotPresent),

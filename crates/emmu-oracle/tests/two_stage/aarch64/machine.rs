@@ -26,7 +26,7 @@ pub(super) const CONTIGUOUS: u64 = 1 << 52;
 pub(super) const R: u64 = 1 << 6;
 pub(super) const W: u64 = 1 << 7;
 pub(super) const NORMAL: u64 = 0b1111 << 2;
-/// What a page of stage 2 has that allows everything.
+/// The bits of a stage 2 page that allows everything.
 pub(super) const OPEN: u64 = AF | R | W | NORMAL;
 /// Stage 1: EL0 too, or read-only.
 pub(super) const EL0: u64 = 1 << 6;

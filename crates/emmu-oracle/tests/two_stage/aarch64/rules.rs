@@ -1,4 +1,4 @@
-//! What descriptors allow, what hardware sets, and which aborts there are.
+//! Tests of the rights of descriptors, of the flags that hardware sets, and of aborts.
 
 use super::machine::*;
 
@@ -269,7 +269,7 @@ fn the_first_table_is_aligned_to_its_size() {
     assert_eq!(machine.pa(load(0x7ff_c000_1234)), Ok(0x1234));
 }
 
-/// Whether stage 2 reads any table with these fields.
+/// Returns true if stage 2 reads any table with these fields.
 fn walks(vtcr: u64) -> bool {
     let machine = Machine::stage_2().with(|vm| vm.vtcr_el2 = vtcr | 0b101 << 16);
     let nested = machine.nested(load(0));

@@ -16,7 +16,7 @@ pub(super) const G: u64 = 1 << 5;
 pub(super) const A: u64 = 1 << 6;
 pub(super) const D: u64 = 1 << 7;
 pub(super) const RWX: u64 = V | R | W | X;
-/// What a G-stage page has that allows everything.
+/// The bits of a G-stage page that allows everything.
 pub(super) const OPEN: u64 = RWX | U | A | D;
 
 pub(super) const SUM: u64 = 1 << 18;

@@ -1,4 +1,4 @@
-//! What each stage allows, sets, and reports.
+//! Tests of the rights, flags and faults of each stage.
 
 use super::machine::*;
 

@@ -1,4 +1,4 @@
-//! What entries allow, what is set, and which exits there are.
+//! Tests of the rights of entries, of the flags that are set, and of exits.
 
 use super::machine::*;
 

@@ -1,4 +1,4 @@
-//! What generated cases of two stages reach, and what holds of the model on them.
+//! The coverage of generated cases of two stages, and properties of the model on them.
 
 use super::{Happening, passes_both, repeat_without_writes, share};
 use emmu_oracle::{
