@@ -34,7 +34,7 @@ fn read(text: &str) -> Result<Vec<Vector>, VectorError> {
     Reader::new("test.jsonl", text.as_bytes())?.collect()
 }
 
-/// What is wrong with the vector above once `from` is replaced by `to`.
+/// Returns the error of the vector above in which `from` is replaced by `to`.
 fn complaint(from: &str, to: &str) -> String {
     assert!(line().contains(from), "{from} is in the vector");
     read(&line().replace(from, to))

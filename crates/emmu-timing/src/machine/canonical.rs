@@ -36,7 +36,7 @@ impl Machine {
 
 struct Text {
     lines: String,
-    /// Whether to write down sources and confidences.
+    /// True if the text contains sources and confidences.
     sources: bool,
 }
 
