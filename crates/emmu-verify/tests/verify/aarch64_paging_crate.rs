@@ -4,7 +4,6 @@
 //! The crate's `TargetAllocator` makes tables for another machine and gives them out as bytes, all of it safe, so
 //! that not one bit of them is written by emmu. The crate decides by itself where a range can be blocks of 2 MiB
 //! or 1 GiB, and splits them where a later range wants something else.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use aarch64_paging::descriptor::{El1Attributes as Flags, PhysicalAddress};
 use aarch64_paging::paging::{Constraints, El1And0, MemoryRegion, RootTable, VaRange};

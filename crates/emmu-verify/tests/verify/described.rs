@@ -1,6 +1,5 @@
 //! A description is refused if, and only if, the reference model calls it impossible; and the generator's cases are ones in
 //! which something is cached.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{Event, TranslationUnit};
 use emmu_oracle::{

@@ -1,5 +1,4 @@
 //! Allocators of crates.io as live oracles: the same operations, the same answers.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use buddy_system_allocator::FrameAllocator;
 use emmu_core::PhysAddr;

@@ -1,5 +1,4 @@
 //! Units that are written down and read back go on as if nothing had been.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_oracle::{aarch64, hashed, riscv, x86};
 use emmu_property::check;

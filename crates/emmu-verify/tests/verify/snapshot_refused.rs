@@ -1,5 +1,4 @@
 //! Snapshots that no machine can have written are refused, by the name of the field; what they must keep is kept.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_base_bounds::{Bare, BaseBounds};
 use emmu_core::{

@@ -5,7 +5,6 @@
 //! both their constructors and `Mapper::map_to` are `unsafe`, and no part of emmu may be. The tables here
 //! are the crate's safe parts instead: `PageTable`s indexed by the crate's `page_table_index`, with entries
 //! that its `set_frame` and `set_addr` make of its flags, in the order in which `map_to_with_table_flags` does.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, AccessKind, Attributes, Bus, Cause, PhysAddr, Privilege, TranslationUnit, VirtAddr,
