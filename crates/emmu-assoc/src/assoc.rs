@@ -9,36 +9,36 @@ use crate::{
 };
 use alloc::{vec, vec::Vec};
 
-/// The owner of an entry. A lookup does not see entries of other scopes, and entries of ended scopes are
-/// vacant, so ending a scope drops all its entries at once. [`Scope::NONE`] has no owner.
+/// The owner of an entry. A lookup does not see entries of other owners, and entries of ended owners are
+/// vacant, so ending an owner drops all its entries at once. [`Owner::NONE`] is nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Scope(pub u64);
+pub struct Owner(pub u64);
 
-impl Scope {
-    /// The scope of vacant slots.
+impl Owner {
+    /// The owner of vacant slots.
     pub const NONE: Self = Self(0);
-    /// A scope for tables whose entries all belong to the same owner.
+    /// An owner for tables whose entries all belong to the same owner.
     pub const ONLY: Self = Self(1);
 }
 
-/// Which scopes have not ended.
+/// Which owners have not ended.
 pub trait Live {
-    /// Returns true if entries of this scope are valid.
-    fn is_live(&self, scope: Scope) -> bool;
+    /// Returns true if entries of this owner are valid.
+    fn is_live(&self, owner: Owner) -> bool;
 
-    /// A number that is different whenever another scope has ended; never 0. A set once full is full until
+    /// A number that is different whenever another owner has ended; never 0. A set once full is full until
     /// then.
     fn era(&self) -> u64;
 }
 
-/// Every scope is live: for tables whose scopes never end.
+/// Every owner is live: for tables whose owners never end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forever;
 
 impl Live for Forever {
     #[inline]
-    fn is_live(&self, _: Scope) -> bool {
+    fn is_live(&self, _: Owner) -> bool {
         true
     }
 
@@ -68,14 +68,14 @@ pub struct Assoc<V> {
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Slot<V> {
-    scope: Scope,
+    owner: Owner,
     version: u32,
     value: V,
 }
 
-/// An entry that [`Assoc::find`] found.
+/// An entry that [`Assoc::lookup`] found.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a, V> {
+pub struct AssocHit<'a, V> {
     /// Where it is.
     pub slot: usize,
     /// As [`Assoc::version`] says.
@@ -90,7 +90,7 @@ pub struct Evicted<V> {
     /// Its tag.
     pub tag: u64,
     /// Whose it is.
-    pub scope: Scope,
+    pub owner: Owner,
     /// The value of the entry.
     pub value: V,
 }
@@ -117,22 +117,22 @@ impl<V: Copy + Default> Assoc<V> {
         self.geometry
     }
 
-    /// The entry whose tag is `tag` and of which `matches(scope, value)` holds. Changes nothing.
+    /// The entry whose tag is `tag` and of which `matches(owner, value)` holds. Changes nothing.
     #[inline]
     #[must_use]
-    pub fn find(
+    pub fn lookup(
         &self,
         tag: u64,
-        mut matches: impl FnMut(Scope, &V) -> bool,
-    ) -> Option<Found<'_, V>> {
+        mut matches: impl FnMut(Owner, &V) -> bool,
+    ) -> Option<AssocHit<'_, V>> {
         let first = self.set_of(tag) * self.fours;
         for (index, four) in (first..).zip(self.tags.get(first..first + self.fours)?) {
             let mut equal = equal_to(tag, four);
             while equal != 0 {
                 let slot = index * 4 + equal.trailing_zeros() as usize;
-                let Slot { scope, version, ref value } = *self.slots.get(slot)?;
-                if scope != Scope::NONE && matches(scope, value) {
-                    return Some(Found { slot, version, value });
+                let Slot { owner, version, ref value } = *self.slots.get(slot)?;
+                if owner != Owner::NONE && matches(owner, value) {
+                    return Some(AssocHit { slot, version, value });
                 }
                 equal &= equal - 1;
             }
@@ -147,26 +147,26 @@ impl<V: Copy + Default> Assoc<V> {
     }
 
     /// Puts an entry into a vacant way of its set, or else where the policy says, and returns the slot. A
-    /// way is vacant if it was removed or if its scope is not live any more.
+    /// way is vacant if its entry was invalidated or if its owner is not live any more.
     #[inline]
-    pub fn insert(&mut self, tag: u64, scope: Scope, value: V, live: &impl Live) -> usize {
+    pub fn fill(&mut self, tag: u64, owner: Owner, value: V, live: &impl Live) -> usize {
         let (slot, _) = self.make_room(tag, live);
-        self.put(slot, tag, scope, value);
+        self.put(slot, tag, owner, value);
         slot
     }
 
     /// Inserts an entry, and returns the live entry that it evicted.
-    pub fn exchange(
+    pub fn fill_evicting(
         &mut self,
         tag: u64,
-        scope: Scope,
+        owner: Owner,
         value: V,
         live: &impl Live,
     ) -> (usize, Option<Evicted<V>>) {
         let (slot, is_vacant) = self.make_room(tag, live);
-        let Slot { scope: owner, value: held, .. } = self.slots[slot];
-        let evicted = Evicted { tag: self.tag(slot), scope: owner, value: held };
-        self.put(slot, tag, scope, value);
+        let Slot { owner: former, value: held, .. } = self.slots[slot];
+        let evicted = Evicted { tag: self.tag(slot), owner: former, value: held };
+        self.put(slot, tag, owner, value);
         (slot, (!is_vacant).then_some(evicted))
     }
 
@@ -182,38 +182,38 @@ impl<V: Copy + Default> Assoc<V> {
     }
 
     #[inline]
-    fn put(&mut self, slot: usize, tag: u64, scope: Scope, value: V) {
+    fn put(&mut self, slot: usize, tag: u64, owner: Owner, value: V) {
         self.tags[slot / 4][slot % 4] = tag;
-        self.update(slot, scope, value);
+        self.update(slot, owner, value);
         self.replacement.filled(slot);
     }
 
     /// Changes an entry where it stands: the tag stays, and so does its place in the order of replacement.
     #[inline]
-    pub fn update(&mut self, slot: usize, scope: Scope, value: V) {
+    pub fn update(&mut self, slot: usize, owner: Owner, value: V) {
         let held = &mut self.slots[slot];
-        *held = Slot { scope, version: held.version.wrapping_add(1), value };
+        *held = Slot { owner, version: held.version.wrapping_add(1), value };
     }
 
-    /// Vacates every slot of `tag`'s set that holds `tag` and of which `matches(scope, value)` holds.
-    pub fn remove(&mut self, tag: u64, mut matches: impl FnMut(Scope, &V) -> bool) {
+    /// Invalidates every entry of `tag`'s set that holds `tag` and of which `matches(owner, value)` holds.
+    pub fn invalidate(&mut self, tag: u64, mut matches: impl FnMut(Owner, &V) -> bool) {
         let stride = self.fours * 4;
         let first = self.set_of(tag) * stride;
         for slot in first..first + stride {
-            let Slot { scope, value, .. } = &self.slots[slot];
-            if self.tag(slot) == tag && *scope != Scope::NONE && matches(*scope, value) {
-                self.vacate(slot);
+            let Slot { owner, value, .. } = &self.slots[slot];
+            if self.tag(slot) == tag && *owner != Owner::NONE && matches(*owner, value) {
+                self.invalidate_slot(slot);
             }
         }
     }
 
-    /// Vacates every entry of which `keeps(tag, scope, value)` does not hold; looks at all slots, but asks of no vacant one, in
+    /// Invalidates every entry of which `keeps(tag, owner, value)` does not hold; looks at all slots, but asks of no vacant one, in
     /// which anything may be left.
-    pub fn retain(&mut self, mut keeps: impl FnMut(u64, Scope, &V) -> bool) {
+    pub fn retain(&mut self, mut keeps: impl FnMut(u64, Owner, &V) -> bool) {
         for slot in 0..self.slots.len() {
-            let Slot { scope, value, .. } = &self.slots[slot];
-            if *scope != Scope::NONE && !keeps(self.tag(slot), *scope, value) {
-                self.vacate(slot);
+            let Slot { owner, value, .. } = &self.slots[slot];
+            if *owner != Owner::NONE && !keeps(self.tag(slot), *owner, value) {
+                self.invalidate_slot(slot);
             }
         }
     }
@@ -225,11 +225,11 @@ impl<V: Copy + Default> Assoc<V> {
         Some(self.slots.get(slot)?.version)
     }
 
-    /// All entries that are not vacant: tag, scope, value.
-    pub fn entries(&self) -> impl Iterator<Item = (u64, Scope, &V)> {
+    /// All entries that are not vacant: tag, owner, value.
+    pub fn entries(&self) -> impl Iterator<Item = (u64, Owner, &V)> {
         let held = self.tags.as_flattened().iter().zip(&self.slots);
-        held.filter(|(_, slot)| slot.scope != Scope::NONE)
-            .map(|(tag, slot)| (*tag, slot.scope, &slot.value))
+        held.filter(|(_, slot)| slot.owner != Owner::NONE)
+            .map(|(tag, slot)| (*tag, slot.owner, &slot.value))
     }
 
     /// The first vacant way of a set. A set that has none is not searched again in this era.
@@ -241,7 +241,7 @@ impl<V: Copy + Default> Assoc<V> {
     #[inline(never)]
     fn search(&mut self, set: usize, live: &impl Live) -> Option<usize> {
         let first = set * self.fours * 4;
-        let is_vacant = |slot: &Slot<V>| slot.scope == Scope::NONE || !live.is_live(slot.scope);
+        let is_vacant = |slot: &Slot<V>| slot.owner == Owner::NONE || !live.is_live(slot.owner);
         let ways = self.geometry.ways() as usize;
         let vacant = self.slots[first..first + ways].iter().position(is_vacant);
         if vacant.is_none() {
@@ -250,10 +250,10 @@ impl<V: Copy + Default> Assoc<V> {
         vacant
     }
 
-    /// Vacates this slot.
-    pub fn vacate(&mut self, slot: usize) {
+    /// Invalidates the entry in this slot.
+    pub fn invalidate_slot(&mut self, slot: usize) {
         let Some(held) = self.slots.get_mut(slot) else { return };
-        held.scope = Scope::NONE;
+        held.owner = Owner::NONE;
         held.version = held.version.wrapping_add(1);
         self.full[slot / 4 / self.fours] = 0;
     }
@@ -283,20 +283,20 @@ mod tests {
     use emmu_property::{Arbitrary, Gen, quickcheck};
     use std::{collections::VecDeque, vec::Vec};
 
-    /// A time when all scopes but one have ended.
-    struct Only(Scope);
+    /// A time when all owners but one have ended.
+    struct Only(Owner);
 
     impl Live for Only {
-        fn is_live(&self, scope: Scope) -> bool {
-            scope == self.0
+        fn is_live(&self, owner: Owner) -> bool {
+            owner == self.0
         }
         fn era(&self) -> u64 {
             2
         }
     }
 
-    fn lookup(table: &mut Assoc<u64>, tag: u64) -> Option<u64> {
-        let Found { slot, value, .. } = table.find(tag, |_, _| true)?;
+    fn reference(table: &mut Assoc<u64>, tag: u64) -> Option<u64> {
+        let AssocHit { slot, value, .. } = table.lookup(tag, |_, _| true)?;
         let value = *value;
         table.hit(slot);
         Some(value)
@@ -306,74 +306,74 @@ mod tests {
     fn a_full_set_evicts_and_its_neighbours_stay() {
         let mut table = Assoc::new(Geometry::new(2, 1, Policy::Lru).unwrap());
         for tag in [0, 1, 2] {
-            table.insert(tag, Scope::ONLY, tag * 10, &Forever);
+            table.fill(tag, Owner::ONLY, tag * 10, &Forever);
         }
-        assert_eq!([0, 1, 2].map(|tag| lookup(&mut table, tag)), [None, Some(10), Some(20)]);
+        assert_eq!([0, 1, 2].map(|tag| reference(&mut table, tag)), [None, Some(10), Some(20)]);
     }
 
     #[test]
-    fn entries_of_an_ended_scope_make_room_first() {
+    fn entries_of_an_ended_owner_make_room_first() {
         let mut table = Assoc::new(Geometry::new(1, 2, Policy::Lru).unwrap());
-        table.insert(1, Scope(7), 1, &Forever);
-        table.insert(2, Scope(8), 2, &Forever);
-        lookup(&mut table, 1);
-        table.insert(3, Scope(8), 3, &Only(Scope(8)));
-        assert_eq!([1, 2, 3].map(|tag| lookup(&mut table, tag)), [None, Some(2), Some(3)]);
+        table.fill(1, Owner(7), 1, &Forever);
+        table.fill(2, Owner(8), 2, &Forever);
+        reference(&mut table, 1);
+        table.fill(3, Owner(8), 3, &Only(Owner(8)));
+        assert_eq!([1, 2, 3].map(|tag| reference(&mut table, tag)), [None, Some(2), Some(3)]);
     }
 
     #[test]
     fn a_version_changes_with_the_content_only() {
         let mut table = Assoc::new(Geometry::fully_associative(1, Policy::Lru).unwrap());
-        let slot = table.insert(1, Scope::ONLY, 1, &Forever);
+        let slot = table.fill(1, Owner::ONLY, 1, &Forever);
         let version = table.version(slot);
         table.hit(slot);
         assert_eq!(table.version(slot), version);
-        table.remove(1, |_, _| true);
+        table.invalidate(1, |_, _| true);
         assert_ne!(table.version(slot), version);
     }
 
     #[test]
     fn an_update_where_it_stands_makes_no_entry_younger() {
         let mut table = Assoc::new(Geometry::fully_associative(2, Policy::Fifo).unwrap());
-        let slot = table.insert(1, Scope::ONLY, 1, &Forever);
-        table.insert(2, Scope::ONLY, 2, &Forever);
+        let slot = table.fill(1, Owner::ONLY, 1, &Forever);
+        table.fill(2, Owner::ONLY, 2, &Forever);
         let version = table.version(slot);
-        table.update(slot, Scope::ONLY, 10);
+        table.update(slot, Owner::ONLY, 10);
         assert_ne!(table.version(slot), version);
-        assert_eq!(lookup(&mut table, 1), Some(10));
-        table.insert(3, Scope::ONLY, 3, &Forever);
-        assert_eq!([1, 2, 3].map(|tag| lookup(&mut table, tag)), [None, Some(2), Some(3)]);
+        assert_eq!(reference(&mut table, 1), Some(10));
+        table.fill(3, Owner::ONLY, 3, &Forever);
+        assert_eq!([1, 2, 3].map(|tag| reference(&mut table, tag)), [None, Some(2), Some(3)]);
     }
 
     #[test]
     fn an_exchange_tells_what_went_unless_nothing_had_to() {
         let mut table = Assoc::new(Geometry::fully_associative(1, Policy::Lru).unwrap());
-        let scope = Scope(7);
-        let first = table.exchange(1, scope, 10, &Forever).1;
-        let second = table.exchange(2, scope, 20, &Forever).1;
-        let third = table.exchange(3, scope, 30, &Only(Scope(8))).1;
+        let owner = Owner(7);
+        let first = table.fill_evicting(1, owner, 10, &Forever).1;
+        let second = table.fill_evicting(2, owner, 20, &Forever).1;
+        let third = table.fill_evicting(3, owner, 30, &Only(Owner(8))).1;
         assert_eq!([first, third], [None, None]);
-        assert_eq!(second, Some(Evicted { tag: 1, scope, value: 10 }));
+        assert_eq!(second, Some(Evicted { tag: 1, owner, value: 10 }));
     }
 
     #[test]
     fn nobody_is_asked_about_a_vacant_slot() {
         let mut table = Assoc::new(Geometry::fully_associative(2, Policy::Lru).unwrap());
-        let slot = table.insert(1, Scope::ONLY, 10, &Forever);
-        table.vacate(slot);
+        let slot = table.fill(1, Owner::ONLY, 10, &Forever);
+        table.invalidate_slot(slot);
         let version = table.version(slot);
         table.retain(|tag, _, _| panic!("{tag} was asked about"));
-        table.remove(1, |_, value| panic!("{value} was asked about"));
+        table.invalidate(1, |_, value| panic!("{value} was asked about"));
         assert_eq!(table.version(slot), version);
     }
 
     #[test]
-    fn a_vacated_slot_makes_room_first() {
+    fn an_invalidated_slot_makes_room_first() {
         let mut table = Assoc::new(Geometry::fully_associative(2, Policy::Lru).unwrap());
-        let slots = [1, 2].map(|tag| table.insert(tag, Scope::ONLY, tag, &Forever));
-        table.vacate(slots[1]);
-        assert_eq!(lookup(&mut table, 2), None);
-        assert_eq!(table.insert(3, Scope::ONLY, 3, &Forever), slots[1]);
+        let slots = [1, 2].map(|tag| table.fill(tag, Owner::ONLY, tag, &Forever));
+        table.invalidate_slot(slots[1]);
+        assert_eq!(reference(&mut table, 2), None);
+        assert_eq!(table.fill(3, Owner::ONLY, 3, &Forever), slots[1]);
     }
 
     /// A list per set, oldest first.
@@ -433,9 +433,9 @@ mod tests {
                 lru: shape.lru,
             };
             tags.iter().map(|&tag| u64::from(tag % 64)).all(|tag| {
-                let hit = lookup(&mut table, tag).is_some();
+                let hit = reference(&mut table, tag).is_some();
                 if !hit {
-                    table.insert(tag, Scope::ONLY, tag, &Forever);
+                    table.fill(tag, Owner::ONLY, tag, &Forever);
                 }
                 hit == naive.reference(tag)
             })

@@ -2,19 +2,19 @@
 //!
 //! Models: sets, ways, and replacement: LRU, tree-PLRU, FIFO, random, SRRIP, NRU and DRRIP,
 //! or a policy of your own ([`Replace`]). Entries belong to a
-//! [`Scope`], so that all entries of one owner can be forgotten at once.
+//! [`Owner`], so that all entries of one owner can be forgotten at once.
 //!
 //! Does not model: what is in an entry, what a lookup costs, or several lookups at once.
 //!
 //! Which type you want: [`Assoc`], with a [`Geometry`].
 //!
 //! ```
-//! use emmu_assoc::{Assoc, Forever, Geometry, Policy, Scope};
+//! use emmu_assoc::{Assoc, Forever, Geometry, Policy, Owner};
 //! let mut table = Assoc::new(Geometry::new(2, 1, Policy::Lru)?);
 //! for tag in [6, 7, 8] {
-//!     table.insert(tag, Scope::ONLY, tag * 10, &Forever);     // 8 goes where 6 was
+//!     table.fill(tag, Owner::ONLY, tag * 10, &Forever);     // 8 goes where 6 was
 //! }
-//! let held = |tag| table.find(tag, |_, _| true).map(|found| *found.value);
+//! let held = |tag| table.lookup(tag, |_, _| true).map(|found| *found.value);
 //! assert_eq!([6, 7, 8].map(held), [None, Some(70), Some(80)]);
 //! # Ok::<(), emmu_assoc::GeometryError>(())
 //! ```
@@ -29,7 +29,7 @@ mod geometry;
 mod own;
 mod policy;
 
-pub use assoc::{Assoc, Evicted, Forever, Found, Live, Scope};
+pub use assoc::{Assoc, AssocHit, Evicted, Forever, Live, Owner};
 pub use geometry::{Geometry, GeometryError};
 pub use own::{Own, Replace};
 pub use policy::{Limit, Parameter, Policy};

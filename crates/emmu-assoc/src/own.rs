@@ -10,11 +10,11 @@ use core::{
 /// A replacement policy of your own, which [`Policy`](crate::Policy) does not name. A value of it is the state
 /// of the policy for all sets of one table.
 ///
-/// Only hits, fills and evictions are told. An entry that is removed or whose scope has ended leaves its way vacant,
+/// Only hits, fills and evictions are told. An entry that is invalidated or whose owner has ended leaves its way vacant,
 /// and the next fill of the set goes there without asking.
 ///
 /// ```
-/// use emmu_assoc::{Assoc, Forever, Geometry, Policy, Replace, Scope};
+/// use emmu_assoc::{Assoc, Forever, Geometry, Policy, Replace, Owner};
 ///
 /// /// The most recently used way goes.
 /// #[derive(Clone, Debug)]
@@ -37,9 +37,9 @@ use core::{
 ///
 /// let mut table = Assoc::new(Geometry::fully_associative(2, Policy::own::<Mru>())?);
 /// for tag in [1, 2, 3] {
-///     table.insert(tag, Scope::ONLY, tag * 10, &Forever);     // 3 goes where 2 was
+///     table.fill(tag, Owner::ONLY, tag * 10, &Forever);     // 3 goes where 2 was
 /// }
-/// let held = |tag| table.find(tag, |_, _| true).map(|found| *found.value);
+/// let held = |tag| table.lookup(tag, |_, _| true).map(|found| *found.value);
 /// assert_eq!([1, 2, 3].map(held), [Some(10), None, Some(30)]);
 /// # Ok::<(), emmu_assoc::GeometryError>(())
 /// ```
@@ -147,7 +147,7 @@ impl Clone for Box<dyn Erased> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Assoc, Forever, Geometry, Policy, Scope};
+    use crate::{Assoc, Forever, Geometry, Owner, Policy};
     use std::{vec, vec::Vec};
 
     /// Way `STEP`, then 2 × `STEP`, …, in each set by itself; it also counts what it is told.
@@ -177,16 +177,16 @@ mod tests {
     fn filled<const STEP: usize>() -> Assoc<u64> {
         let geometry = Geometry::new(2, 3, Policy::own::<Strides<STEP>>()).unwrap();
         let mut table = Assoc::new(geometry);
-        (0..6).for_each(|tag| insert(&mut table, tag));
+        (0..6).for_each(|tag| fill(&mut table, tag));
         table
     }
 
-    fn insert(table: &mut Assoc<u64>, tag: u64) {
-        table.insert(tag, Scope::ONLY, tag, &Forever);
+    fn fill(table: &mut Assoc<u64>, tag: u64) {
+        table.fill(tag, Owner::ONLY, tag, &Forever);
     }
 
     fn held(table: &Assoc<u64>) -> Vec<u64> {
-        (0..20).filter(|&tag| table.find(tag, |_, _| true).is_some()).collect()
+        (0..20).filter(|&tag| table.lookup(tag, |_, _| true).is_some()).collect()
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         for (tag, left) in
             [(6, [0, 1, 3, 4, 5, 6]), (8, [0, 1, 3, 5, 6, 8]), (10, [1, 3, 5, 6, 8, 10])]
         {
-            insert(&mut table, tag);
+            fill(&mut table, tag);
             assert_eq!(held(&table), left);
         }
     }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_number_that_is_no_way_stands_for_one() {
         let mut table = filled::<{ usize::MAX }>();
-        insert(&mut table, 6);
+        fill(&mut table, 6);
         assert_eq!(held(&table).len(), 6);
     }
 
@@ -212,9 +212,9 @@ mod tests {
     fn a_clone_goes_on_by_itself() {
         let mut table = filled::<1>();
         let mut other = table.clone();
-        insert(&mut table, 6);
-        insert(&mut table, 8);
-        insert(&mut other, 8);
+        fill(&mut table, 6);
+        fill(&mut table, 8);
+        fill(&mut other, 8);
         assert_eq!((held(&table), held(&other)), (vec![0, 1, 3, 5, 6, 8], vec![0, 1, 3, 4, 5, 8]));
     }
 

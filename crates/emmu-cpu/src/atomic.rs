@@ -1,7 +1,7 @@
 //! Atomic read-modify-write, and load-reserved with store-conditional.
 
 use crate::path::Missed;
-use crate::pieces::{self, Found, Piece, put, take};
+use crate::pieces::{self, Located, Piece, put, take};
 use crate::{Cpu, Exception, Stop};
 use emmu_core::{
     Access, AccessKind, Bus, Fault, PhysAddr, Probe, Transfer, TranslationUnit, VirtAddr, Width,
@@ -101,13 +101,13 @@ where
     fn load_and_reserve(
         &mut self,
         access: Access,
-        found: Found,
+        found: Located,
         width: Width,
     ) -> Result<u64, Fault> {
         let held = self.load_found(access, found, width)?;
         self.reservation = match found {
-            Found::Whole(addr) => Some(Reservation { addr, width, held }),
-            Found::Pieces => None,
+            Located::Whole(addr) => Some(Reservation { addr, width, held }),
+            Located::Pieces => None,
         };
         self.rekey();
         Ok(held)
@@ -142,13 +142,13 @@ where
     fn store_if_reserved(
         &mut self,
         access: Access,
-        found: Found,
+        found: Located,
         width: Width,
         value: u64,
     ) -> Result<bool, Fault> {
         let reservation = self.reservation.take();
         self.rekey();
-        let (Some(reserved), Found::Whole(addr)) = (reservation, found) else {
+        let (Some(reserved), Located::Whole(addr)) = (reservation, found) else {
             return Ok(false);
         };
         if (addr, width) != (reserved.addr, reserved.width) {
@@ -168,11 +168,11 @@ where
 
     /// Ends the reservation if a write touched its bytes.
     #[inline]
-    pub(crate) fn break_reservation(&mut self, access: Access, written: Found) {
+    pub(crate) fn break_reservation(&mut self, access: Access, written: Located) {
         let Some(reservation) = self.reservation else { return };
         let touched = match written {
-            Found::Whole(addr) => reservation.is_touched_by(&[Piece { access, addr }]),
-            Found::Pieces => reservation.is_touched_by(&self.pieces),
+            Located::Whole(addr) => reservation.is_touched_by(&[Piece { access, addr }]),
+            Located::Pieces => reservation.is_touched_by(&self.pieces),
         };
         if touched {
             self.reservation = None;
@@ -199,17 +199,17 @@ where
     fn replace_found(
         &mut self,
         access: Access,
-        found: Found,
+        found: Located,
         width: Width,
         change: impl FnOnce(u64) -> u64,
     ) -> Result<u64, Fault> {
         let whole;
         let pieces = match found {
-            Found::Whole(addr) => {
+            Located::Whole(addr) => {
                 whole = [Piece { access, addr }];
                 &whole
             }
-            Found::Pieces => self.pieces.as_slice(),
+            Located::Pieces => self.pieces.as_slice(),
         };
         pieces::check(pieces, &self.bus, Transfer::Read)?;
         pieces::check(pieces, &self.bus, Transfer::Write)?;

@@ -1,7 +1,7 @@
 //! The two paths of an access: the short path through the hot table, and the long path through the unit.
 
 use crate::hot::{Hit, Key};
-use crate::pieces::{self, Found, Piece, take};
+use crate::pieces::{self, Located, Piece, take};
 use crate::{Cpu, Exception, Stop};
 use emmu_core::{
     Access, AccessKind, Bus, Cause, Event, Fault, Probe, RAM_PAGE_BITS, Transfer, Translation,
@@ -135,10 +135,10 @@ where
         self.begin(access)?;
         self.translate(access)
             .and_then(|found| match found {
-                Found::Whole(addr) => {
+                Located::Whole(addr) => {
                     Piece { access, addr }.read(&mut self.bus, &mut self.probe, bytes)
                 }
-                Found::Pieces => self.read_pieces(bytes),
+                Located::Pieces => self.read_pieces(bytes),
             })
             .map_err(|fault| self.refuse(access, fault))
     }
@@ -149,10 +149,10 @@ where
         self.translate(access)
             .and_then(|found| {
                 match found {
-                    Found::Whole(addr) => {
+                    Located::Whole(addr) => {
                         Piece { access, addr }.write(&mut self.bus, &mut self.probe, bytes)?;
                     }
-                    Found::Pieces => self.write_pieces(bytes)?,
+                    Located::Pieces => self.write_pieces(bytes)?,
                 }
                 self.break_reservation(access, found);
                 Ok(())
@@ -181,7 +181,7 @@ where
 
     /// Translates the access, and fills the hot table if it can serve the page.
     #[inline(always)]
-    pub(crate) fn translate(&mut self, access: Access) -> Result<Found, Fault> {
+    pub(crate) fn translate(&mut self, access: Access) -> Result<Located, Fault> {
         let Self { unit, bus, probe, pieces, .. } = self;
         let (found, first) = pieces::translate(access, unit, bus, probe, pieces)?;
         self.remember(access, first);
@@ -208,14 +208,14 @@ where
     pub(crate) fn load_found(
         &mut self,
         access: Access,
-        found: Found,
+        found: Located,
         width: Width,
     ) -> Result<u64, Fault> {
         match found {
-            Found::Whole(addr) => {
+            Located::Whole(addr) => {
                 Piece { access, addr }.load(&mut self.bus, &mut self.probe, width)
             }
-            Found::Pieces => {
+            Located::Pieces => {
                 let mut bytes = [0; 8];
                 let bytes = &mut bytes[..width as usize];
                 self.read_pieces(bytes).map(|()| take(bytes))
@@ -228,15 +228,15 @@ where
     pub(crate) fn store_found(
         &mut self,
         access: Access,
-        found: Found,
+        found: Located,
         width: Width,
         value: u64,
     ) -> Result<(), Fault> {
         match found {
-            Found::Whole(addr) => {
+            Located::Whole(addr) => {
                 Piece { access, addr }.store(&mut self.bus, &mut self.probe, width, value)?;
             }
-            Found::Pieces => self.write_pieces(&value.to_le_bytes()[..width as usize])?,
+            Located::Pieces => self.write_pieces(&value.to_le_bytes()[..width as usize])?,
         }
         self.break_reservation(access, found);
         Ok(())

@@ -90,7 +90,7 @@ impl Piece {
 
 /// The physical place of an access.
 #[derive(Clone, Copy)]
-pub(crate) enum Found {
+pub(crate) enum Located {
     /// The access has contiguous bytes from this address on. This is the usual case.
     Whole(PhysAddr),
     /// The access has the pieces in the CPU's list.
@@ -106,14 +106,14 @@ pub(crate) fn translate<U: TranslationUnit<B, P>, B, P>(
     bus: &mut B,
     probe: &mut P,
     list: &mut Vec<Piece>,
-) -> Result<(Found, Translation), Fault> {
+) -> Result<(Located, Translation), Fault> {
     check_end(access)?;
     let first = unit.translate(access, bus, probe)?;
     if first.span >= access.size.into() {
-        return Ok((Found::Whole(first.addr), first));
+        return Ok((Located::Whole(first.addr), first));
     }
     translate_pieces(access, first, unit, bus, probe, list)?;
-    Ok((Found::Pieces, first))
+    Ok((Located::Pieces, first))
 }
 
 #[inline(never)]

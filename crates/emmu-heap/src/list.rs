@@ -16,7 +16,7 @@ use crate::{
 use alloc::vec::Vec;
 use core::ops::Range;
 use emmu_core::{Bus, PhysAddr};
-use search::Found;
+use search::FoundBlock;
 
 /// A free list. [`ListConfig`] configures it.
 ///
@@ -174,10 +174,10 @@ impl<G> FreeList<G> {
         &self,
         bus: &mut B,
         chain: &Chain,
-        found: &Found,
+        found: &FoundBlock,
         searched: u64,
     ) -> Result<Block, HeapError> {
-        let Found { step, cut } = found;
+        let FoundBlock { step, cut } = found;
         let remainders: Vec<_> = cut.remainders().collect();
         chain.replace(bus, step, &remainders)?;
         let (header, extent) = (self.config.layout.header, cut.taken);

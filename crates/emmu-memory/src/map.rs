@@ -102,7 +102,7 @@ pub enum MapError {
 
 /// The destination of a transfer whose bytes are all mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
+pub(crate) enum BusRoute {
     /// The transfer goes to RAM and ROM, in one or several regions.
     Memory,
     /// The whole transfer goes to the device of this region.
@@ -158,8 +158,8 @@ impl Map {
         addr: PhysAddr,
         len: u64,
         transfer: Transfer,
-    ) -> Result<Route, BusError> {
-        let Some(beyond) = len.checked_sub(1) else { return Ok(Route::Memory) };
+    ) -> Result<BusRoute, BusError> {
+        let Some(beyond) = len.checked_sub(1) else { return Ok(BusRoute::Memory) };
         let last = addr.checked_add(beyond);
         let end = last.unwrap_or(PhysAddr::new(u64::MAX));
         let device = self.first_device(addr, end, transfer)?;
@@ -167,8 +167,8 @@ impl Map {
             return Err(BusError::Unmapped { addr: end });
         }
         match device {
-            None => Ok(Route::Memory),
-            Some(region) if region.covers(addr, end) => Ok(Route::Device(region)),
+            None => Ok(BusRoute::Memory),
+            Some(region) if region.covers(addr, end) => Ok(BusRoute::Device(region)),
             Some(region) => Err(BusError::Refused { addr: region.start.max(addr) }),
         }
     }

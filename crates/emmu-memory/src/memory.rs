@@ -4,7 +4,7 @@
 mod snapshot;
 
 use crate::frames::Frames;
-use crate::map::{Map, Route};
+use crate::map::{BusRoute, Map};
 use crate::{Device, MapError, Refused, Region, RegionKind};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -114,8 +114,8 @@ impl Memory {
     /// [`BusError`] if a byte is not in RAM or ROM. Nothing is written then.
     pub fn load(&mut self, addr: PhysAddr, bytes: &[u8]) -> Result<(), BusError> {
         match self.map.route(addr, bytes.len() as u64, Transfer::Read)? {
-            Route::Memory => self.put(addr, bytes),
-            Route::Device(_) => Err(BusError::Refused { addr }),
+            BusRoute::Memory => self.put(addr, bytes),
+            BusRoute::Device(_) => Err(BusError::Refused { addr }),
         }
     }
 
@@ -149,8 +149,8 @@ impl Memory {
             return Ok(value);
         }
         match self.map.route(addr, width.bytes(), Transfer::Read)? {
-            Route::Memory => Ok(self.word(addr, width)),
-            Route::Device(region) => self.on_device(region, addr, |device, offset| {
+            BusRoute::Memory => Ok(self.word(addr, width)),
+            BusRoute::Device(region) => self.on_device(region, addr, |device, offset| {
                 device.read(offset, width).map(|value| value & width.mask())
             }),
         }
@@ -163,8 +163,8 @@ impl Memory {
             return Ok(());
         }
         match self.map.route(addr, width.bytes(), Transfer::Write)? {
-            Route::Memory => self.put(addr, &value.to_le_bytes()[..width as usize]),
-            Route::Device(region) => self.on_device(region, addr, |device, offset| {
+            BusRoute::Memory => self.put(addr, &value.to_le_bytes()[..width as usize]),
+            BusRoute::Device(region) => self.on_device(region, addr, |device, offset| {
                 device.write(offset, width, value & width.mask())
             }),
         }
@@ -237,8 +237,8 @@ impl Bus for Memory {
 
     fn peek(&self, addr: PhysAddr, width: Width) -> Result<u64, BusError> {
         match self.map.route(addr, width.bytes(), Transfer::Read)? {
-            Route::Memory => Ok(self.word(addr, width)),
-            Route::Device(region) => self.of_device(region, addr, |device, offset| {
+            BusRoute::Memory => Ok(self.word(addr, width)),
+            BusRoute::Device(region) => self.of_device(region, addr, |device, offset| {
                 device.peek(offset, width).map(|value| value & width.mask())
             }),
         }
@@ -246,8 +246,8 @@ impl Bus for Memory {
 
     fn check(&self, addr: PhysAddr, len: u64, transfer: Transfer) -> Result<(), BusError> {
         match self.map.route(addr, len, transfer)? {
-            Route::Memory => Ok(()),
-            Route::Device(region) => {
+            BusRoute::Memory => Ok(()),
+            BusRoute::Device(region) => {
                 self.of_device(region, addr, |device, offset| device.check(offset, len, transfer))
             }
         }
@@ -276,8 +276,8 @@ impl Bus for Memory {
 
     fn read_bytes(&mut self, addr: PhysAddr, bytes: &mut [u8]) -> Result<(), BusError> {
         match self.map.route(addr, bytes.len() as u64, Transfer::Read)? {
-            Route::Memory => self.frames.copy_out(addr, bytes),
-            Route::Device(_) => {
+            BusRoute::Memory => self.frames.copy_out(addr, bytes),
+            BusRoute::Device(_) => {
                 self.check(addr, bytes.len() as u64, Transfer::Read)?;
                 for (at, width, range) in transfers(addr, bytes.len()) {
                     let value = self.read(at, width)?.to_le_bytes();
@@ -290,8 +290,8 @@ impl Bus for Memory {
 
     fn write_bytes(&mut self, addr: PhysAddr, bytes: &[u8]) -> Result<(), BusError> {
         match self.map.route(addr, bytes.len() as u64, Transfer::Write)? {
-            Route::Memory => self.put(addr, bytes)?,
-            Route::Device(_) => {
+            BusRoute::Memory => self.put(addr, bytes)?,
+            BusRoute::Device(_) => {
                 self.check(addr, bytes.len() as u64, Transfer::Write)?;
                 for (at, width, range) in transfers(addr, bytes.len()) {
                     let mut value = [0; 8];

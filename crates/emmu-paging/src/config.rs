@@ -150,7 +150,7 @@ pub struct PagingConfig {
     pub tlb: Vec<TlbLevel>,
     /// Walk caches; for one level, the first table that names it serves.
     pub walk_cache: Vec<WalkCacheTable>,
-    /// How much more than asked for an invalidation forgets.
+    /// The translations that an invalidation drops beyond those that it is asked to.
     pub reach: InvalidationReach,
     /// A table of translations that ended at an invalid entry, if the machine remembers them: then such an entry
     /// faults, without a walk, until it is invalidated or evicted, even if it has been made valid.
@@ -244,7 +244,7 @@ pub enum ConfigError {
         bits: u8,
     },
     /// A wider scope must hold all that is asked for.
-    #[error("{scope} invalidations that reach {reach}: that is not all that they must forget")]
+    #[error("{scope} invalidations that reach {reach}: that is not all that they must drop")]
     Reach {
         /// Which invalidations.
         scope: &'static str,

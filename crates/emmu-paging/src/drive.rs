@@ -157,7 +157,7 @@ impl<S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> OnBus<'_, S, B, P> {
     #[inline]
     fn foreseen(&mut self, checked: Result<(), Refusal>) -> Result<(), Refusal> {
         if let Err(Refusal { guest: Some(guest), .. }) = &checked {
-            self.second.forget_refused(guest.addr);
+            self.second.invalidate_refused(guest.addr);
         }
         checked
     }

@@ -15,7 +15,7 @@ pub use plan::{PagingFormat, Plan};
 pub(crate) use shape::{LEVEL_SLOTS, slot};
 pub use shape::{MAX_LEVELS, Shape, ShapeError};
 
-use crate::{WalkCacheReach, walk::Table};
+use crate::{WalkCacheReach, walk::WalkTable};
 use core::fmt;
 use emmu_core::{
     Access, AccessKind, Asid, Attributes, BusError, Cause, Invalidate, PhysAddr, Privilege,
@@ -100,8 +100,8 @@ impl<P: Copy> Root<P> {
     /// The topmost table, and what is allowed there.
     #[must_use]
     #[inline]
-    pub const fn first(&self) -> Table<P> {
-        Table { addr: self.table, permissions: self.permissions }
+    pub const fn first(&self) -> WalkTable<P> {
+        WalkTable { addr: self.table, permissions: self.permissions }
     }
 }
 
@@ -293,7 +293,7 @@ pub trait Format {
         asid
     }
 
-    /// Returns the entries of walk caches that an invalidation by address must forget, in the address spaces concerned.
+    /// Returns the entries of walk caches that an invalidation by address must drop, in the address spaces concerned.
     #[must_use]
     fn walk_cache_reach(scope: Invalidate) -> WalkCacheReach {
         let _ = scope;

@@ -3,7 +3,7 @@
 use crate::{
     Paging,
     format::{Format, Mapping, Route},
-    scope::Context,
+    owner::Context,
     second::{Guest, SecondStage, SecondStageFormat},
     walk::{EntryAddr, Step, Trail, Walk},
 };

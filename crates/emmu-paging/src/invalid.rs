@@ -1,10 +1,10 @@
 //! Invalid entries that a unit remembers, on machines that do: a third user of the associative table.
 
 use crate::{
-    Assoc, Geometry, Scope,
+    Assoc, Geometry, Owner,
     drive::Refusal,
     format::{MAX_LEVELS, Shape},
-    scope::{Scopes, Visible},
+    owner::{Owners, Visible},
     tlb::block_tag,
 };
 use emmu_core::{Cause, FaultEntry, VirtAddr};
@@ -29,11 +29,11 @@ impl InvalidEntries {
         Self { assoc: Assoc::new(geometry) }
     }
 
-    /// Its shape, if each entry is of a size that there is and of a scope that `is_given`.
+    /// Its shape, if each entry is of a size that there is and of an owner that `is_given`.
     #[cfg(feature = "serde")]
-    pub(crate) fn checked(&self, is_given: impl Fn(Scope) -> bool) -> Option<Geometry> {
-        let is_sound = |scope, held: &Held| is_given(scope) && (1..=64).contains(&held.bits);
-        let all = self.assoc.entries().all(|(_, scope, held)| is_sound(scope, held));
+    pub(crate) fn checked(&self, is_given: impl Fn(Owner) -> bool) -> Option<Geometry> {
+        let is_sound = |owner, held: &Held| is_given(owner) && (1..=64).contains(&held.bits);
+        let all = self.assoc.entries().all(|(_, owner, held)| is_sound(owner, held));
         all.then(|| self.assoc.geometry())
     }
 
@@ -46,8 +46,8 @@ impl InvalidEntries {
     ) -> Option<Refusal> {
         let levels = 0..u8::try_from(MAX_LEVELS).unwrap_or(u8::MAX);
         let tags = levels.map(|level| block_tag(addr, shape.page_bits(level).into()));
-        let own = |scope, _: &Held| scope == visible.own;
-        let found = tags.into_iter().find_map(|tag| self.assoc.find(tag, own))?;
+        let own = |owner, _: &Held| owner == visible.own;
+        let found = tags.into_iter().find_map(|tag| self.assoc.lookup(tag, own))?;
         let (slot, refusal) = (found.slot, found.value.refusal);
         self.assoc.hit(slot);
         let (cause, entry) = refusal?;
@@ -61,26 +61,26 @@ impl InvalidEntries {
         addr: VirtAddr,
         shape: &Shape,
         visible: Visible,
-        scopes: &Scopes,
+        owners: &Owners,
     ) {
         let Some((cause, entry)) = refusal.invalid() else { return };
         let bits = shape.page_bits(entry.level);
         let tag = block_tag(addr, bits.into());
         let held = Held { refusal: Some((cause, entry)), bits };
-        self.assoc.remove(tag, |scope, _| scope == visible.own);
-        self.assoc.insert(tag, visible.own, held, scopes);
+        self.assoc.invalidate(tag, |owner, _| owner == visible.own);
+        self.assoc.fill(tag, visible.own, held, owners);
     }
 
-    /// Forgets every entry that maps something of `first ..= last`, if its scope is concerned.
-    pub(crate) fn remove_range(
+    /// Invalidates every entry that maps something of `first ..= last`, if its owner is concerned.
+    pub(crate) fn invalidate_range(
         &mut self,
         first: VirtAddr,
         last: VirtAddr,
-        concerns: impl Fn(Scope) -> bool,
+        concerns: impl Fn(Owner) -> bool,
     ) {
-        self.assoc.retain(|tag, scope, held| {
+        self.assoc.retain(|tag, owner, held| {
             let bits = held.bits.into();
-            !concerns(scope) || tag < block_tag(first, bits) || block_tag(last, bits) < tag
+            !concerns(owner) || tag < block_tag(first, bits) || block_tag(last, bits) < tag
         });
     }
 }

@@ -48,13 +48,13 @@ extern crate std;
 
 mod config;
 mod drive;
-mod forget;
 pub mod format;
 mod inspect;
 mod invalid;
+mod invalidate;
 mod nested;
+mod owner;
 mod reach;
-mod scope;
 mod second;
 #[cfg(feature = "serde")]
 mod snapshot;
@@ -66,7 +66,7 @@ mod walk_cache;
 pub use config::{
     Bank, Banks, ConfigError, Inclusion, PagingConfig, TlbLevel, TlbTable, WalkCacheTable,
 };
-use emmu_assoc::{Assoc, Evicted, Found, Live, Scope};
+use emmu_assoc::{Assoc, AssocHit, Evicted, Live, Owner};
 pub use emmu_assoc::{Geometry, GeometryError, Limit, Own, Parameter, Policy, Replace};
 pub use format::{aarch64::AArch64, riscv::RiscV, x86::X86};
 pub use reach::{InvalidationReach, Reach, WalkCacheReach};

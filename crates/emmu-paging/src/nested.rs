@@ -4,9 +4,9 @@
 use crate::{
     Paging,
     drive::{PeekOnBus, drive},
-    forget::scope_of,
     format::{Entry, Mapping, Route},
-    scope::Context,
+    invalidate::scope_of,
+    owner::Context,
     second::{Both, Guest, SecondStage, SecondStageFormat, private::Sealed, unchanged},
     tlb::{Cached, Query},
     walk::{Trail, Walk},
@@ -63,7 +63,7 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
         match self.format.route(guest.access) {
             Ok(Route::Tables { access, asid }) => {
                 probe.on(Event::SecondStage(guest.told(0)));
-                let visible = self.scopes.visible(asid, Context::HOST, false);
+                let visible = self.owners.visible(asid, Context::HOST, false);
                 let hit = self.resolve(access, Query { access, visible }, bus, probe);
                 probe.on(Event::SecondStageEnd);
                 let hit = hit.map_err(|fault| self.refused(fault, guest, &self.trail))?;
@@ -148,23 +148,23 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
         self.tlbs.relabel(Side::SecondStage);
     }
 
-    fn forget(&mut self, tables: Option<u64>, addr: Option<PhysAddr>) {
+    fn invalidate_tables(&mut self, tables: Option<u64>, addr: Option<PhysAddr>) {
         let addr = addr.map(|addr| VirtAddr::new(addr.raw()));
         let asid = tables.map(|tables| self.format.space_of(tables));
         // Of tables that were never used nothing is held.
         if asid != Some(None) {
-            self.forget_here(scope_of(asid.flatten(), addr));
+            self.invalidate_here(scope_of(asid.flatten(), addr));
         }
     }
 
-    fn forget_refused(&mut self, addr: PhysAddr) {
+    fn invalidate_refused(&mut self, addr: PhysAddr) {
         if !H::FAULTS_INVALIDATE {
             return;
         }
         let access = Access::load(VirtAddr::new(addr.raw()), 1).with_flags(AccessFlags::GUEST);
         if let Ok(Route::Tables { access, asid }) = self.format.route(access) {
-            let visible = self.scopes.visible(asid, Context::HOST, false);
-            self.forget_faulted(access.addr, visible);
+            let visible = self.owners.visible(asid, Context::HOST, false);
+            self.invalidate_faulted(access.addr, visible);
         }
     }
 }

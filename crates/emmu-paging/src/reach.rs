@@ -1,10 +1,10 @@
-//! How much more than asked for an invalidation forgets.
+//! The translations that an invalidation drops beyond those that it is asked to.
 
 use crate::ConfigError;
 use core::fmt;
 use emmu_core::Invalidate;
 
-/// How far invalidations of one scope reach. Every architecture lets an implementation forget more than it is asked
+/// How far invalidations of one scope reach. Every architecture lets an implementation invalidate more than it is asked
 /// to, and many do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -101,7 +101,7 @@ pub struct InvalidationReach {
     pub range: Reach,
     /// Of [`Invalidate::Guest`]: exact, walk caches (if an address is named), guest or all.
     pub guest: Reach,
-    /// Of [`Invalidate::SecondStage`]: exact, guest or all. Wider than exact, it forgets what holds the outcome of
+    /// Of [`Invalidate::SecondStage`]: exact, guest or all. Wider than exact, it invalidates what holds the outcome of
     /// both stages, too.
     pub second_stage: Reach,
 }

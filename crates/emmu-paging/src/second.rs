@@ -2,7 +2,7 @@
 
 use crate::{
     format::{Format, Mapping},
-    scope::Context,
+    owner::Context,
     tlb::{Cached, Of},
     walk::EntryAddr,
 };
@@ -192,11 +192,11 @@ pub trait SecondStage: private::Sealed {
     fn stand_behind(&mut self) {}
 
     #[doc(hidden)]
-    fn forget(&mut self, tables: Option<u64>, addr: Option<PhysAddr>);
+    fn invalidate_tables(&mut self, tables: Option<u64>, addr: Option<PhysAddr>);
 
-    /// Forgets what a refusal of a guest-physical address forgets, where one does.
+    /// Invalidates what a refusal of a guest-physical address invalidates, where it does.
     #[doc(hidden)]
-    fn forget_refused(&mut self, addr: PhysAddr) {
+    fn invalidate_refused(&mut self, addr: PhysAddr) {
         let _ = addr;
     }
 }
@@ -321,7 +321,7 @@ impl SecondStage for () {
         Err(RegisterError::Unknown { id })
     }
 
-    fn forget(&mut self, _: Option<u64>, _: Option<PhysAddr>) {}
+    fn invalidate_tables(&mut self, _: Option<u64>, _: Option<PhysAddr>) {}
 }
 
 /// The space of 2^`bits` addresses around `addr`, or half of it if there are no more, each of which is its own

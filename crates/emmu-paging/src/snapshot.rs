@@ -1,8 +1,8 @@
 //! Units in snapshots: with all that they remember, so that a unit read back goes on as the one written would.
 
 use crate::{
-    Assoc, Banks, Paging, PagingConfig, Scope, TlbTable, format::Format, invalid::InvalidEntries,
-    scope::Scopes, second::SecondStage, tlb::Cached, unit::Rights, walk_cache::Pointer,
+    Assoc, Banks, Owner, Paging, PagingConfig, TlbTable, format::Format, invalid::InvalidEntries,
+    owner::Owners, second::SecondStage, tlb::Cached, unit::Rights, walk_cache::Pointer,
 };
 use alloc::vec::Vec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -26,7 +26,7 @@ struct Shown<'a, F: Format, S: SecondStage> {
     tlbs: Vec<(&'a TlbEntries<F, S>, bool)>,
     walk_caches: Vec<&'a WalkCacheEntries<F>>,
     invalid: &'a Option<InvalidEntries>,
-    scopes: &'a Scopes,
+    owners: &'a Owners,
     epoch: u64,
 }
 
@@ -45,7 +45,7 @@ struct Read<F: Format, S: SecondStage> {
     tlbs: Vec<(TlbEntries<F, S>, bool)>,
     walk_caches: Vec<WalkCacheEntries<F>>,
     invalid: Option<InvalidEntries>,
-    scopes: Scopes,
+    owners: Owners,
     epoch: u64,
 }
 
@@ -62,7 +62,7 @@ where
             tlbs: self.tlbs.assocs().collect(),
             walk_caches: self.walk_caches.assocs().collect(),
             invalid: &self.invalid,
-            scopes: &self.scopes,
+            owners: &self.owners,
             epoch: self.epoch,
         };
         shown.serialize(serializer)
@@ -85,12 +85,12 @@ where
 impl<F: Format, S: SecondStage> Read<F, S> {
     /// Built anew as its configuration says, with what it remembered.
     fn restored(self) -> Paging<F, S> {
-        let Self { format, mut second, config, tlbs, walk_caches, invalid, scopes, epoch } = self;
+        let Self { format, mut second, config, tlbs, walk_caches, invalid, owners, epoch } = self;
         second.stand_behind();
         let mut unit = Paging::build(format, second, &config);
         unit.tlbs.restore(tlbs);
         unit.walk_caches.restore(walk_caches);
-        (unit.invalid, unit.scopes, unit.epoch) = (invalid, scopes, epoch);
+        (unit.invalid, unit.owners, unit.epoch) = (invalid, owners, epoch);
         unit
     }
 
@@ -110,33 +110,33 @@ impl<F: Format, S: SecondStage> Read<F, S> {
         }
         let is_sound = |(table, (held, has_parts)): (&&TlbTable, &(TlbEntries<F, S>, bool))| {
             let is_known = |held: &Cached<_>| *has_parts || held.bits == held.permissions.leaf;
-            held.entries().all(|(_, scope, held)| {
-                self.is_given(scope) && is_mapping(table, held) && is_known(held)
+            held.entries().all(|(_, owner, held)| {
+                self.is_given(owner) && is_mapping(table, held) && is_known(held)
             })
         };
         if !tables.iter().zip(&self.tlbs).all(is_sound) {
             return Err("tlbs: an entry that is not of its table");
         }
         let mut caches = self.config.walk_cache.iter().zip(&self.walk_caches);
-        let is_sound = |levels: &[u8], scope, pointer: &Pointer<F::Permissions>| {
+        let is_sound = |levels: &[u8], owner, pointer: &Pointer<F::Permissions>| {
             let is_pointer = levels.contains(&pointer.level) && (1..=64).contains(&pointer.bits);
-            is_pointer && self.is_given(scope)
+            is_pointer && self.is_given(owner)
         };
         if !caches.all(|(table, held)| {
-            held.entries().all(|(_, scope, held)| is_sound(&table.levels, scope, held))
+            held.entries().all(|(_, owner, held)| is_sound(&table.levels, owner, held))
         }) {
             return Err("walk_caches: an entry that is not of its table");
         }
         let invalid = self.invalid.as_ref();
-        let shape = invalid.map(|invalid| invalid.checked(|scope| self.is_given(scope)));
+        let shape = invalid.map(|invalid| invalid.checked(|owner| self.is_given(owner)));
         if shape != self.config.invalid_entries.map(Some) {
             return Err("invalid: not what the configuration has, or an entry that cannot be");
         }
         Ok(())
     }
 
-    fn is_given(&self, scope: Scope) -> bool {
-        self.scopes.has_given(scope)
+    fn is_given(&self, owner: Owner) -> bool {
+        self.owners.has_given(owner)
     }
 }
 

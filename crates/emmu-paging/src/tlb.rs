@@ -6,12 +6,12 @@ mod inclusion;
 #[cfg(feature = "serde")]
 use crate::Assoc;
 use crate::{
-    Banks, Inclusion, Scope, TlbLevel,
+    Banks, Inclusion, Owner, TlbLevel,
     format::Mapping,
-    scope::{Scopes, Visible},
+    owner::{Owners, Visible},
 };
 use alloc::vec::Vec;
-use bank::{Bank, DATA_SIDE, Table};
+use bank::{Bank, BankTable, DATA_SIDE};
 use emmu_core::{Access, AccessKind, Probe, Side, TlbId, VirtAddr};
 
 /// All levels of TLB, the one nearest to the CPU first.
@@ -42,7 +42,7 @@ pub(crate) struct Of<P> {
     pub(crate) leaf: u8,
 }
 
-/// A lookup: the access, and the scopes that it can see.
+/// A lookup: the access, and the owners that it can see.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Query {
     pub(crate) access: Access,
@@ -86,12 +86,12 @@ impl<P: Copy + Default> Tlbs<P> {
     pub(crate) fn lookup_below(
         &mut self,
         query: Query,
-        scopes: &Scopes,
+        owners: &Owners,
         probe: &mut (impl Probe + ?Sized),
     ) -> Option<Hit<P>> {
         for level in 1..self.levels.len() {
             if let Some(hit) = self.levels[level].bank(query.access.kind).lookup(query, probe) {
-                return Some(self.fill_above(level, hit.mapping, false, query, scopes, probe));
+                return Some(self.fill_above(level, hit.mapping, false, query, owners, probe));
             }
         }
         None
@@ -104,13 +104,13 @@ impl<P: Copy + Default> Tlbs<P> {
         found: Cached<P>,
         known: bool,
         query: Query,
-        scopes: &Scopes,
+        owners: &Owners,
         probe: &mut (impl Probe + ?Sized),
     ) -> Hit<P> {
         match self.levels.len() {
             0 => Hit { mapping: found, first: None },
-            levels if self.are_bound => self.fill_bound(levels, found, known, query, scopes, probe),
-            levels => self.fill_above(levels, found, known, query, scopes, probe),
+            levels if self.are_bound => self.fill_bound(levels, found, known, query, owners, probe),
+            levels => self.fill_above(levels, found, known, query, owners, probe),
         }
     }
 
@@ -122,17 +122,17 @@ impl<P: Copy + Default> Tlbs<P> {
         held: Cached<P>,
         known: bool,
         query: Query,
-        scopes: &Scopes,
+        owners: &Owners,
         probe: &mut (impl Probe + ?Sized),
     ) -> Hit<P> {
         if self.are_bound {
-            return self.fill_bound(level, held, known, query, scopes, probe);
+            return self.fill_bound(level, held, known, query, owners, probe);
         }
         let mut first = None;
         for level in self.levels[..level].iter_mut().rev() {
             let bank = level.bank(query.access.kind);
-            first = bank.fill(held, known, query, probe, |assoc, tag, scope, held| {
-                assoc.insert(tag, scope, held, scopes)
+            first = bank.fill(held, known, query, probe, |assoc, tag, owner, held| {
+                assoc.fill(tag, owner, held, owners)
             });
         }
         Hit { mapping: held, first }
@@ -151,20 +151,20 @@ impl<P: Copy + Default> Tlbs<P> {
         level.side(slot & DATA_SIDE != 0).repeat(slot, version, access, probe)
     }
 
-    /// Forgets the page that holds `addr`, of every size and with all its parts, for entries whose scope is
+    /// Invalidates the page that holds `addr`, of every size and with all its parts, for entries whose owner is
     /// concerned.
-    pub(crate) fn remove_page(&mut self, addr: VirtAddr, concerns: impl Fn(Scope) -> bool) {
-        self.tables_mut().for_each(|table| table.remove_page(addr, &concerns));
+    pub(crate) fn invalidate_page(&mut self, addr: VirtAddr, concerns: impl Fn(Owner) -> bool) {
+        self.tables_mut().for_each(|table| table.invalidate_page(addr, &concerns));
     }
 
-    /// Forgets every page that reaches into `first ..= last`, likewise.
-    pub(crate) fn remove_range(
+    /// Invalidates every page that reaches into `first ..= last`, likewise.
+    pub(crate) fn invalidate_range(
         &mut self,
         first: VirtAddr,
         last: VirtAddr,
-        concerns: impl Fn(Scope) -> bool,
+        concerns: impl Fn(Owner) -> bool,
     ) {
-        self.tables_mut().for_each(|table| table.remove_range(first, last, &concerns));
+        self.tables_mut().for_each(|table| table.invalidate_range(first, last, &concerns));
     }
 
     /// All tables, in the order of the configuration, and whether they have ever held parts of leaves.
@@ -173,7 +173,7 @@ impl<P: Copy + Default> Tlbs<P> {
         self.levels
             .iter()
             .flat_map(|level| level.instruction.iter().chain([&level.data]))
-            .flat_map(|bank| bank.tables.iter().map(Table::content))
+            .flat_map(|bank| bank.tables.iter().map(BankTable::content))
     }
 
     /// Takes these for its tables, of the same shapes and in the same order.
@@ -184,7 +184,7 @@ impl<P: Copy + Default> Tlbs<P> {
         }
     }
 
-    fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table<P>> {
+    fn tables_mut(&mut self) -> impl Iterator<Item = &mut BankTable<P>> {
         self.levels.iter_mut().flat_map(Level::banks_mut).flat_map(|bank| &mut bank.tables)
     }
 }

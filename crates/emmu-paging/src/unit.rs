@@ -5,7 +5,7 @@ use crate::{
     drive::{OnBus, PeekOnBus, Refusal, drive},
     format::{Format, Mapping, Route},
     invalid::InvalidEntries,
-    scope::{Context, Scopes, Visible},
+    owner::{Context, Owners, Visible},
     second::{Both, Guest, SecondStage, SecondStageFormat, compose, granted},
     tlb::{Cached, Hit, Query, Tlbs},
     walk::{Trail, Walk},
@@ -38,7 +38,7 @@ pub struct Paging<F: Format, S: SecondStage = ()> {
     pub(crate) tlbs: Tlbs<Rights<F, S>>,
     pub(crate) walk_caches: WalkCaches<F::Permissions>,
     pub(crate) invalid: Option<InvalidEntries>,
-    pub(crate) scopes: Scopes,
+    pub(crate) owners: Owners,
     pub(crate) reach: InvalidationReach,
     /// Where the last walk went.
     pub(crate) trail: Trail<F::Permissions>,
@@ -103,7 +103,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
             tlbs: Tlbs::new(&config.tlb),
             walk_caches: WalkCaches::new(&config.walk_cache),
             invalid: config.invalid_entries.map(InvalidEntries::new),
-            scopes: Scopes::new(),
+            owners: Owners::new(),
             reach: config.reach,
             trail: Trail::default(),
             epoch: 0,
@@ -174,7 +174,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         bus: &mut (impl Bus + ?Sized),
         probe: &mut (impl Probe + ?Sized),
     ) -> Result<Hit<Rights<F, S>>, Fault> {
-        if !known && let Some(hit) = self.tlbs.lookup_below(query, &self.scopes, probe) {
+        if !known && let Some(hit) = self.tlbs.lookup_below(query, &self.owners, probe) {
             if self.suffices(&hit.mapping, query.access) {
                 return Ok(hit);
             }
@@ -190,11 +190,11 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         let root = root.map_err(|cause| self.refuse(Refusal::of_none(cause), asked, query))?;
         probe.on(Event::WalkBegin(asked));
         let mut walk =
-            self.walk_caches.begin(&self.format, query.access, root, self.scopes.tables(), probe);
+            self.walk_caches.begin(&self.format, query.access, root, self.owners.tables(), probe);
         let outcome = self.walk(&mut walk, query, bus, probe);
         probe.on(Event::WalkEnd { faulted: outcome.is_err() });
         let found = outcome.map_err(|refusal| self.refuse(refusal, asked, query))?;
-        Ok(self.tlbs.fill(found, known, query, &self.scopes, probe))
+        Ok(self.tlbs.fill(found, known, query, &self.owners, probe))
     }
 
     /// The refusal of an access whose entry is remembered to be invalid.
@@ -208,11 +208,11 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
     fn refuse(&mut self, refusal: Refusal, asked: Access, query: Query) -> Fault {
         let Query { access, visible } = query;
         if F::FAULTS_INVALIDATE && refusal.is_decided() {
-            self.forget_faulted(access.addr, visible);
+            self.invalidate_faulted(access.addr, visible);
         }
         if let Some(invalid) = &mut self.invalid {
             let shape = self.format.shape(access);
-            invalid.fill(&refusal, access.addr, shape, visible, &self.scopes);
+            invalid.fill(&refusal, access.addr, shape, visible, &self.owners);
         }
         refusal.of(asked)
     }
@@ -230,7 +230,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         let mut tables = OnBus { second: &mut self.second, bus, probe, access };
         let mapping = drive(walk, &self.format, &mut self.trail, &mut tables)?;
         let beyond = tables.beyond(&mapping)?;
-        self.walk_caches.fill(walk, &self.trail, &self.format, &self.scopes);
+        self.walk_caches.fill(walk, &self.trail, &self.format, &self.owners);
         Ok(compose(&self.second, mapping, beyond, access.addr))
     }
 
@@ -350,7 +350,7 @@ where
         match self.format.route(access) {
             Ok(Route::Tables { access: effective, asid }) => {
                 let context = Context::new(self.second.context(effective));
-                let visible = self.scopes.visible(asid, context, S::WALK_CACHES_APART);
+                let visible = self.owners.visible(asid, context, S::WALK_CACHES_APART);
                 match self.tlbs.lookup(Query { access: effective, visible }, probe) {
                     Some(hit) if self.suffices(&hit.mapping, effective) => {
                         self.found(access, effective, hit)
@@ -438,12 +438,12 @@ where
             },
         };
         self.epoch += 1;
-        scopes.into_iter().flatten().for_each(|scope| self.forget_here(scope));
+        scopes.into_iter().flatten().for_each(|scope| self.invalidate_here(scope));
         Ok(())
     }
 
     fn invalidate(&mut self, scope: Invalidate) {
-        self.forget_here(scope);
+        self.invalidate_here(scope);
     }
 
     #[inline]

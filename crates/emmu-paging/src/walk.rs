@@ -58,7 +58,7 @@ pub struct EntryAddr {
 /// The table that entries of one level are in, and what the entries above it allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Table<P> {
+pub struct WalkTable<P> {
     /// Its first entry.
     pub addr: PhysAddr,
     /// The rights that are left.
@@ -72,12 +72,12 @@ pub struct Table<P> {
 #[derive(Clone, Debug)]
 pub struct Trail<P> {
     raws: [u64; LEVEL_SLOTS],
-    tables: [Table<P>; LEVEL_SLOTS],
+    tables: [WalkTable<P>; LEVEL_SLOTS],
 }
 
 impl<P: Copy + Default> Default for Trail<P> {
     fn default() -> Self {
-        Self { raws: [0; LEVEL_SLOTS], tables: [Table::default(); LEVEL_SLOTS] }
+        Self { raws: [0; LEVEL_SLOTS], tables: [WalkTable::default(); LEVEL_SLOTS] }
     }
 }
 
@@ -125,7 +125,7 @@ pub struct Walk<P> {
     start: u8,
     /// Level of the entry being read, at last the leaf's.
     level: u8,
-    table: Table<P>,
+    table: WalkTable<P>,
     /// True if an entry above the leaf must be updated.
     passed: bool,
     arrival: Option<Arrival<P>>,
@@ -156,7 +156,7 @@ impl<P: Copy> Walk<P> {
     /// Makes a walk for an access that starts at a table of `level` which a walk cache holds.
     #[must_use]
     #[inline]
-    pub fn resume(access: Access, root: Root<P>, level: u8, table: Table<P>) -> Self {
+    pub fn resume(access: Access, root: Root<P>, level: u8, table: WalkTable<P>) -> Self {
         debug_assert!(usize::from(root.level) < LEVEL_SLOTS, "a trail has no place for more");
         let (passed, arrival, restarts) = (false, None, 0);
         Self { access, root, start: level, level, table, passed, arrival, restarts }
@@ -186,7 +186,7 @@ impl<P: Copy> Walk<P> {
             Entry::Table { .. } if level == 0 => Step::Fault(Cause::Reserved),
             Entry::Table { table, permissions } => {
                 self.passed |= format.pass(raw) != raw;
-                self.descend(format, Table { addr: table, permissions })
+                self.descend(format, WalkTable { addr: table, permissions })
             }
             Entry::Leaf(mapping) => self.arrive(format, raw, mapping),
         }
@@ -231,7 +231,7 @@ impl<P: Copy> Walk<P> {
     /// The tables found on the way down, topmost first, each with its level; the one that the walk started
     /// in is not among them.
     #[inline]
-    pub fn tables(&self, trail: &Trail<P>) -> impl Iterator<Item = (u8, Table<P>)> {
+    pub fn tables(&self, trail: &Trail<P>) -> impl Iterator<Item = (u8, WalkTable<P>)> {
         (self.level..self.start).rev().map(|level| (level, trail.tables[slot(level)]))
     }
 
@@ -256,7 +256,7 @@ impl<P: Copy> Walk<P> {
     }
 
     #[inline]
-    fn descend(&mut self, format: &impl Format<Permissions = P>, table: Table<P>) -> Step<P> {
+    fn descend(&mut self, format: &impl Format<Permissions = P>, table: WalkTable<P>) -> Step<P> {
         self.level -= 1;
         self.table = table;
         Step::Read(self.start(format))

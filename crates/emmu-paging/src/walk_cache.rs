@@ -1,11 +1,11 @@
 //! Walk caches (Intel: paging-structure caches): the other user of the associative table.
 
 use crate::{
-    Assoc, Found, Scope, WalkCacheTable,
+    Assoc, AssocHit, Owner, WalkCacheTable,
     format::{Format, Root, Shape},
-    scope::Scopes,
+    owner::Owners,
     tlb::block_tag,
-    walk::{Table, Trail, Walk},
+    walk::{Trail, Walk, WalkTable},
 };
 use alloc::vec::Vec;
 use emmu_core::{Access, Event, Probe, VirtAddr};
@@ -26,7 +26,7 @@ struct WalkCache<P> {
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Pointer<P> {
-    table: Table<P>,
+    table: WalkTable<P>,
     pub(crate) level: u8,
     pub(crate) bits: u8,
 }
@@ -47,12 +47,12 @@ impl<P: Copy + Default> WalkCaches<P> {
         format: &impl Format<Permissions = P>,
         access: Access,
         root: Root<P>,
-        scope: Scope,
+        owner: Owner,
         probe: &mut (impl Probe + ?Sized),
     ) -> Walk<P> {
         let (level, table) = match self.tables.is_empty() {
             true => (root.level, root.first()),
-            false => self.lowest(format.shape(access), access.addr, &root, scope, probe),
+            false => self.lowest(format.shape(access), access.addr, &root, owner, probe),
         };
         Walk::resume(access, root, level, table)
     }
@@ -62,10 +62,10 @@ impl<P: Copy + Default> WalkCaches<P> {
         shape: &Shape,
         addr: VirtAddr,
         root: &Root<P>,
-        scope: Scope,
+        owner: Owner,
         probe: &mut (impl Probe + ?Sized),
-    ) -> (u8, Table<P>) {
-        let known = |level| Some((level, self.lookup(level, shape, addr, scope)?));
+    ) -> (u8, WalkTable<P>) {
+        let known = |level| Some((level, self.lookup(level, shape, addr, owner)?));
         match (0..root.level).find_map(known) {
             Some((level, table)) => {
                 probe.on(Event::WalkCacheHit { level });
@@ -85,7 +85,7 @@ impl<P: Copy + Default> WalkCaches<P> {
         walk: &Walk<P>,
         trail: &Trail<P>,
         format: &impl Format<Permissions = P>,
-        scopes: &Scopes,
+        owners: &Owners,
     ) {
         if self.tables.is_empty() {
             return;
@@ -94,30 +94,30 @@ impl<P: Copy + Default> WalkCaches<P> {
         let shape = format.shape(access);
         for (level, table) in walk.tables(trail) {
             let pointer = Pointer { table, level, bits: shape.table_bits(level) };
-            self.insert(pointer, access.addr, scopes);
+            self.insert(pointer, access.addr, owners);
         }
     }
 
-    /// Forgets the tables on the way to `addr`, for entries whose scope is concerned.
-    pub(crate) fn remove_page(&mut self, addr: VirtAddr, concerns: impl Fn(Scope) -> bool) {
-        self.retain(|tag, scope, bits| !concerns(scope) || tag != block_tag(addr, bits));
+    /// Invalidates the tables on the way to `addr`, for entries whose owner is concerned.
+    pub(crate) fn invalidate_page(&mut self, addr: VirtAddr, concerns: impl Fn(Owner) -> bool) {
+        self.retain(|tag, owner, bits| !concerns(owner) || tag != block_tag(addr, bits));
     }
 
-    /// Forgets every table that maps something of `first ..= last`.
-    pub(crate) fn remove_range(
+    /// Invalidates every table that maps something of `first ..= last`.
+    pub(crate) fn invalidate_range(
         &mut self,
         first: VirtAddr,
         last: VirtAddr,
-        concerns: impl Fn(Scope) -> bool,
+        concerns: impl Fn(Owner) -> bool,
     ) {
-        self.retain(|tag, scope, bits| {
-            !concerns(scope) || tag < block_tag(first, bits) || block_tag(last, bits) < tag
+        self.retain(|tag, owner, bits| {
+            !concerns(owner) || tag < block_tag(first, bits) || block_tag(last, bits) < tag
         });
     }
 
-    /// Forgets every table whose scope is concerned.
-    pub(crate) fn remove_scopes(&mut self, concerns: impl Fn(Scope) -> bool) {
-        self.retain(|_, scope, _| !concerns(scope));
+    /// Invalidates every table whose owner is concerned.
+    pub(crate) fn invalidate_owners(&mut self, concerns: impl Fn(Owner) -> bool) {
+        self.retain(|_, owner, _| !concerns(owner));
     }
 
     /// All tables, in the order of the configuration.
@@ -134,9 +134,9 @@ impl<P: Copy + Default> WalkCaches<P> {
         }
     }
 
-    fn retain(&mut self, keeps: impl Fn(u64, Scope, u32) -> bool) {
+    fn retain(&mut self, keeps: impl Fn(u64, Owner, u32) -> bool) {
         for cache in &mut self.tables {
-            cache.assoc.retain(|tag, scope, pointer| keeps(tag, scope, pointer.bits.into()));
+            cache.assoc.retain(|tag, owner, pointer| keeps(tag, owner, pointer.bits.into()));
         }
     }
 
@@ -149,30 +149,30 @@ impl<P: Copy + Default> WalkCaches<P> {
         level: u8,
         shape: &Shape,
         addr: VirtAddr,
-        scope: Scope,
-    ) -> Option<Table<P>> {
+        owner: Owner,
+    ) -> Option<WalkTable<P>> {
         let assoc = &mut self.serving(level)?.assoc;
         let tag = block_tag(addr, shape.table_bits(level).into());
-        let Found { slot, value, .. } = assoc.find(tag, is_of(level, scope))?;
+        let AssocHit { slot, value, .. } = assoc.lookup(tag, is_of(level, owner))?;
         let table = value.table;
         assoc.hit(slot);
         Some(table)
     }
 
-    fn insert(&mut self, pointer: Pointer<P>, addr: VirtAddr, scopes: &Scopes) {
-        let scope = scopes.tables();
+    fn insert(&mut self, pointer: Pointer<P>, addr: VirtAddr, owners: &Owners) {
+        let owner = owners.tables();
         let Some(WalkCache { assoc, .. }) = self.serving(pointer.level) else { return };
         let tag = block_tag(addr, pointer.bits.into());
-        match assoc.find(tag, is_of(pointer.level, scope)).map(|found| found.slot) {
-            Some(slot) => assoc.update(slot, scope, pointer),
+        match assoc.lookup(tag, is_of(pointer.level, owner)).map(|found| found.slot) {
+            Some(slot) => assoc.update(slot, owner, pointer),
             None => {
-                assoc.insert(tag, scope, pointer, scopes);
+                assoc.fill(tag, owner, pointer, owners);
             }
         }
     }
 }
 
-/// Returns true if an entry is for a table of this level, and of this scope.
-fn is_of<P>(level: u8, scope: Scope) -> impl Fn(Scope, &Pointer<P>) -> bool {
-    move |owner, pointer| pointer.level == level && owner == scope
+/// Returns true if an entry is for a table of this level, and of this owner.
+fn is_of<P>(level: u8, owner: Owner) -> impl Fn(Owner, &Pointer<P>) -> bool {
+    move |holder, pointer| pointer.level == level && holder == owner
 }

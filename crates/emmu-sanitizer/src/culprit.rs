@@ -50,7 +50,7 @@ pub(crate) struct Outdated<'a> {
 
 /// The change that made the translation stale, and the invalidation that would have helped.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct FoundCulprit {
     pub(crate) cause: Cause,
     pub(crate) invalidation: Option<Fence>,
     pub(crate) insufficient: Option<Fence>,
@@ -74,7 +74,7 @@ impl Fills {
         state: &State,
         stale: &Outdated<'_>,
         values: &[u64],
-    ) -> Found {
+    ) -> FoundCulprit {
         let own = self.of(stale.access.addr, stale.frame);
         let found = own.map(|fill| fill.culprit(unit, state, stale, values));
         if let Some(found) = found.filter(|found| !matches!(found.cause, Cause::Unknown)) {
@@ -126,7 +126,7 @@ impl Fill {
         state: &State,
         stale: &Outdated<'_>,
         values: &[u64],
-    ) -> Found {
+    ) -> FoundCulprit {
         let facts = unit.facts();
         let changes = self.stale_entries(facts, state, stale.kind);
         let (cause, tick, scope, at) = match changes.first() {
@@ -150,7 +150,7 @@ impl Fill {
         };
         let mut later = state.invalidations.iter().rev();
         let insufficient = later.find(|(at, of, _)| *at > tick && *of == unit.number());
-        Found {
+        FoundCulprit {
             cause,
             invalidation: scope.map(due),
             insufficient: insufficient.map(|(_, _, scope)| Fence::new(facts.fences(), *scope)),

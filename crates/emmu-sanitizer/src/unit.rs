@@ -2,7 +2,7 @@
 
 use crate::{
     Kind, RegisterWrite, Report, Sanitizer, Watched,
-    culprit::{Fill, Fills, Found, Outdated, tell},
+    culprit::{Fill, Fills, FoundCulprit, Outdated, tell},
     facts::Facts,
     record::{Entry, Stage, taken},
     sanitizer::push,
@@ -143,7 +143,7 @@ impl<U: Registers> Sanitized<U> {
     fn report(&self, access: Access, answered: Translation, kind: Kind, fresh: &Fresh, hit: bool) {
         let state = self.sanitizer.state();
         let stale = Outdated { access, kind, frame: answered.addr, fresh: &fresh.entries };
-        let Found { cause, invalidation, insufficient } =
+        let FoundCulprit { cause, invalidation, insufficient } =
             self.fills.culprit(self, &state, &stale, &self.values);
         let report = Report {
             kind,

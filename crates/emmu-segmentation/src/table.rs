@@ -161,13 +161,13 @@ impl SegmentTable {
         let (segment, entry) = match outcome {
             Ok(found) => found,
             Err(refused) => {
-                self.cache.forget(parts.selector);
+                self.cache.invalidate(parts.selector);
                 return Err(refused.of(access));
             }
         };
         let older = held.and_then(|held| held.place);
         let offset_bits = self.geometry.offset_bits();
-        let held = self.cache.keep(parts.selector, segment, older, offset_bits, probe);
+        let held = self.cache.fill(parts.selector, segment, older, offset_bits, probe);
         self.found(access, parts, held)
             .map_err(|refusal| Fault::new(access, refusal.cause()).with_entry(entry))
     }
@@ -268,7 +268,7 @@ impl<B: Bus + ?Sized, P: Probe + ?Sized> TranslationUnit<B, P> for SegmentTable 
         match id {
             Self::BASE => {
                 self.base = register::base(value)?;
-                self.cache.forget_all();
+                self.cache.invalidate_all();
             }
             Self::LENGTH => self.length = register::length(value, self.geometry)?,
             _ => return Err(RegisterError::Unknown { id }),
@@ -277,23 +277,23 @@ impl<B: Bus + ?Sized, P: Probe + ?Sized> TranslationUnit<B, P> for SegmentTable 
         Ok(())
     }
 
-    /// Forgets cached descriptors. Segments take the place of pages, and there is one address space, of which
+    /// Invalidates cached descriptors. Segments take the place of pages, and there is one address space, of which
     /// nothing is global. There are no virtual machines, so their scopes name nothing here.
     fn invalidate(&mut self, scope: Invalidate) {
         self.epoch = self.epoch.wrapping_add(1);
         let bits = self.geometry.offset_bits();
         match scope {
             Invalidate::Page(addr) | Invalidate::PageInAsid { addr, .. } => {
-                self.cache.forget(addr.block(bits));
+                self.cache.invalidate(addr.block(bits));
             }
             Invalidate::Range { len: 0, .. } => {}
             Invalidate::Range { addr, len, .. } => {
                 let last = addr.checked_add(len - 1).unwrap_or(VirtAddr::new(u64::MAX));
-                self.cache.forget_range(addr.block(bits), last.block(bits));
+                self.cache.invalidate_range(addr.block(bits), last.block(bits));
             }
             Invalidate::Guest { .. } | Invalidate::SecondStage { .. } => {}
             // All address spaces are one here, and no entry is global. Nor is less known of any other scope.
-            _ => self.cache.forget_all(),
+            _ => self.cache.invalidate_all(),
         }
     }
 

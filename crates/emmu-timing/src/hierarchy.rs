@@ -1,7 +1,7 @@
 //! The state of the data caches: it decides which level serves an address.
 
 use crate::machine::{CacheLevel, CacheModel, Machine};
-use emmu_assoc::{Assoc, Forever, Scope};
+use emmu_assoc::{Assoc, Forever, Owner};
 use serde::Serialize;
 
 /// The part that served a read: the first level of cache that had the line, or memory.
@@ -96,14 +96,14 @@ impl Cache {
     fn look_up(&mut self, addr: u64) -> bool {
         let line = addr >> self.line_bits;
         let set = self.set_of(line);
-        let found = self.lines.find(line, |_, ()| true).map(|found| found.slot);
+        let found = self.lines.lookup(line, |_, ()| true).map(|found| found.slot);
         match found {
             Some(slot) => {
                 self.lines.hit(slot);
                 self.repeats[set] = line;
             }
             None => {
-                self.lines.insert(line, Scope::ONLY, (), &Forever);
+                self.lines.fill(line, Owner::ONLY, (), &Forever);
                 self.repeats[set] = NO_LINE;
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Assoc, Slot};
 use crate::{
-    Geometry, Scope,
+    Geometry, Owner,
     policy::{Replacement, Shape, State},
 };
 use alloc::{vec, vec::Vec};
@@ -51,7 +51,7 @@ impl<V> Read<V> {
         if tags.len() != sets * fours || slots.len() != tags.len() * 4 {
             return Err("table: not as many slots as its geometry has");
         }
-        let is_vacant = |slot: &Slot<V>| slot.scope == Scope::NONE;
+        let is_vacant = |slot: &Slot<V>| slot.owner == Owner::NONE;
         if !slots.chunks(fours * 4).all(|set| set[ways..].iter().all(is_vacant)) {
             return Err("table: an entry in a way that there is not");
         }
@@ -64,7 +64,7 @@ impl<V> Read<V> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Assoc, Forever, Geometry, Policy, Replace, Scope};
+    use crate::{Assoc, Forever, Geometry, Owner, Policy, Replace};
     use emmu_property::quickcheck;
     use std::vec::Vec;
 
@@ -83,11 +83,11 @@ mod tests {
     fn run(table: &mut Assoc<u64>, tags: &[u8]) -> Vec<(bool, usize)> {
         let one = |&tag: &u8| {
             let tag = u64::from(tag);
-            if let Some(slot) = table.find(tag, |_, _| true).map(|found| found.slot) {
+            if let Some(slot) = table.lookup(tag, |_, _| true).map(|found| found.slot) {
                 table.hit(slot);
                 return (true, slot);
             }
-            (false, table.insert(tag, Scope::ONLY, tag, &Forever))
+            (false, table.fill(tag, Owner::ONLY, tag, &Forever))
         };
         tags.iter().map(one).collect()
     }

@@ -7,13 +7,13 @@ use crate::{Corruption, HeapError, Policy};
 use emmu_core::{Bus, PhysAddr};
 
 /// A block that is large enough, and the way to cut it.
-pub(super) struct Found {
+pub(super) struct FoundBlock {
     pub(super) step: Step,
     pub(super) cut: Cut,
 }
 
 /// The part of the list that is still to be searched.
-struct Route {
+struct SearchRoute {
     cursor: Cursor,
     part: Part,
 }
@@ -39,17 +39,17 @@ impl<G> FreeList<G> {
         chain: &Chain,
         need: u64,
         align: u64,
-    ) -> Result<(Option<Found>, u64), HeapError> {
+    ) -> Result<(Option<FoundBlock>, u64), HeapError> {
         let policy = self.config.policy;
         let mut route = self.route(bus, chain)?;
-        let (mut best, mut searched) = (None::<Found>, 0);
+        let (mut best, mut searched) = (None::<FoundBlock>, 0);
         while let Some(step) = self.next(bus, chain, &mut route)? {
             searched += 1;
             let so_far = best.as_ref().map(|found| found.step.block);
             if let Some(cut) = self.config.layout.cut(step.block, need, align)
                 && policy.prefers(step.block, so_far)
             {
-                best = Some(Found { step, cut });
+                best = Some(FoundBlock { step, cut });
                 if policy.stops() {
                     break;
                 }
@@ -58,16 +58,16 @@ impl<G> FreeList<G> {
         Ok((best, searched))
     }
 
-    fn route<B: Bus + ?Sized>(&self, bus: &mut B, chain: &Chain) -> Result<Route, HeapError> {
+    fn route<B: Bus + ?Sized>(&self, bus: &mut B, chain: &Chain) -> Result<SearchRoute, HeapError> {
         let rover = match self.config.policy {
             Policy::Next => self.rover().read_pointer(bus)?,
             _ => None,
         };
         let Some(rover) = rover else {
-            return Ok(Route { cursor: chain.cursor(), part: Part::All });
+            return Ok(SearchRoute { cursor: chain.cursor(), part: Part::All });
         };
         chain.area.block(bus, rover, self.rover())?;
-        Ok(Route { cursor: chain.cursor_after(rover), part: Part::FromTheRover(rover) })
+        Ok(SearchRoute { cursor: chain.cursor_after(rover), part: Part::FromTheRover(rover) })
     }
 
     /// Returns the next block to search.
@@ -75,7 +75,7 @@ impl<G> FreeList<G> {
         &self,
         bus: &mut B,
         chain: &Chain,
-        route: &mut Route,
+        route: &mut SearchRoute,
     ) -> Result<Option<Step>, HeapError> {
         if let Part::None = route.part {
             return Ok(None);
@@ -87,7 +87,7 @@ impl<G> FreeList<G> {
             }
             (Some(step), _) => Ok(Some(step)),
             (None, Part::FromTheRover(rover)) => {
-                *route = Route { cursor: chain.cursor(), part: Part::ToTheRover(rover) };
+                *route = SearchRoute { cursor: chain.cursor(), part: Part::ToTheRover(rover) };
                 self.next(bus, chain, route)
             }
             (None, Part::ToTheRover(block)) => {

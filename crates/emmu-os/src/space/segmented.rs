@@ -32,12 +32,12 @@ pub struct Segmented {
 pub struct SegmentedSpace {
     segments: Vec<Segment>,
     /// One for each region, in the same order.
-    pieces: Vec<Piece>,
+    pieces: Vec<SegmentPiece>,
 }
 
 /// The memory of one region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Piece {
+struct SegmentPiece {
     plan: Plan,
     memory: Memory,
 }

@@ -1,7 +1,7 @@
 //! The tables of one side of one level of TLB.
 
 use super::{Cached, Hit, Query, block_tag};
-use crate::{Assoc, Evicted, Found, Scope, TlbTable, scope::Scopes};
+use crate::{Assoc, AssocHit, Evicted, Owner, TlbTable, owner::Owners};
 use alloc::vec::Vec;
 use emmu_core::{Access, AccessKind, Event, Probe, TlbId, VirtAddr, low_mask};
 
@@ -9,11 +9,11 @@ use emmu_core::{Access, AccessKind, Event, Probe, TlbId, VirtAddr, low_mask};
 #[derive(Clone, Debug)]
 pub(super) struct Bank<P> {
     pub(super) id: TlbId,
-    pub(super) tables: Vec<Table<P>>,
+    pub(super) tables: Vec<BankTable<P>>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Table<P> {
+pub(super) struct BankTable<P> {
     sizes: PageSizes,
     assoc: Assoc<Cached<P>>,
     /// True if the table has ever held a part of a leaf, because it does not hold the leaf's own size.
@@ -57,12 +57,12 @@ impl PageSizes {
 pub(super) struct Block {
     tag: u64,
     bits: u32,
-    scope: Scope,
+    owner: Owner,
 }
 
 impl Block {
     pub(super) fn of<P>(entry: &Evicted<Cached<P>>) -> Self {
-        Self { tag: entry.tag, bits: entry.value.bits.into(), scope: entry.scope }
+        Self { tag: entry.tag, bits: entry.value.bits.into(), owner: entry.owner }
     }
 
     /// The block of 2^`bits` bytes, which are no fewer than its own, that it is a part of.
@@ -76,7 +76,7 @@ impl Block {
     }
 
     fn is_in<P: Copy + Default>(self, assoc: &Assoc<Cached<P>>) -> bool {
-        assoc.find(self.tag, |scope, _| scope == self.scope).is_some()
+        assoc.lookup(self.tag, |owner, _| owner == self.owner).is_some()
     }
 
     /// Its first address: the tag's leading one falls out.
@@ -91,7 +91,7 @@ pub(super) const DATA_SIDE: u32 = 1 << 31;
 
 impl<P: Copy + Default> Bank<P> {
     pub(super) fn new(id: TlbId, config: &[TlbTable]) -> Self {
-        let table = |config: &TlbTable| Table {
+        let table = |config: &TlbTable| BankTable {
             sizes: PageSizes::new(&config.page_bits),
             assoc: Assoc::new(config.geometry),
             has_parts: false,
@@ -107,8 +107,8 @@ impl<P: Copy + Default> Bank<P> {
     ) -> Option<Hit<P>> {
         let access = query.access;
         for (index, table) in self.tables.iter_mut().enumerate() {
-            if let Some(found) = table.find(query) {
-                let Found { slot, version, value: &mapping } = found;
+            if let Some(found) = table.lookup(query) {
+                let AssocHit { slot, version, value: &mapping } = found;
                 table.assoc.hit(slot);
                 probe.on(Event::TlbHit { tlb: self.id, access });
                 return Some(Hit { mapping, first: ticket(access.kind, index, slot, version) });
@@ -146,7 +146,7 @@ impl<P: Copy + Default> Bank<P> {
         known: bool,
         query: Query,
         probe: &mut (impl Probe + ?Sized),
-        insert: impl FnOnce(&mut Assoc<Cached<P>>, u64, Scope, Cached<P>) -> usize,
+        insert: impl FnOnce(&mut Assoc<Cached<P>>, u64, Owner, Cached<P>) -> usize,
     ) -> Option<(u32, u32)> {
         let Query { access, visible } = query;
         let taking = self.taking(found.bits);
@@ -155,35 +155,35 @@ impl<P: Copy + Default> Bank<P> {
         let bits = u32::from(size);
         let tag = block_tag(access.addr, bits);
         let held = found.part(access.addr, size);
-        let scope = if held.global { visible.global } else { visible.own };
-        let Table { assoc, has_parts, .. } = self.tables.get_mut(index)?;
+        let owner = if held.global { visible.global } else { visible.own };
+        let BankTable { assoc, has_parts, .. } = self.tables.get_mut(index)?;
         *has_parts |= size != found.permissions.leaf;
         let slot = match place {
             Some(slot) => {
-                assoc.update(slot, scope, held);
+                assoc.update(slot, owner, held);
                 slot
             }
             None => {
                 let page = access.addr.align_down(bits);
                 probe.on(Event::TlbFill { tlb: self.id, page, bits: size });
-                insert(assoc, tag, scope, held)
+                insert(assoc, tag, owner, held)
             }
         };
         ticket(access.kind, index, slot, assoc.version(slot)?)
     }
 
-    /// Removes all that is held for the access, and says where the table that is `taking` it held a block of that
+    /// Invalidates all that is held for the access, and says where the table that is `taking` it held a block of that
     /// size: whoever updates that slot revives it with its age.
     #[inline(never)]
     fn replaceable(&mut self, query: Query, taking: Option<(usize, u8)>) -> Option<usize> {
-        let sees = |scope, _: &Cached<P>| query.visible.sees(scope);
+        let sees = |owner, _: &Cached<P>| query.visible.sees(owner);
         let place = taking.and_then(|(index, size)| {
             let tag = block_tag(query.access.addr, size.into());
-            Some(self.tables.get(index)?.assoc.find(tag, sees)?.slot)
+            Some(self.tables.get(index)?.assoc.lookup(tag, sees)?.slot)
         });
-        for Table { sizes, assoc, .. } in &mut self.tables {
+        for BankTable { sizes, assoc, .. } in &mut self.tables {
             for bits in sizes.iter() {
-                assoc.remove(block_tag(query.access.addr, bits), sees);
+                assoc.invalidate(block_tag(query.access.addr, bits), sees);
             }
         }
         place
@@ -194,25 +194,25 @@ impl<P: Copy + Default> Bank<P> {
         Some(self.taking(bits)?.1)
     }
 
-    /// Vacates the slot that a lookup finds.
-    pub(super) fn vacate(&mut self, query: Query) {
+    /// Invalidates the entry that a lookup finds.
+    pub(super) fn invalidate_hit(&mut self, query: Query) {
         let found = self.tables.iter_mut().find_map(|table| {
-            let slot = table.find(query)?.slot;
+            let slot = table.lookup(query)?.slot;
             Some((table, slot))
         });
         if let Some((table, slot)) = found {
-            table.assoc.vacate(slot);
+            table.assoc.invalidate_slot(slot);
         }
     }
 
     /// All that answers for the access.
     pub(super) fn held_for(&self, query: Query) -> Vec<Block> {
         let mut held = Vec::new();
-        for Table { sizes, assoc, .. } in &self.tables {
+        for BankTable { sizes, assoc, .. } in &self.tables {
             for bits in sizes.iter() {
                 let tag = block_tag(query.access.addr, bits);
-                let scopes = [query.visible.own, query.visible.global];
-                let blocks = scopes.map(|scope| Block { tag, bits, scope });
+                let owners = [query.visible.own, query.visible.global];
+                let blocks = owners.map(|owner| Block { tag, bits, owner });
                 held.extend(blocks.into_iter().filter(|block| block.is_in(assoc)));
             }
         }
@@ -224,22 +224,22 @@ impl<P: Copy + Default> Bank<P> {
         self.tables.iter().any(|table| block.is_in(&table.assoc))
     }
 
-    /// Forgets just this block.
-    pub(super) fn remove(&mut self, block: Block) {
+    /// Invalidates just this block.
+    pub(super) fn invalidate(&mut self, block: Block) {
         for table in &mut self.tables {
-            table.assoc.remove(block.tag, |scope, _| scope == block.scope);
+            table.assoc.invalidate(block.tag, |owner, _| owner == block.owner);
         }
     }
 
-    /// Forgets this block, and all parts of it.
-    pub(super) fn remove_within(&mut self, block: Block) {
-        for Table { assoc, has_parts, .. } in &mut self.tables {
+    /// Invalidates this block, and all parts of it.
+    pub(super) fn invalidate_within(&mut self, block: Block) {
+        for BankTable { assoc, has_parts, .. } in &mut self.tables {
             if *has_parts {
-                assoc.retain(|tag, scope, held| {
-                    !block.has(Block { tag, bits: held.bits.into(), scope })
+                assoc.retain(|tag, owner, held| {
+                    !block.has(Block { tag, bits: held.bits.into(), owner })
                 });
             } else {
-                assoc.remove(block.tag, |scope, _| scope == block.scope);
+                assoc.invalidate(block.tag, |owner, _| owner == block.owner);
             }
         }
     }
@@ -251,10 +251,10 @@ impl<P: Copy + Default> Bank<P> {
     pub(super) fn take_in(
         &mut self,
         victim: Evicted<Cached<P>>,
-        scopes: &Scopes,
+        owners: &Owners,
         probe: &mut (impl Probe + ?Sized),
     ) -> Option<Evicted<Cached<P>>> {
-        let block @ Block { tag, bits, scope } = Block::of(&victim);
+        let block @ Block { tag, bits, owner } = Block::of(&victim);
         if self.has_around(block) {
             self.update_clean(block, victim.value);
             return None;
@@ -263,22 +263,22 @@ impl<P: Copy + Default> Bank<P> {
         let table = self.tables.iter_mut().find(|table| table.sizes.contains(bits))?;
         table.has_parts |= size != victim.value.permissions.leaf;
         probe.on(Event::TlbFill { tlb: self.id, page: block.first(), bits: size });
-        table.assoc.exchange(tag, scope, victim.value, scopes).1
+        table.assoc.fill_evicting(tag, owner, victim.value, owners).1
     }
 
     /// Puts a dirty entry of just this block in the place of a clean one.
     fn update_clean(&mut self, block: Block, newer: Cached<P>) {
-        for Table { assoc, .. } in self.tables.iter_mut().filter(|_| newer.dirty) {
-            let is_clean = |scope, held: &Cached<P>| scope == block.scope && !held.dirty;
-            if let Some(slot) = assoc.find(block.tag, is_clean).map(|found| found.slot) {
-                assoc.update(slot, block.scope, newer);
+        for BankTable { assoc, .. } in self.tables.iter_mut().filter(|_| newer.dirty) {
+            let is_clean = |owner, held: &Cached<P>| owner == block.owner && !held.dirty;
+            if let Some(slot) = assoc.lookup(block.tag, is_clean).map(|found| found.slot) {
+                assoc.update(slot, block.owner, newer);
             }
         }
     }
 
     /// Returns true if it holds this block, or a block of which this one is a part.
     fn has_around(&self, block: Block) -> bool {
-        let around = |table: &Table<P>| {
+        let around = |table: &BankTable<P>| {
             let larger = table.sizes.iter().filter(|&bits| bits >= block.bits);
             larger.map(|bits| block.around(bits)).any(|around| around.is_in(&table.assoc))
         };
@@ -300,7 +300,7 @@ impl<P: Copy + Default> Bank<P> {
 }
 
 #[cfg(feature = "serde")]
-impl<P> Table<P> {
+impl<P> BankTable<P> {
     pub(super) const fn content(&self) -> (&Assoc<Cached<P>>, bool) {
         (&self.assoc, self.has_parts)
     }
@@ -310,34 +310,34 @@ impl<P> Table<P> {
     }
 }
 
-impl<P: Copy + Default> Table<P> {
+impl<P: Copy + Default> BankTable<P> {
     #[inline]
-    fn find(&self, query: Query) -> Option<Found<'_, Cached<P>>> {
+    fn lookup(&self, query: Query) -> Option<AssocHit<'_, Cached<P>>> {
         let Query { access, visible } = query;
         self.sizes.iter().find_map(|bits| {
-            self.assoc.find(block_tag(access.addr, bits), |scope, _| visible.sees(scope))
+            self.assoc.lookup(block_tag(access.addr, bits), |owner, _| visible.sees(owner))
         })
     }
 
-    /// Forgets the page that holds `addr`, of every size and with all its parts.
-    pub(super) fn remove_page(&mut self, addr: VirtAddr, concerns: impl Fn(Scope) -> bool) {
+    /// Invalidates the page that holds `addr`, of every size and with all its parts.
+    pub(super) fn invalidate_page(&mut self, addr: VirtAddr, concerns: impl Fn(Owner) -> bool) {
         if self.has_parts {
-            return self.remove_range(addr, addr, concerns);
+            return self.invalidate_range(addr, addr, concerns);
         }
         for bits in self.sizes.iter() {
-            self.assoc.remove(block_tag(addr, bits), |scope, _| concerns(scope));
+            self.assoc.invalidate(block_tag(addr, bits), |owner, _| concerns(owner));
         }
     }
 
-    /// Forgets every page that reaches into `first ..= last`.
-    pub(super) fn remove_range(
+    /// Invalidates every page that reaches into `first ..= last`.
+    pub(super) fn invalidate_range(
         &mut self,
         first: VirtAddr,
         last: VirtAddr,
-        concerns: impl Fn(Scope) -> bool,
+        concerns: impl Fn(Owner) -> bool,
     ) {
         self.assoc
-            .retain(|tag, scope, held| !concerns(scope) || is_outside(held, tag, first, last));
+            .retain(|tag, owner, held| !concerns(owner) || is_outside(held, tag, first, last));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Levels of TLB that include or exclude what is above them.
 
 use super::{Cached, Hit, Level, Query, Tlbs, bank::Block};
-use crate::{Evicted, Inclusion, scope::Scopes};
+use crate::{Evicted, Inclusion, owner::Owners};
 use alloc::vec::Vec;
 use emmu_core::{AccessKind, Probe};
 
@@ -15,12 +15,12 @@ impl<P: Copy + Default> Tlbs<P> {
         found: Cached<P>,
         known: bool,
         query: Query,
-        scopes: &Scopes,
+        owners: &Owners,
         probe: &mut (impl Probe + ?Sized),
     ) -> Hit<P> {
         let kind = query.access.kind;
         if below < self.levels.len() && self.passes_by(below, found.bits, kind) {
-            self.levels[below].bank(kind).vacate(query);
+            self.levels[below].bank(kind).invalidate_hit(query);
         }
         let mut first = None;
         for level in (0..below).rev() {
@@ -29,17 +29,17 @@ impl<P: Copy + Default> Tlbs<P> {
             let mut replaced = if known { bank.held_for(query) } else { Vec::new() };
             let mut evicted = None;
             if passes {
-                replaced.iter().for_each(|&block| bank.remove(block));
+                replaced.iter().for_each(|&block| bank.invalidate(block));
             } else {
-                first = bank.fill(found, known, query, probe, |assoc, tag, scope, held| {
-                    let (slot, gone) = assoc.exchange(tag, scope, held, scopes);
+                first = bank.fill(found, known, query, probe, |assoc, tag, owner, held| {
+                    let (slot, gone) = assoc.fill_evicting(tag, owner, held, owners);
                     evicted = gone;
                     slot
                 });
             }
             replaced.retain(|&block| !bank.holds(block));
             replaced.into_iter().for_each(|block| self.back_invalidate(level, block, kind));
-            self.let_go(level, evicted, kind, scopes, probe);
+            self.let_go(level, evicted, kind, owners, probe);
         }
         Hit { mapping: found, first }
     }
@@ -63,7 +63,7 @@ impl<P: Copy + Default> Tlbs<P> {
         mut level: usize,
         mut evicted: Option<Evicted<Cached<P>>>,
         kind: AccessKind,
-        scopes: &Scopes,
+        owners: &Owners,
         probe: &mut (impl Probe + ?Sized),
     ) {
         while let Some(gone) = evicted {
@@ -71,14 +71,14 @@ impl<P: Copy + Default> Tlbs<P> {
             level += 1;
             evicted = match self.levels.get_mut(level) {
                 Some(below) if below.inclusion == Inclusion::Exclusive => {
-                    below.bank(kind).take_in(gone, scopes, probe)
+                    below.bank(kind).take_in(gone, owners, probe)
                 }
                 _ => None,
             };
         }
     }
 
-    /// Forgets in all levels above an inclusive one what that one holds no longer.
+    /// Invalidates in all levels above an inclusive one what that one holds no longer.
     fn back_invalidate(&mut self, level: usize, block: Block, kind: AccessKind) {
         let (above, level) = self.levels.split_at_mut(level);
         let Some(Level { instruction, inclusion: Inclusion::Inclusive, .. }) = level.first() else {
@@ -87,8 +87,8 @@ impl<P: Copy + Default> Tlbs<P> {
         let is_unified = instruction.is_none();
         for level in above {
             match is_unified {
-                true => level.banks_mut().for_each(|bank| bank.remove_within(block)),
-                false => level.bank(kind).remove_within(block),
+                true => level.banks_mut().for_each(|bank| bank.invalidate_within(block)),
+                false => level.bank(kind).invalidate_within(block),
             }
         }
     }

@@ -121,7 +121,7 @@ fn every_cause_has_an_abort_of_aarch64() {
     );
 }
 
-/// A paging unit drops everything for a scope that it does not know. A new scope needs an arm of its own in `forget.rs`, in
+/// A paging unit drops everything for a scope that it does not know. A new scope needs an arm of its own in `invalidate.rs`, in
 /// `reach.rs`, and in the `anatomy.rs` of each architecture.
 #[test]
 fn every_scope_of_an_invalidation_is_known() {

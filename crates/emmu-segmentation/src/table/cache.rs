@@ -1,7 +1,7 @@
 //! The cache of descriptors: a user of the associative table.
 
 use crate::Segment;
-use emmu_assoc::{Assoc, Found, Geometry, Live, Scope};
+use emmu_assoc::{Assoc, AssocHit, Geometry, Live, Owner};
 use emmu_core::{Access, Event, Probe, Side, TlbId, VirtAddr};
 
 /// The descriptors of the table in memory that the unit caches. It is empty if the unit has no cache.
@@ -15,11 +15,11 @@ pub(super) struct Cache {
 /// Whose descriptors count: those read since the cache was last emptied.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Current(Scope);
+struct Current(Owner);
 
 impl Live for Current {
-    fn is_live(&self, scope: Scope) -> bool {
-        scope == self.0
+    fn is_live(&self, owner: Owner) -> bool {
+        owner == self.0
     }
 
     fn era(&self) -> u64 {
@@ -57,18 +57,18 @@ const CACHE: TlbId = TlbId { level: 1, side: Side::Unified };
 
 impl Cache {
     pub(super) fn new(geometry: Option<Geometry>) -> Self {
-        Self { assoc: geometry.map(Assoc::new), current: Current(Scope::ONLY) }
+        Self { assoc: geometry.map(Assoc::new), current: Current(Owner::ONLY) }
     }
 
     /// Returns true if a unit can have this cache whose segments are below `segments` and have offsets up to
     /// `last`.
     #[cfg(feature = "serde")]
     pub(super) fn is_sound(&self, segments: u64, last: u64) -> bool {
-        let Scope(now) = self.current.0;
-        let is_sound = |(tag, Scope(then), segment): (u64, Scope, &Segment)| {
+        let Owner(now) = self.current.0;
+        let is_sound = |(tag, Owner(then), segment): (u64, Owner, &Segment)| {
             tag < segments && then <= now && !segment.is_past(last)
         };
-        (Scope::ONLY.0..END_OF_TIME).contains(&now)
+        (Owner::ONLY.0..END_OF_TIME).contains(&now)
             && self.assoc.iter().flat_map(Assoc::entries).all(is_sound)
     }
 
@@ -81,18 +81,18 @@ impl Cache {
     ) -> Option<Held> {
         let current = self.current.0;
         let assoc = self.assoc.as_mut()?;
-        let Some(found) = assoc.find(selector, |scope, _| scope == current) else {
+        let Some(found) = assoc.lookup(selector, |owner, _| owner == current) else {
             probe.on(Event::TlbMiss { tlb: CACHE, access });
             return None;
         };
-        let Found { slot, version, value: &segment } = found;
+        let AssocHit { slot, version, value: &segment } = found;
         assoc.hit(slot);
         probe.on(Event::TlbHit { tlb: CACHE, access });
         Some(Held { segment, place: Some(Place { slot, version }) })
     }
 
-    /// Keeps a descriptor that was read, over an `older` reading of it. The segment has 2^`offset_bits` addresses.
-    pub(super) fn keep(
+    /// Enters a descriptor that was read, over an `older` reading of it. The segment has 2^`offset_bits` addresses.
+    pub(super) fn fill(
         &mut self,
         selector: u64,
         segment: Segment,
@@ -106,7 +106,7 @@ impl Cache {
                 assoc.update(slot, self.current.0, segment);
                 slot
             }
-            None => assoc.insert(selector, self.current.0, segment, &self.current),
+            None => assoc.fill(selector, self.current.0, segment, &self.current),
         };
         let page = VirtAddr::new(selector.checked_shl(offset_bits).unwrap_or(0));
         let bits = u8::try_from(offset_bits).unwrap_or(u8::MAX);
@@ -134,18 +134,18 @@ impl Cache {
         }
     }
 
-    pub(super) fn forget(&mut self, selector: u64) {
+    pub(super) fn invalidate(&mut self, selector: u64) {
         if let Some(assoc) = &mut self.assoc {
-            assoc.remove(selector, |_, _| true);
+            assoc.invalidate(selector, |_, _| true);
         }
     }
 
-    pub(super) fn forget_all(&mut self) {
+    pub(super) fn invalidate_all(&mut self) {
         self.current.0.0 += 1;
     }
 
-    /// Forgets the segments `first ..= last`.
-    pub(super) fn forget_range(&mut self, first: u64, last: u64) {
+    /// Invalidates the segments `first ..= last`.
+    pub(super) fn invalidate_range(&mut self, first: u64, last: u64) {
         if let Some(assoc) = &mut self.assoc {
             assoc.retain(|selector, _, _| selector < first || last < selector);
         }

@@ -122,20 +122,20 @@ pub(super) struct Context {
     pub(super) cpl: u8,
     pub(super) lma: bool,
     pub(super) is_64_bit: bool,
-    pub(super) gdt: Table,
-    pub(super) ldt: Option<Table>,
+    pub(super) gdt: DescriptorTable,
+    pub(super) ldt: Option<DescriptorTable>,
 }
 
 /// Where descriptors are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(super) struct Table {
+pub(super) struct DescriptorTable {
     pub(super) base: u64,
     /// The last valid byte.
     pub(super) limit: u32,
 }
 
-impl Table {
+impl DescriptorTable {
     /// Where the descriptor of `bytes` bytes is, if all of it is within the limit.
     fn place(self, selector: Selector, bytes: u32) -> Result<VirtAddr, Rule> {
         // spec: x86seg-table
@@ -175,7 +175,7 @@ impl Context {
         Ok(SegmentState::new(selector, descriptor.with_accessed()))
     }
 
-    fn table(self, selector: Selector) -> Result<Table, Rule> {
+    fn table(self, selector: Selector) -> Result<DescriptorTable, Rule> {
         // spec: x86seg-table
         match selector.is_local() {
             true => self.ldt.ok_or(Rule::OutsideTable),
@@ -263,7 +263,7 @@ impl Context {
         self,
         selector: Selector,
         memory: &mut impl LinearMemory,
-    ) -> Result<Option<Table>, LoadError> {
+    ) -> Result<Option<DescriptorTable>, LoadError> {
         // spec: x86seg-ldt
         if self.cpl != 0 {
             return Err(Rule::Privileged.into());
@@ -286,7 +286,7 @@ impl Context {
             return Err(Rule::NotPresent.into());
         }
         let base = u64::from(descriptor.base()) | high << 32;
-        Ok(Some(Table { base, limit: descriptor.limit() }))
+        Ok(Some(DescriptorTable { base, limit: descriptor.limit() }))
     }
 }
 

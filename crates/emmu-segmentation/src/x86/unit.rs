@@ -5,7 +5,7 @@ mod snapshot;
 
 use super::check::{Violation, check};
 use super::linear::Linear;
-use super::load::{Context, LoadError, Rule, Table};
+use super::load::{Context, DescriptorTable, LoadError, Rule};
 use super::register::{self, FS_BASE, GDTR_BASE, GDTR_LIMIT, GS_BASE, LDTR, LMA};
 use super::{SegmentRegister, SegmentState, Selector, X86Descriptor};
 use emmu_core::{
@@ -25,9 +25,9 @@ use emmu_core::{
 pub struct X86Segments {
     /// By number of the register.
     segments: [SegmentState; 6],
-    gdt: Table,
+    gdt: DescriptorTable,
     ldtr: Selector,
-    ldt: Option<Table>,
+    ldt: Option<DescriptorTable>,
     lma: bool,
 }
 
@@ -46,7 +46,7 @@ impl X86Segments {
         let mut segments = [data; 6];
         segments[SegmentRegister::Cs as usize] =
             SegmentState::new(Selector(8), X86Descriptor::FLAT_CODE);
-        Self { segments, gdt: Table::default(), ldtr: Selector(0), ldt: None, lma: false }
+        Self { segments, gdt: DescriptorTable::default(), ldtr: Selector(0), ldt: None, lma: false }
     }
 
     /// A segment register with its hidden part.

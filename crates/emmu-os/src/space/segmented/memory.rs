@@ -2,14 +2,14 @@
 
 use super::plan::Plan;
 use super::shared::SharedSegments;
-use super::{Memory, Piece, Segmented, SegmentedSpace};
+use super::{Memory, SegmentPiece, Segmented, SegmentedSpace};
 use crate::areas::Area;
 use crate::{Growth, KernelPort, Layout, OsError, Region};
 use alloc::vec::Vec;
 
 impl Segmented {
     /// Returns the area of a piece.
-    pub(super) fn area(&self, piece: &Piece) -> Area {
+    pub(super) fn area(&self, piece: &SegmentPiece) -> Area {
         match piece.memory {
             Memory::Own(area) => area,
             Memory::Shared(id) => self.shared.area(id),
@@ -22,11 +22,11 @@ impl Segmented {
         kernel: &mut KernelPort<'_>,
         layout: &Layout,
         plans: &[Plan],
-    ) -> Result<Vec<Piece>, OsError> {
+    ) -> Result<Vec<SegmentPiece>, OsError> {
         let mut pieces = Vec::with_capacity(plans.len());
         for (region, &plan) in layout.regions().iter().zip(plans) {
             match self.take_one(kernel, region, plan) {
-                Ok(memory) => pieces.push(Piece { plan, memory }),
+                Ok(memory) => pieces.push(SegmentPiece { plan, memory }),
                 Err(refused) => {
                     self.give_all(kernel, &pieces)?;
                     return Err(refused);
@@ -57,7 +57,7 @@ impl Segmented {
     pub(super) fn give_all(
         &mut self,
         kernel: &mut KernelPort<'_>,
-        pieces: &[Piece],
+        pieces: &[SegmentPiece],
     ) -> Result<(), OsError> {
         pieces.iter().try_for_each(|piece| self.give_one(kernel, piece.memory))
     }
@@ -75,10 +75,10 @@ impl Segmented {
     pub(super) fn enlarge(
         &mut self,
         kernel: &mut KernelPort<'_>,
-        piece: Piece,
+        piece: SegmentPiece,
         region: &Region,
         growth: &Growth,
-    ) -> Result<(Piece, u64), OsError> {
+    ) -> Result<(SegmentPiece, u64), OsError> {
         let (plan, size) = (piece.plan, region.size());
         let extended = match piece.memory {
             Memory::Own(area) => self.pool.extend(kernel, area, size, growth.direction())?,
@@ -95,14 +95,14 @@ impl Segmented {
             self.leave_for(kernel, piece, Area { start: kept, size: moved })?;
         }
         kernel.fill(added, growth.added(), &[])?;
-        Ok((Piece { plan, memory: Memory::Own(area) }, moved))
+        Ok((SegmentPiece { plan, memory: Memory::Own(area) }, moved))
     }
 
     /// Copies a piece's bytes to `new`, and gives back what it had; if that was its own, zeros are left there.
     fn leave_for(
         &mut self,
         kernel: &mut KernelPort<'_>,
-        piece: Piece,
+        piece: SegmentPiece,
         new: Area,
     ) -> Result<(), OsError> {
         let old = self.area(&piece);
@@ -117,10 +117,10 @@ impl Segmented {
     pub(super) fn move_own(
         &mut self,
         kernel: &mut KernelPort<'_>,
-        pieces: &mut [Piece],
+        pieces: &mut [SegmentPiece],
     ) -> Result<u64, OsError> {
-        let own = |piece: &&mut Piece| matches!(piece.memory, Memory::Own(_));
-        let new: Vec<Piece> = self.take_like(kernel, pieces)?;
+        let own = |piece: &&mut SegmentPiece| matches!(piece.memory, Memory::Own(_));
+        let new: Vec<SegmentPiece> = self.take_like(kernel, pieces)?;
         let mut moved = 0;
         for (piece, new) in pieces.iter_mut().filter(own).zip(new) {
             let area = self.area(&new);
@@ -135,13 +135,13 @@ impl Segmented {
     fn take_like(
         &mut self,
         kernel: &mut KernelPort<'_>,
-        pieces: &[Piece],
-    ) -> Result<Vec<Piece>, OsError> {
+        pieces: &[SegmentPiece],
+    ) -> Result<Vec<SegmentPiece>, OsError> {
         let mut new = Vec::new();
-        for &Piece { plan, memory } in pieces {
+        for &SegmentPiece { plan, memory } in pieces {
             let Memory::Own(area) = memory else { continue };
             match self.pool.take(kernel, area.size) {
-                Ok(area) => new.push(Piece { plan, memory: Memory::Own(area) }),
+                Ok(area) => new.push(SegmentPiece { plan, memory: Memory::Own(area) }),
                 Err(refused) => {
                     self.give_all(kernel, &new)?;
                     return Err(refused);

@@ -211,7 +211,7 @@ impl Ept {
         Ok(self.enter(value))
     }
 
-    /// Gives the first table its place, and forgets all if there is none left.
+    /// Gives the first table its place, and invalidates all if there is none left.
     fn enter(&mut self, eptp: u64) -> Option<Invalidate> {
         if let Some(place) = self.place(eptp) {
             self.root = place;

@@ -1,7 +1,7 @@
 //! x86's segment registers in snapshots, with their hidden parts.
 
 use super::X86Segments;
-use crate::x86::{SegmentState, Selector, load::Table};
+use crate::x86::{SegmentState, Selector, load::DescriptorTable};
 use emmu_core::{is_sign_extended, low_mask};
 use serde::Deserialize;
 
@@ -11,9 +11,9 @@ use serde::Deserialize;
 #[serde(rename = "X86Segments")]
 pub(super) struct Read {
     segments: [SegmentState; 6],
-    gdt: Table,
+    gdt: DescriptorTable,
     ldtr: Selector,
-    ldt: Option<Table>,
+    ldt: Option<DescriptorTable>,
     lma: bool,
 }
 

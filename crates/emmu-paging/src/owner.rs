@@ -3,7 +3,7 @@
 #[cfg(feature = "serde")]
 mod snapshot;
 
-use crate::{Live, Scope};
+use crate::{Live, Owner};
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::ops::RangeInclusive;
 use emmu_core::Asid;
@@ -35,7 +35,7 @@ impl Context {
     }
 
     /// Whose it is.
-    const fn owner(self) -> Self {
+    const fn base(self) -> Self {
         Self(self.0 & !Self::TABLES)
     }
 }
@@ -47,29 +47,29 @@ struct Space {
     asid: Option<Asid>,
 }
 
-/// Hands every address space a [`Scope`] of its own and takes it back: entries of a scope that was taken
+/// Hands every address space an [`Owner`] of its own and takes it back: entries of an owner that was taken
 /// back match nothing any more and count as vacant, so invalidating an address space, a context, or
 /// everything, takes constant time however large the tables are.
 ///
-/// A scope is a number that is never used twice, shifted left by 24, and the index of its address space here.
+/// An owner is a number that is never used twice, shifted left by 24, and the index of its address space here.
 #[derive(Clone, Debug)]
-pub(crate) struct Scopes {
+pub(crate) struct Owners {
     next: u64,
-    /// Scopes older than this have ended.
+    /// Owners older than this have ended.
     floor: u64,
-    /// Changes whenever a scope ends.
+    /// Changes whenever an owner ends.
     era: u64,
     spaces: Vec<Held>,
     /// Where in `spaces` each is.
     places: BTreeMap<Space, u32>,
     contexts: BTreeMap<Context, u32>,
-    /// For each context, the floor of its scopes that are not global.
+    /// For each context, the floor of its owners that are not global.
     floors: Vec<u64>,
-    /// The scopes that the last access saw, with its address space. They are valid until a scope ends.
+    /// The owners that the last access saw, with its address space. They are valid until an owner ends.
     last: Visible,
     last_key: u64,
-    /// The scope that walks of the last access see in walk caches.
-    last_tables: Scope,
+    /// The owner that walks of the last access see in walk caches.
+    last_tables: Owner,
 }
 
 /// The key of no address space.
@@ -81,33 +81,33 @@ fn key(asid: Asid, context: Context) -> u64 {
     context.0 << 16 | u64::from(asid.0)
 }
 
-/// An address space that was seen, and its scope, which may have ended.
+/// An address space that was seen, and its owner, which may have ended.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     space: Space,
     /// Index of its context in `floors`.
     context: u32,
-    scope: Scope,
+    owner: Owner,
 }
 
-/// The scopes whose entries one access may use.
+/// The owners whose entries one access may use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visible {
-    pub(crate) own: Scope,
-    pub(crate) global: Scope,
+    pub(crate) own: Owner,
+    pub(crate) global: Owner,
 }
 
 impl Visible {
     #[inline]
-    pub(crate) fn sees(self, scope: Scope) -> bool {
-        scope == self.own || scope == self.global
+    pub(crate) fn sees(self, owner: Owner) -> bool {
+        owner == self.own || owner == self.global
     }
 }
 
-/// Bits of a scope that are the index of its address space.
+/// Bits of an owner that are the index of its address space.
 const PLACE_BITS: u32 = 24;
 
-impl Scopes {
+impl Owners {
     pub(crate) fn new() -> Self {
         Self {
             next: 1,
@@ -117,14 +117,14 @@ impl Scopes {
             places: BTreeMap::new(),
             contexts: BTreeMap::new(),
             floors: Vec::new(),
-            last: Visible { own: Scope::NONE, global: Scope::NONE },
+            last: Visible { own: Owner::NONE, global: Owner::NONE },
             last_key: NO_KEY,
-            last_tables: Scope::NONE,
+            last_tables: Owner::NONE,
         }
     }
 
-    /// Returns the scopes that accesses of this address space see. `apart` is true if the walk caches of a
-    /// virtual machine have scopes of their own.
+    /// Returns the owners that accesses of this address space see. `apart` is true if the walk caches of a
+    /// virtual machine have owners of their own.
     #[inline]
     pub(crate) fn visible(&mut self, asid: Asid, context: Context, apart: bool) -> Visible {
         match self.last_key == key(asid, context) {
@@ -140,46 +140,46 @@ impl Scopes {
         let (own, global) = (Some(asid), None);
         let spaces = [(context, own), (context, global), (tables, own)];
         let spaces = spaces.map(|(context, asid)| Space { context, asid });
-        // All must find their place before any has a scope: making room ends all.
+        // All must find their place before any has an owner: making room ends all.
         for space in spaces {
             self.place(space);
         }
-        let [own, global, tables] = spaces.map(|space| self.scope_of(space));
+        let [own, global, tables] = spaces.map(|space| self.owner_of(space));
         let visible = Visible { own, global };
         (self.last, self.last_key, self.last_tables) = (visible, key(asid, context), tables);
         visible
     }
 
-    /// Returns the scope that a walk sees in walk caches, for the address space of the last call of
-    /// [`Scopes::visible`]. It is apart from that function, because every hit needs that one.
+    /// Returns the owner that a walk sees in walk caches, for the address space of the last call of
+    /// [`Owners::visible`]. It is apart from that function, because every hit needs that one.
     #[inline]
-    pub(crate) const fn tables(&self) -> Scope {
-        debug_assert!(self.last_key != NO_KEY, "no access has asked since a scope ended");
+    pub(crate) const fn tables(&self) -> Owner {
+        debug_assert!(self.last_key != NO_KEY, "no access has asked since an owner ended");
         self.last_tables
     }
 
-    /// Returns true if entries of this scope belong to the context.
-    pub(crate) fn is_of(&self, scope: Scope, context: Context) -> bool {
-        self.held(scope).is_some_and(|held| held.space.context.owner() == context)
+    /// Returns true if entries of this owner belong to the context.
+    pub(crate) fn is_of(&self, owner: Owner, context: Context) -> bool {
+        self.held(owner).is_some_and(|held| held.space.context.base() == context)
     }
 
-    /// Returns true if entries of this scope belong to the address space, and are not global.
-    pub(crate) fn is_own(&self, scope: Scope, asid: Asid, context: Context) -> bool {
-        self.held(scope).is_some_and(|Held { space, .. }| {
-            space.context.owner() == context && space.asid == Some(asid)
+    /// Returns true if entries of this owner belong to the address space, and are not global.
+    pub(crate) fn is_own(&self, owner: Owner, asid: Asid, context: Context) -> bool {
+        self.held(owner).is_some_and(|Held { space, .. }| {
+            space.context.base() == context && space.asid == Some(asid)
         })
     }
 
-    /// Returns true if the address space sees entries of this scope: its own, and global ones.
-    pub(crate) fn is_seen(&self, scope: Scope, asid: Asid, context: Context) -> bool {
-        self.held(scope).is_some_and(|Held { space, .. }| {
-            space.context.owner() == context && space.asid.is_none_or(|own| own == asid)
+    /// Returns true if the address space sees entries of this owner: its own, and global ones.
+    pub(crate) fn is_seen(&self, owner: Owner, asid: Asid, context: Context) -> bool {
+        self.held(owner).is_some_and(|Held { space, .. }| {
+            space.context.base() == context && space.asid.is_none_or(|own| own == asid)
         })
     }
 
     pub(crate) fn end(&mut self, asid: Asid, context: Context) {
         for context in [context, context.tables()] {
-            self.forget(Space { context, asid: Some(asid) });
+            self.end_space(Space { context, asid: Some(asid) });
         }
     }
 
@@ -190,22 +190,22 @@ impl Scopes {
 
     pub(crate) fn end_context(&mut self, context: Context) {
         self.end_all_but_global(context);
-        self.forget(Space { context, asid: None });
+        self.end_space(Space { context, asid: None });
     }
 
-    /// Ends all scopes of the contexts with these numbers, but not those of walk caches apart.
+    /// Ends all owners of the contexts with these numbers, but not those of walk caches apart.
     pub(crate) fn end_contexts(&mut self, numbers: RangeInclusive<u32>) {
         let numbers = Context::new(*numbers.start())..=Context::new(*numbers.end());
         let concerned: Vec<_> = self.contexts.range(numbers).map(|(&context, _)| context).collect();
         for context in concerned {
             self.raise_floor(context);
-            self.forget(Space { context, asid: None });
+            self.end_space(Space { context, asid: None });
         }
     }
 
     /// Every context that was seen.
     pub(crate) fn contexts(&self) -> impl Iterator<Item = Context> {
-        self.contexts.keys().copied().filter(|context| context.owner() == *context)
+        self.contexts.keys().copied().filter(|context| context.base() == *context)
     }
 
     pub(crate) fn end_all(&mut self) {
@@ -213,7 +213,7 @@ impl Scopes {
         self.floor = self.next;
     }
 
-    /// Ends all scopes of the context that are not global.
+    /// Ends all owners of the context that are not global.
     fn raise_floor(&mut self, context: Context) {
         self.change();
         if let Some(&context) = self.contexts.get(&context) {
@@ -221,10 +221,10 @@ impl Scopes {
         }
     }
 
-    fn forget(&mut self, space: Space) {
+    fn end_space(&mut self, space: Space) {
         self.change();
         if let Some(&place) = self.places.get(&space) {
-            self.spaces[place as usize].scope = Scope::NONE;
+            self.spaces[place as usize].owner = Owner::NONE;
         }
     }
 
@@ -233,17 +233,17 @@ impl Scopes {
         self.last_key = NO_KEY;
     }
 
-    /// The scope of an address space that has its place: the one it has, or a new one if that has ended.
-    fn scope_of(&mut self, space: Space) -> Scope {
+    /// The owner of an address space that has its place: the one it has, or a new one if that has ended.
+    fn owner_of(&mut self, space: Space) -> Owner {
         let place = self.place(space);
         let held = self.spaces[place as usize];
-        if self.is_live(held.scope) {
-            return held.scope;
+        if self.is_live(held.owner) {
+            return held.owner;
         }
-        let scope = Scope(self.next << PLACE_BITS | u64::from(place));
+        let owner = Owner(self.next << PLACE_BITS | u64::from(place));
         self.next += 1;
-        self.spaces[place as usize].scope = scope;
-        scope
+        self.spaces[place as usize].owner = owner;
+        owner
     }
 
     /// Where this address space is, or from now on will be.
@@ -256,7 +256,7 @@ impl Scopes {
         }
         let place = index(self.spaces.len());
         let context = self.context(space.context);
-        self.spaces.push(Held { space, context, scope: Scope::NONE });
+        self.spaces.push(Held { space, context, owner: Owner::NONE });
         self.places.insert(space, place);
         place
     }
@@ -270,20 +270,20 @@ impl Scopes {
         place
     }
 
-    /// The address space that a scope is, or was, of.
-    fn held(&self, scope: Scope) -> Option<&Held> {
-        self.spaces.get((scope.0 & ((1 << PLACE_BITS) - 1)) as usize)
+    /// The address space that an owner is, or was, of.
+    fn held(&self, owner: Owner) -> Option<&Held> {
+        self.spaces.get((owner.0 & ((1 << PLACE_BITS) - 1)) as usize)
     }
 }
 
-impl Live for Scopes {
-    /// Returns true if some access can still see entries of this scope.
+impl Live for Owners {
+    /// Returns true if some access can still see entries of this owner.
     #[inline]
-    fn is_live(&self, scope: Scope) -> bool {
-        let number = scope.0 >> PLACE_BITS;
-        let Some(held) = self.held(scope).filter(|_| number >= self.floor) else { return false };
+    fn is_live(&self, owner: Owner) -> bool {
+        let number = owner.0 >> PLACE_BITS;
+        let Some(held) = self.held(owner).filter(|_| number >= self.floor) else { return false };
         let floor = || self.floors.get(held.context as usize).copied().unwrap_or(0);
-        held.scope == scope && (held.space.asid.is_none() || number >= floor())
+        held.owner == owner && (held.space.asid.is_none() || number >= floor())
     }
 
     #[inline]
@@ -304,73 +304,73 @@ mod tests {
     const HOST: Context = Context::HOST;
 
     #[test]
-    fn an_address_space_keeps_its_scope_until_it_ends() {
-        let mut scopes = Scopes::new();
-        let first = scopes.visible(Asid(3), HOST, false).own;
-        assert_eq!(scopes.visible(Asid(3), HOST, false).own, first);
-        scopes.end(Asid(3), HOST);
-        assert!(!scopes.is_live(first));
-        assert_ne!(scopes.visible(Asid(3), HOST, false).own, first);
+    fn an_address_space_keeps_its_owner_until_it_ends() {
+        let mut owners = Owners::new();
+        let first = owners.visible(Asid(3), HOST, false).own;
+        assert_eq!(owners.visible(Asid(3), HOST, false).own, first);
+        owners.end(Asid(3), HOST);
+        assert!(!owners.is_live(first));
+        assert_ne!(owners.visible(Asid(3), HOST, false).own, first);
     }
 
     #[test]
     fn ending_one_address_space_leaves_the_others() {
-        let mut scopes = Scopes::new();
-        let other = scopes.visible(Asid(1), HOST, false).own;
-        scopes.visible(Asid(2), HOST, false);
-        scopes.end(Asid(2), HOST);
-        assert!(scopes.is_live(other));
+        let mut owners = Owners::new();
+        let other = owners.visible(Asid(1), HOST, false).own;
+        owners.visible(Asid(2), HOST, false);
+        owners.end(Asid(2), HOST);
+        assert!(owners.is_live(other));
     }
 
     #[test]
     fn global_entries_outlive_all_but_the_end_of_everything() {
-        let mut scopes = Scopes::new();
-        let Visible { own, global } = scopes.visible(Asid(1), HOST, false);
-        scopes.end_all_but_global(HOST);
-        assert!(scopes.is_live(global) && !scopes.is_live(own));
-        scopes.end_all();
-        assert!(!scopes.is_live(global));
+        let mut owners = Owners::new();
+        let Visible { own, global } = owners.visible(Asid(1), HOST, false);
+        owners.end_all_but_global(HOST);
+        assert!(owners.is_live(global) && !owners.is_live(own));
+        owners.end_all();
+        assert!(!owners.is_live(global));
     }
 
     #[test]
     fn virtual_machines_share_nothing() {
-        let mut scopes = Scopes::new();
-        let [one, two] = [1, 2].map(|vm| scopes.visible(Asid(1), Context::new(vm), false));
+        let mut owners = Owners::new();
+        let [one, two] = [1, 2].map(|vm| owners.visible(Asid(1), Context::new(vm), false));
         assert!(!one.sees(two.own) && !one.sees(two.global));
-        scopes.end_contexts(1..=1);
-        assert!(!scopes.is_live(one.own) && !scopes.is_live(one.global));
-        assert!(scopes.is_live(two.own) && scopes.is_live(two.global));
+        owners.end_contexts(1..=1);
+        assert!(!owners.is_live(one.own) && !owners.is_live(one.global));
+        assert!(owners.is_live(two.own) && owners.is_live(two.global));
     }
 
     #[test]
     fn walk_caches_apart_outlive_the_end_of_contexts_by_number_only() {
-        let mut scopes = Scopes::new();
-        let see = |scopes: &mut Scopes| {
-            let own = scopes.visible(Asid(1), Context::new(1), true).own;
-            (own, scopes.tables())
+        let mut owners = Owners::new();
+        let see = |owners: &mut Owners| {
+            let own = owners.visible(Asid(1), Context::new(1), true).own;
+            (own, owners.tables())
         };
-        let (own, tables) = see(&mut scopes);
-        scopes.end_contexts(1..=u32::MAX);
-        assert!(!scopes.is_live(own) && scopes.is_live(tables));
-        assert_eq!(see(&mut scopes).1, tables);
+        let (own, tables) = see(&mut owners);
+        owners.end_contexts(1..=u32::MAX);
+        assert!(!owners.is_live(own) && owners.is_live(tables));
+        assert_eq!(see(&mut owners).1, tables);
         for end in [
-            |scopes: &mut Scopes| scopes.end(Asid(1), Context::new(1)),
-            |scopes: &mut Scopes| scopes.end_context(Context::new(1)),
-            |scopes: &mut Scopes| scopes.end_all_but_global(Context::new(1)),
+            |owners: &mut Owners| owners.end(Asid(1), Context::new(1)),
+            |owners: &mut Owners| owners.end_context(Context::new(1)),
+            |owners: &mut Owners| owners.end_all_but_global(Context::new(1)),
         ] {
-            let (_, tables) = see(&mut scopes);
-            end(&mut scopes);
-            assert!(!scopes.is_live(tables));
+            let (_, tables) = see(&mut owners);
+            end(&mut owners);
+            assert!(!owners.is_live(tables));
         }
     }
 
     #[test]
     fn an_access_after_the_end_of_a_context_sees_nothing_of_before() {
-        let mut scopes = Scopes::new();
-        let before = scopes.visible(Asid(1), Context::new(1), false);
-        scopes.end_contexts(0..=u32::MAX);
-        let after = scopes.visible(Asid(1), Context::new(1), false);
+        let mut owners = Owners::new();
+        let before = owners.visible(Asid(1), Context::new(1), false);
+        owners.end_contexts(0..=u32::MAX);
+        let after = owners.visible(Asid(1), Context::new(1), false);
         assert!(!after.sees(before.own) && !after.sees(before.global));
-        assert!(scopes.is_live(after.own) && scopes.is_live(after.global));
+        assert!(owners.is_live(after.own) && owners.is_live(after.global));
     }
 }
