@@ -1,4 +1,4 @@
-//! Plays a walk to its end against memory, through a second stage where there is one.
+//! The driver of the walk: it performs the steps of a walk on memory, through a second stage if there is one.
 
 use crate::{
     format::{Format, Mapping},
@@ -10,7 +10,7 @@ use emmu_core::{
     Privilege, Probe, Transfer, Width,
 };
 
-/// How a walk ended in a refusal, and what it is due to.
+/// The refusal of a walk: its cause, and the entry or guest access that caused it.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     cause: Cause,
@@ -19,12 +19,12 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// That of an entry that a walk has read.
+    /// Makes the refusal of an entry that a walk has read.
     pub(crate) const fn of_entry(cause: Cause, entry: FaultEntry) -> Self {
         Self { cause, entry: Some(entry), guest: None }
     }
 
-    /// The entry and the cause, if the entry is one that allows no access.
+    /// Returns the entry and the cause, if the entry allows no access.
     pub(crate) fn invalid(&self) -> Option<(Cause, FaultEntry)> {
         let is_invalid = matches!(self.cause, Cause::Absent | Cause::Reserved | Cause::Misaligned);
         let entry = self.entry.filter(|entry| entry.raw.is_some())?;
@@ -36,17 +36,17 @@ impl Refusal {
         !matches!(self.cause, Cause::Bus(_))
     }
 
-    /// One that no entry decided.
+    /// Makes a refusal that no entry decided.
     pub(crate) const fn of_none(cause: Cause) -> Self {
         Self { cause, entry: None, guest: None }
     }
 
-    /// One of the entry itself, which was not read or written.
+    /// Makes the refusal of a visit to an entry, which was not read or written.
     const fn of_visit(cause: Cause, EntryAddr { level, addr, .. }: EntryAddr) -> Self {
         Self { cause, entry: Some(FaultEntry { level, addr, raw: None }), guest: None }
     }
 
-    /// The second stage's refusal of something that the first one needs.
+    /// Makes the refusal of an access of the first stage by the second stage.
     pub(crate) const fn of_second_stage(fault: Fault) -> Self {
         Self { cause: fault.cause, entry: fault.entry, guest: fault.guest }
     }
@@ -67,12 +67,12 @@ impl Refusal {
     }
 }
 
-/// The memory that a walk is played against.
+/// The memory on which the steps of a walk are performed.
 pub(crate) trait Tables<F: Format> {
     /// Reads an entry.
     fn read(&mut self, format: &F, entry: EntryAddr) -> Result<u64, Refusal>;
 
-    /// Replaces `current` by `new` in an entry, and says what it held.
+    /// Replaces `current` by `new` in an entry, and returns the value that it held.
     fn update(
         &mut self,
         format: &F,
@@ -93,7 +93,7 @@ pub(crate) trait Tables<F: Format> {
     ) -> Result<(), Refusal>;
 }
 
-/// The tables on the bus, with every visit told to the probe.
+/// The tables on the bus. The probe receives the event of every visit.
 pub(crate) struct OnBus<'a, S, B: ?Sized, P: ?Sized> {
     pub(crate) second: &'a mut S,
     pub(crate) bus: &'a mut B,
@@ -110,7 +110,8 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> Tables<F>
         // spec: riscv-2, riscv-pmp-walk
         let addr = self.place(entry, AccessKind::Load)?;
         let raw = guarded(format, entry, addr, AccessKind::Load, || match entry.width {
-            // Eight bytes is what nearly all formats have: said so, the bus need not look.
+            // Nearly all formats have entries of eight bytes. With a constant width, the bus need not look at
+            // the width.
             Width::B8 => self.bus.read(addr, Width::B8),
             width => self.bus.read(addr, width),
         })?;
@@ -172,7 +173,7 @@ impl<S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> OnBus<'_, S, B, P> {
         self.second.map(guest, self.bus, self.probe).map_err(Refusal::of_second_stage)
     }
 
-    /// Where an entry stands on the bus.
+    /// Returns the physical address of an entry.
     #[inline]
     fn place(&mut self, entry: EntryAddr, kind: AccessKind) -> Result<PhysAddr, Refusal> {
         if !S::EXISTS {
@@ -189,7 +190,7 @@ impl<S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> OnBus<'_, S, B, P> {
     }
 }
 
-/// The tables as a debugger sees them: nothing is written.
+/// The tables as a debugger sees them. Nothing is written.
 pub(crate) struct PeekOnBus<'a, S, B: ?Sized> {
     pub(crate) second: &'a S,
     pub(crate) bus: &'a B,
@@ -203,7 +204,7 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized> Tables<F> for PeekOnBus<'_, S, 
         guarded(format, entry, addr, AccessKind::Load, || self.bus.peek(addr, entry.width))
     }
 
-    /// It would have to be possible, though, which was made sure of.
+    /// Writes nothing. `check_update` has made sure that the update is possible.
     fn update(&mut self, _: &F, _: EntryAddr, current: u64, _: u64) -> Result<u64, Refusal> {
         Ok(current)
     }
@@ -235,7 +236,7 @@ impl<F: Format, S: SecondStage, B: Bus + ?Sized> Tables<F> for PeekOnBus<'_, S, 
 }
 
 impl<S: SecondStage, B: Bus + ?Sized> PeekOnBus<'_, S, B> {
-    /// Where an entry stands on the bus.
+    /// Returns the physical address of an entry.
     fn place(&self, entry: EntryAddr, kind: AccessKind) -> Result<PhysAddr, Refusal> {
         if !S::EXISTS {
             return Ok(entry.addr);
@@ -247,7 +248,7 @@ impl<S: SecondStage, B: Bus + ?Sized> PeekOnBus<'_, S, B> {
     }
 }
 
-/// Visits an entry, which stands at `addr` on the bus, if physical memory protection lets the walker.
+/// Visits an entry at the physical address `addr`, if physical memory protection lets the walker.
 #[inline]
 fn guarded<F: Format>(
     format: &F,
@@ -262,7 +263,7 @@ fn guarded<F: Format>(
         .map_err(|cause| Refusal::of_visit(cause, entry))
 }
 
-/// Plays a walk to its end.
+/// Performs the steps of a walk to its end.
 #[inline]
 pub(crate) fn drive<F: Format>(
     walk: &mut Walk<F::Permissions>,
@@ -289,11 +290,11 @@ pub(crate) fn drive<F: Format>(
     }
 }
 
-/// A walk after its updates, and what it came to: `None` if it starts again.
+/// A walk after its updates, and its result: `None` if the walk starts again.
 type Settled<P> = (Walk<P>, Option<Mapping<P>>);
 
-/// Plays the updates at the end of a walk. It takes the walk by value, so that one without updates need never
-/// be in memory.
+/// Performs the updates at the end of a walk. It takes the walk by value, so that a walk without updates need
+/// never be in memory.
 #[inline(never)]
 fn settle<F: Format>(
     mut walk: Walk<F::Permissions>,
@@ -320,7 +321,7 @@ fn settle<F: Format>(
     }
 }
 
-/// Goes through all updates without making one, so that a refusal of the last finds the first not made.
+/// Checks all updates and makes none, so that a refusal of the last one finds the first one not yet made.
 fn rehearse<F: Format>(
     mut walk: Walk<F::Permissions>,
     format: &F,
@@ -335,7 +336,7 @@ fn rehearse<F: Format>(
     Ok(())
 }
 
-/// A refusal by the entry that the walk has read.
+/// Makes the refusal by the entry that the walk has read.
 fn decided<F: Format>(
     walk: &Walk<F::Permissions>,
     format: &F,

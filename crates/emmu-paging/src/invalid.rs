@@ -1,4 +1,4 @@
-//! Invalid entries that a unit remembers, on machines that do: a third user of the associative table.
+//! The cache of invalid entries, on machines that cache them: a third user of the associative table.
 
 use crate::{
     Assoc, Geometry, Owner,
@@ -9,14 +9,14 @@ use crate::{
 };
 use emmu_core::{Cause, FaultEntry, VirtAddr};
 
-/// Where walks ended at an entry that allows no access at all.
+/// Invalid entries at which walks have ended: they allow no access at all.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct InvalidEntries {
     assoc: Assoc<Held>,
 }
 
-/// Such an entry, why it allows nothing, and log2 of what it maps.
+/// An invalid entry, its cause, and log2 of the size of the memory that it would map.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Held {
@@ -29,7 +29,7 @@ impl InvalidEntries {
         Self { assoc: Assoc::new(geometry) }
     }
 
-    /// Its shape, if each entry is of a size that there is and of an owner that `is_given`.
+    /// Returns its shape, if each entry has a possible size and a scope for which `is_given` returns true.
     #[cfg(feature = "serde")]
     pub(crate) fn checked(&self, is_given: impl Fn(Owner) -> bool) -> Option<Geometry> {
         let is_sound = |owner, held: &Held| is_given(owner) && (1..=64).contains(&held.bits);
@@ -37,7 +37,8 @@ impl InvalidEntries {
         all.then(|| self.assoc.geometry())
     }
 
-    /// The refusal of any access to this address, if it is remembered: the entry nearest to a leaf decides.
+    /// Returns the refusal of any access to this address, if an invalid entry for it is cached. The entry
+    /// nearest to a leaf decides.
     pub(crate) fn lookup(
         &mut self,
         addr: VirtAddr,
@@ -54,7 +55,7 @@ impl InvalidEntries {
         Some(Refusal::of_entry(cause, entry))
     }
 
-    /// Remembers a refusal, if it is due to an entry that allows no access.
+    /// Enters a refusal, if an entry that allows no access caused it.
     pub(crate) fn fill(
         &mut self,
         refusal: &Refusal,

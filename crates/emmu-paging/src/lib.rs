@@ -7,10 +7,11 @@
 //! of TLB may include or exclude the level above it; invalidations may reach further than they must; on RISC-V,
 //! invalid entries may be remembered.
 //!
-//! Two stages: RISC-V H, x86 EPT, AArch64 stage 2 and hashed tables, as [`Paging`] with another [`Paging`] behind it.
+//! Models two stages as well: RISC-V H, x86 EPT, AArch64 stage 2 and hashed tables, as a [`Paging`] with
+//! another [`Paging`] behind it.
 //!
-//! Does not model: time, or several accesses at once; TLBs that software refills; inverted and cuckoo page tables. What a
-//! register write asks for and is not there is refused as "not modelled".
+//! Does not model: time, or several accesses at once; TLBs that software refills; inverted and cuckoo page
+//! tables. If a register write asks for a feature that is missing, it is refused as "not modelled".
 //!
 //! Which type you want: [`Paging`], with [`RiscV`], [`X86`], [`AArch64`], [`format::hashed::Hashed`] or
 //! [`format::described::Described`] as its format and a [`PagingConfig`] for its caches; [`walk::Walk`] to

@@ -1,5 +1,5 @@
-//! A paging unit as the second stage: it translates what the first one makes of an address, and the entries that it
-//! reads on the way.
+//! A paging unit as the second stage: it translates the addresses of the first stage's data and of the entries
+//! that the first stage reads.
 
 use crate::{
     Paging,
@@ -22,7 +22,7 @@ use emmu_core::{
 impl<H: SecondStageFormat> Sealed for Paging<H> {}
 
 impl<H: SecondStageFormat> SecondStage for Paging<H> {
-    /// `None` where the second stage is off.
+    /// The rights of the second stage; `None` if it is off.
     type Permissions = Option<H::Permissions>;
 
     const EXISTS: bool = true;
@@ -151,7 +151,7 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
     fn invalidate_tables(&mut self, tables: Option<u64>, addr: Option<PhysAddr>) {
         let addr = addr.map(|addr| VirtAddr::new(addr.raw()));
         let asid = tables.map(|tables| self.format.space_of(tables));
-        // Of tables that were never used nothing is held.
+        // The caches hold no entry of tables that were never used.
         if asid != Some(None) {
             self.invalidate_here(scope_of(asid.flatten(), addr));
         }
@@ -170,15 +170,15 @@ impl<H: SecondStageFormat> SecondStage for Paging<H> {
 }
 
 impl<H: SecondStageFormat> Paging<H> {
-    /// The access as the second stage takes it.
+    /// Returns the access as the second stage sees it.
     pub(crate) fn seen(&self, guest: Guest) -> Guest {
         let Access { kind, .. } = guest.access;
         let kind = if guest.walk { self.format.walk_kind(kind) } else { kind };
         Guest { access: Access { kind, ..guest.access }, ..guest }
     }
 
-    /// The fault with the access that met it, and with the rights that the entries it met leave. What physical memory
-    /// protection refuses at the place itself is not this stage's refusal.
+    /// Returns the fault with the access that met it, and with the rights that the entries on its way leave. A
+    /// refusal by physical memory protection at the place itself does not count as a refusal of this stage.
     fn refused(&self, fault: Fault, guest: Guest, trail: &Trail<H::Permissions>) -> Fault {
         if fault.entry.is_none() && fault.cause == Cause::Protection {
             return fault;

@@ -1,4 +1,4 @@
-//! The second of two stages, and the combination of the outcomes of both.
+//! The second of two stages, and the combination of the results of both.
 
 use crate::{
     format::{Format, Mapping},
@@ -23,8 +23,9 @@ pub trait SecondStageFormat: Format {
     /// translations.
     const WALK_CACHES_APART: bool = false;
 
-    /// The virtual machine that makes this access, under a number that is 0 for none: its entries, of both
-    /// stages together, are not seen by any other. The defaults below are for numbers that are the VMID plus one.
+    /// Returns the number of the virtual machine that makes this access, or 0 if none does. Other virtual
+    /// machines do not see its entries of both stages together. The defaults below suit numbers that are the
+    /// VMID plus one.
     fn context(&self, access: Access) -> u32;
 
     /// Returns true if an invalidation that names no virtual machine means translations of this number.
@@ -35,13 +36,13 @@ pub trait SecondStageFormat: Format {
         context == u32::from(vmid.0) + 1
     }
 
-    /// Under which address space the second stage's own caches hold the translations of the tables that an
-    /// invalidation names by this number (a VMID; on x86 an EPTP), if they hold any.
+    /// Returns the address space under which the second stage's own caches hold the translations of the tables
+    /// that an invalidation names by this number (a VMID; on x86 an EPTP), if they hold any.
     fn space_of(&self, tables: u64) -> Option<Asid> {
         u16::try_from(tables).ok().map(Asid)
     }
 
-    /// The numbers of [`SecondStageFormat::context`] whose tables are those of this address space.
+    /// Returns the numbers of [`SecondStageFormat::context`] whose tables are those of this address space.
     fn contexts_of(&self, space: Asid) -> RangeInclusive<u32> {
         let context = u32::from(space.0) + 1;
         context..=context
@@ -56,16 +57,17 @@ pub trait SecondStageFormat: Format {
         self.context(access).saturating_sub(1).into()
     }
 
-    /// Returns the kind that the second stage takes an access of the first stage's walk for.
+    /// Returns the kind of access that the second stage sees if the walk of the first stage makes an access of
+    /// this kind.
     #[inline]
     fn walk_kind(&self, kind: AccessKind) -> AccessKind {
         kind
     }
 
-    /// The rights that a leaf's permissions come to: bit 0 read, bit 1 write, bit 2 execute.
+    /// Returns the rights of a leaf's permissions: bit 0 read, bit 1 write, bit 2 execute.
     fn rights(&self, permissions: Self::Permissions) -> u8;
 
-    /// How memory is to be treated of which both stages say something.
+    /// Returns the memory attributes that result from those of both stages.
     #[inline]
     fn attributes(&self, first: Attributes, second: Attributes) -> Attributes {
         let _ = second;
@@ -81,7 +83,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// The first stage's visit to one of its entries.
+    /// Makes the visit of the first stage to one of its entries.
     #[inline]
     pub(crate) fn walk(entry: EntryAddr, kind: AccessKind, walker: Access) -> Self {
         let addr = VirtAddr::new(entry.addr.raw());
@@ -90,13 +92,13 @@ impl Guest {
         Self { access, walk: true }
     }
 
-    /// A word that the guest's write of a register loads (x86: the PDPTEs of PAE paging).
+    /// Makes the load of a word for a register write of the guest (x86: the PDPTEs of PAE paging).
     pub(crate) fn register_load(addr: PhysAddr, width: Width) -> Self {
         let access = Access::load(VirtAddr::new(addr.raw()), width as u32);
         Self { access: access.with_flags(AccessFlags::GUEST | AccessFlags::IMPLICIT), walk: false }
     }
 
-    /// The access itself.
+    /// Makes the access to the data.
     #[inline]
     pub(crate) fn data(access: Access, addr: PhysAddr) -> Self {
         Self { access: access.at(VirtAddr::new(addr.raw()), access.size), walk: false }
@@ -111,7 +113,7 @@ impl Guest {
 /// The stage behind the first one: none (`()`), or a paging unit whose format is a
 /// [`SecondStageFormat`].
 pub trait SecondStage: private::Sealed {
-    /// The rights of its entries, as far as a TLB must remember them.
+    /// The rights of its entries that a TLB must hold.
     type Permissions: Copy + Default + PartialEq + fmt::Debug;
 
     #[doc(hidden)]
@@ -187,7 +189,7 @@ pub trait SecondStage: private::Sealed {
         bus: &mut (impl Bus + ?Sized),
     ) -> Result<Option<Invalidate>, RegisterError>;
 
-    /// Says that it is the second of two stages.
+    /// Makes this unit the second of two stages.
     #[doc(hidden)]
     fn stand_behind(&mut self) {}
 
@@ -206,7 +208,7 @@ pub(crate) mod private {
     impl Sealed for () {}
 }
 
-/// The rights of both stages, as a TLB remembers them side by side.
+/// The rights of both stages, which a TLB holds side by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Both<A, B> {
@@ -214,8 +216,8 @@ pub(crate) struct Both<A, B> {
     pub(crate) second: B,
 }
 
-/// One translation out of those of both stages: the smaller page of the two, writable without a visit to the
-/// tables if it is so at both.
+/// Makes one translation of those of both stages: the smaller page of the two. It is writable without a visit
+/// to the tables if both are.
 #[inline]
 pub(crate) fn compose<A: Copy, S: SecondStage>(
     stage: &S,
@@ -236,7 +238,7 @@ pub(crate) fn compose<A: Copy, S: SecondStage>(
     }
 }
 
-/// Nothing stands behind the first stage: its physical addresses are those of the bus.
+/// There is no second stage: the physical addresses of the first stage are those of the bus.
 impl SecondStage for () {
     type Permissions = ();
 

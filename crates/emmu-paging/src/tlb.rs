@@ -33,12 +33,12 @@ struct Level<P> {
 /// A mapping as a walk found it, or a part of it that a TLB holds.
 pub(crate) type Cached<P> = Mapping<Of<P>>;
 
-/// Rights, and what they are of.
+/// Rights, with the size of the leaf that gives them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Of<P> {
     pub(crate) rights: P,
-    /// Log2 of the size of the leaf that the mapping came from: the page that an invalidation means.
+    /// Log2 of the size of the leaf from which the mapping came. An invalidation of a page means this leaf.
     pub(crate) leaf: u8,
 }
 
@@ -64,7 +64,7 @@ impl<P: Copy + Default> Tlbs<P> {
         Self { levels, are_bound }
     }
 
-    /// Says that all of them serve this side.
+    /// Sets the side of all TLBs.
     pub(crate) fn relabel(&mut self, side: Side) {
         for level in &mut self.levels {
             level.banks_mut().for_each(|bank| bank.id.side = side);
@@ -81,7 +81,7 @@ impl<P: Copy + Default> Tlbs<P> {
         self.levels.first_mut()?.bank(query.access.kind).lookup(query, probe)
     }
 
-    /// Looks in the other levels until one has it, and puts that into those above.
+    /// Looks up the other levels, one after the other, and fills the levels above the first one that hits.
     #[inline]
     pub(crate) fn lookup_below(
         &mut self,
@@ -97,7 +97,8 @@ impl<P: Copy + Default> Tlbs<P> {
         None
     }
 
-    /// Puts the outcome of a walk into every level, over what they hold if they are `known` to hold something.
+    /// Enters the result of a walk into every level. It replaces the entries that the levels hold, if they are
+    /// `known` to hold some.
     #[inline]
     pub(crate) fn fill(
         &mut self,
@@ -114,7 +115,7 @@ impl<P: Copy + Default> Tlbs<P> {
         }
     }
 
-    /// Fills the levels above the one that has it, or all of them.
+    /// Fills the levels above the one that hit, or all levels.
     #[inline(never)]
     fn fill_above(
         &mut self,
@@ -138,7 +139,7 @@ impl<P: Copy + Default> Tlbs<P> {
         Hit { mapping: held, first }
     }
 
-    /// Repeats a hit of the first level, if the slot still holds what it held.
+    /// Repeats a hit of the first level, if the content of the slot has not changed.
     #[inline]
     pub(crate) fn repeat(
         &mut self,
@@ -167,7 +168,8 @@ impl<P: Copy + Default> Tlbs<P> {
         self.tables_mut().for_each(|table| table.invalidate_range(first, last, &concerns));
     }
 
-    /// All tables, in the order of the configuration, and whether they have ever held parts of leaves.
+    /// Returns all tables, in the order of the configuration, each with true if it has ever held parts of
+    /// leaves.
     #[cfg(feature = "serde")]
     pub(crate) fn assocs(&self) -> impl Iterator<Item = (&Assoc<Cached<P>>, bool)> {
         self.levels
@@ -176,7 +178,7 @@ impl<P: Copy + Default> Tlbs<P> {
             .flat_map(|bank| bank.tables.iter().map(BankTable::content))
     }
 
-    /// Takes these for its tables, of the same shapes and in the same order.
+    /// Replaces the content of its tables by these, which have the same shapes and the same order.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&mut self, contents: Vec<(Assoc<Cached<P>>, bool)>) {
         for (table, (assoc, has_parts)) in self.tables_mut().zip(contents) {
@@ -189,8 +191,8 @@ impl<P: Copy + Default> Tlbs<P> {
     }
 }
 
-/// The number of the 2^`bits`-byte block around `addr` under a leading one, by whose place blocks of different
-/// sizes differ. `bits` is from 1 to 64.
+/// Returns the number of the 2^`bits`-byte block around `addr` with a leading one, so that blocks of different
+/// sizes have different tags. `bits` is from 1 to 64.
 #[inline]
 pub(crate) const fn block_tag(addr: VirtAddr, bits: u32) -> u64 {
     (addr.raw() >> 1 | 1 << 63).wrapping_shr(bits.wrapping_sub(1))

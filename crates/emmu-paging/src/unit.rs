@@ -24,13 +24,13 @@ pub(crate) type Rights<F, S> = Both<<F as Format>::Permissions, <S as SecondStag
 
 /// A paging unit of format `F`, with a second stage `S` behind it or none.
 ///
-/// A TLB hit that does not allow the access, and a write through an entry that is not yet dirty, go to the
-/// tables: the walk decides alone, and its outcome replaces the entry. So every fault tells of the entry
-/// in memory that caused it, as on processors that walk again before they report a page fault.
+/// If a TLB hit does not allow the access, or a write hits an entry that is not yet dirty, the unit walks: the
+/// walk alone decides, and its result replaces the entry. So every fault names the entry in memory that caused
+/// it, as on processors that walk again before they report a page fault.
 ///
-/// With a second stage, TLBs hold the outcome of both stages; the second stage has TLBs and walk caches of its own
-/// besides. Each translation of a guest-physical address that succeeds sets its accessed and dirty flags; those of
-/// the first stage are set only once the whole access is known to succeed.
+/// With a second stage, the TLBs hold translations of both stages together. The second stage has TLBs and walk
+/// caches of its own too. Each successful translation of a guest-physical address sets the accessed and dirty
+/// flags of the second stage. Those of the first stage are set only once the whole access is known to succeed.
 #[derive(Clone, Debug)]
 pub struct Paging<F: Format, S: SecondStage = ()> {
     pub(crate) format: F,
@@ -40,12 +40,13 @@ pub struct Paging<F: Format, S: SecondStage = ()> {
     pub(crate) invalid: Option<InvalidEntries>,
     pub(crate) owners: Owners,
     pub(crate) reach: InvalidationReach,
-    /// Where the last walk went.
+    /// The entries that the last walk read.
     pub(crate) trail: Trail<F::Permissions>,
-    /// Changes with everything that could change the answer to an access other than TLB contents.
+    /// The epoch. It changes with everything, except the content of TLBs, that could change the answer to an
+    /// access.
     pub(crate) epoch: u64,
     pub(crate) config: PagingConfig,
-    /// Those of both stages, where there are two.
+    /// The registers, of both stages if there are two.
     registers: Vec<RegisterInfo>,
 }
 
@@ -53,7 +54,7 @@ pub struct Paging<F: Format, S: SecondStage = ()> {
 const UNTRANSLATED: u32 = u32::MAX;
 
 impl<F: Format> Paging<F> {
-    /// A unit with cold TLBs and walk caches.
+    /// Makes a unit with empty TLBs and walk caches.
     ///
     /// # Errors
     /// [`ConfigError`] if there can be no such TLBs.
@@ -62,7 +63,7 @@ impl<F: Format> Paging<F> {
         Ok(Self::build(format, (), config))
     }
 
-    /// A unit without any TLB or walk cache: every access walks.
+    /// Makes a unit without any TLB or walk cache, in which every access walks.
     #[must_use]
     pub fn uncached(format: F) -> Self {
         Self::build(format, (), &PagingConfig::default())
@@ -70,8 +71,9 @@ impl<F: Format> Paging<F> {
 }
 
 impl<F: Format, H: SecondStageFormat> Paging<F, Paging<H>> {
-    /// Two stages: `second` translates what `format` makes of an address, and what its walks read. `config` is
-    /// that of the TLBs that hold the outcome of both, and of the first stage's walk caches.
+    /// Makes a unit of two stages: `second` translates the addresses to which `format` translates, and those
+    /// that its walks read. `config` configures the TLBs for both stages together, and the walk caches of the
+    /// first stage.
     ///
     /// # Errors
     /// [`ConfigError`] if there can be no such TLBs.
@@ -85,7 +87,7 @@ impl<F: Format, H: SecondStageFormat> Paging<F, Paging<H>> {
         Ok(Self::build(format, second, config))
     }
 
-    /// The second stage, which has a format and caches of its own.
+    /// Returns the second stage, which has a format and caches of its own.
     #[must_use]
     pub fn second_stage(&self) -> &Paging<H> {
         &self.second
@@ -112,13 +114,14 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         }
     }
 
-    /// The format with its registers.
+    /// Returns the format with its registers.
     #[must_use]
     pub fn format(&self) -> &F {
         &self.format
     }
 
-    /// Which TLBs and walk caches it has: of two stages, for the outcome of both.
+    /// Returns the configuration of the TLBs and walk caches. With two stages, it is that of the TLBs for both
+    /// stages together.
     #[must_use]
     pub fn config(&self) -> &PagingConfig {
         &self.config
@@ -148,8 +151,8 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         }
     }
 
-    /// The first level does not settle an access that the CPU `asked` for. Not inlined, and apart from the end of a hit, so
-    /// that the way of a hit stays short.
+    /// Translates an access that the CPU `asked` for and that the first level does not serve. It is not
+    /// inlined, and apart from the end of a hit, so that the path of a hit stays short.
     #[inline(never)]
     fn translate_slowly(
         &mut self,
@@ -164,7 +167,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         self.found(asked, access, hit)
     }
 
-    /// The levels below, or else a walk; `known` says whether the first level holds something.
+    /// Looks up the levels below, and otherwise walks. `known` is true if the first level holds an entry.
     #[inline]
     fn resolve_slowly(
         &mut self,
@@ -197,7 +200,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         Ok(self.tlbs.fill(found, known, query, &self.owners, probe))
     }
 
-    /// The refusal of an access whose entry is remembered to be invalid.
+    /// Returns the refusal of an access whose invalid entry is cached.
     #[cold]
     fn remembered(&mut self, Query { access, visible }: Query) -> Option<Refusal> {
         self.invalid.as_mut()?.lookup(access.addr, self.format.shape(access), visible)
@@ -217,7 +220,7 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         refusal.of(asked)
     }
 
-    /// Walks, remembers the tables on the way, and takes the outcome through the second stage.
+    /// Walks, enters the tables on the way into the walk caches, and translates the result by the second stage.
     #[inline]
     fn walk(
         &mut self,
@@ -242,7 +245,8 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         hit: Hit<Rights<F, S>>,
     ) -> Result<Translation, Fault> {
         let Hit { mapping, first } = hit;
-        // A repeated hit is told to the probe as the CPU made it, so that must be what was looked up.
+        // A repeated hit tells the probe the access as the CPU made it, so that must be the access that was
+        // looked up.
         let same = (access.addr, access.privilege, access.flags)
             == (asked.addr, asked.privilege, asked.flags);
         let repeatable = same && u32::from(mapping.bits) >= RAM_PAGE_BITS;
@@ -256,8 +260,8 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         self.protect(found, access).map_err(|cause| Fault::new(asked, cause))
     }
 
-    /// Cuts the span to what physical memory protection grants alike, and keeps the ticket if that is all of the
-    /// RAM page.
+    /// Shortens the span to the bytes with equal physical memory protection, and keeps the ticket if they cover
+    /// the RAM page.
     #[inline]
     fn protect(&self, found: Translation, access: Access) -> Result<Translation, Cause> {
         let grants = |addr, len| granted::<F, S>(&self.format, addr, len, access);
@@ -278,7 +282,8 @@ impl<F: Format, S: SecondStage> Paging<F, S> {
         self.protect(found, access).map_err(|cause| Fault::new(asked, cause))
     }
 
-    /// With the first stage off, an address of at most `bits` bits is guest-physical as it is.
+    /// Translates by the second stage alone: the first stage is off, so an address of at most `bits` bits is
+    /// guest-physical.
     #[cold]
     fn through_second(
         &mut self,
@@ -405,7 +410,7 @@ where
         Some(self.inspection(access, bus))
     }
 
-    /// A register that both stages have is written in both.
+    /// Writes a register, in both stages if both have it.
     fn write_register(
         &mut self,
         id: RegisterId,
@@ -454,14 +459,15 @@ where
     }
 }
 
-/// Bytes from the access's first on to the end of an address space of `bits` bits.
+/// Returns the number of bytes from the first byte of the access to the end of an address space of `bits` bits.
 fn left(access: Access, bits: u8) -> Result<u64, Cause> {
     let last = emmu_core::low_mask(bits.into());
     let left = last.checked_sub(access.addr.raw()).ok_or(Cause::NonCanonical)?;
     Ok(left.saturating_add(1))
 }
 
-/// Reads a word of the guest's memory for a register write. What the second stage refuses is told of besides.
+/// Reads a word of the guest's memory for a register write. If the second stage refuses, the error has its
+/// fault too.
 fn read_guest<S: SecondStage>(
     second: &mut S,
     addr: PhysAddr,

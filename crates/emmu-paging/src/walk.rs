@@ -1,7 +1,7 @@
 //! The page walk, as a step machine without memory and without a clock.
 //!
-//! Whoever drives it reads the words it asks for and may take any time over it: the unit at once, a cycle
-//! engine when a port is free, an explainer one line at a time.
+//! A driver reads the words for which the walk asks, and may take any time for it: the unit reads at once, a
+//! cycle engine when a port is free, an explainer one line at a time.
 //!
 //! | step | RISC-V Privileged, "Virtual Address Translation Process" | Intel SDM Vol. 3A, 5.5.4 | Arm ARM, `AArch64.S1Walk` |
 //! |---|---|---|---|
@@ -18,14 +18,14 @@ use crate::format::{Entry, Format, LEVEL_SLOTS, Mapping, Root, slot};
 use emmu_core::{Access, AccessKind, BusError, Cause, FaultEntry, PhysAddr, Width};
 
 /// The next step that the walk asks for, or its result.
-// With a tag of its own, which the compiler follows from where a step is made to where it is taken: one in the
-// spare values of a field it would not.
+// `repr` gives the enum a tag of its own, which the compiler can follow from the place where a step is made to
+// the place where it is used. It could not follow a tag in the spare values of a field.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<P> {
     /// Read this entry, and pass its bits to [`Walk::read`].
     Read(EntryAddr),
-    /// Replace `current` by `new` in this entry by compare-exchange, and pass what it held to
+    /// Replace `current` by `new` in this entry by compare-exchange, and pass the value that it held to
     /// [`Walk::updated`].
     Update {
         /// The entry.
@@ -35,40 +35,41 @@ pub enum Step<P> {
         /// The value with accessed and dirty flags set.
         new: u64,
     },
-    /// The access is allowed, and this is where.
+    /// The access is allowed, by this mapping.
     Done(Mapping<P>),
-    /// The access is refused, and [`Walk::refusing`] says by which entry.
+    /// The access is refused, and [`Walk::refusing`] names the entry that decided it.
     Fault(Cause),
-    /// The entries allow the access, and flags are due. Find out whether what lies beyond them (physical memory
-    /// protection, a second stage) allows it as well; then go on with [`Walk::checked`].
+    /// The entries allow the access, and flags are due. Find out if the checks behind the entries (physical
+    /// memory protection, a second stage) allow it as well, and then continue with [`Walk::checked`].
     Check(Mapping<P>),
 }
 
-/// Where an entry stands.
+/// The place of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryAddr {
-    /// Its level.
+    /// The level of the entry.
     pub level: u8,
-    /// Its address.
+    /// The address of the entry.
     pub addr: PhysAddr,
-    /// Its width.
+    /// The width of the entry.
     pub width: Width,
 }
 
-/// The table that entries of one level are in, and what the entries above it allow.
+/// The table of the entries of one level, and the rights that the entries above it leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WalkTable<P> {
-    /// Its first entry.
+    /// The address of its first entry.
     pub addr: PhysAddr,
     /// The rights that are left.
     pub permissions: P,
 }
 
-/// The entries that a walk has read, one a level: it goes back to them to set flags, and walk caches learn from
-/// them where tables are.
+/// The entries that a walk has read, one for each level. The walk goes back to them to set flags, and walk
+/// caches take the addresses of tables from them.
 ///
-/// Kept apart from the [`Walk`], which so fits in registers, and good for one walk after another.
+/// A trail is separate from its [`Walk`], so that the walk fits in registers, and can serve one walk after
+/// another.
 #[derive(Clone, Debug)]
 pub struct Trail<P> {
     raws: [u64; LEVEL_SLOTS],
@@ -121,9 +122,9 @@ impl<P: Copy> Trail<P> {
 pub struct Walk<P> {
     access: Access,
     root: Root<P>,
-    /// Level at which it started: the root's, or lower by grace of a walk cache.
+    /// The level at which the walk started: that of the root, or a lower one if a walk cache held a table.
     start: u8,
-    /// Level of the entry being read, at last the leaf's.
+    /// The level of the entry that is being read; at the end, that of the leaf.
     level: u8,
     table: WalkTable<P>,
     /// True if an entry above the leaf must be updated.
@@ -138,15 +139,15 @@ struct Arrival<P> {
     mapping: Mapping<P>,
     /// The new value of the leaf entry.
     leaf: u64,
-    /// Level of the entry being updated.
+    /// The level of the entry that is being updated.
     level: u8,
 }
 
-/// A table whose words differ at every read cannot be walked for ever.
+/// The limit of restarts. A table whose words differ at every read must not be walked for ever.
 const MAX_RESTARTS: u8 = 8;
 
 impl<P: Copy> Walk<P> {
-    /// The walk for an access from the root.
+    /// Makes the walk for an access from the root.
     #[must_use]
     #[inline]
     pub fn new(access: Access, root: Root<P>) -> Self {
@@ -162,14 +163,14 @@ impl<P: Copy> Walk<P> {
         Self { access, root, start: level, level, table, passed, arrival, restarts }
     }
 
-    /// The first entry to read.
+    /// Returns the first entry to read.
     #[must_use]
     #[inline]
     pub fn start(&self, format: &impl Format<Permissions = P>) -> EntryAddr {
         self.entry(format, self.level, self.table.addr)
     }
 
-    /// The entry just asked for holds `raw`: goes down, ends, or begins to set flags.
+    /// Takes the bits of the entry that was asked for, and goes down, ends, or begins to set flags.
     #[must_use]
     #[inline]
     pub fn read(
@@ -192,7 +193,7 @@ impl<P: Copy> Walk<P> {
         }
     }
 
-    /// Nothing beyond the entries forbids the access: begins to set flags.
+    /// Begins to set flags, because no check behind the entries forbids the access.
     #[must_use]
     #[inline]
     pub fn checked(&mut self, format: &impl Format<Permissions = P>, trail: &Trail<P>) -> Step<P> {
@@ -202,7 +203,8 @@ impl<P: Copy> Walk<P> {
         }
     }
 
-    /// The entry to be updated held `held`: goes on if that was expected, or starts again.
+    /// Takes the value that the entry to be updated held. Continues if it is the expected value, and otherwise
+    /// starts again.
     #[must_use]
     #[inline]
     pub fn updated(
@@ -220,7 +222,7 @@ impl<P: Copy> Walk<P> {
         }
     }
 
-    /// The entry that decided a [`Step::Fault`], and what it held.
+    /// Returns the entry that decided a [`Step::Fault`], with its bits.
     #[must_use]
     #[inline]
     pub fn refusing(&self, format: &impl Format<Permissions = P>, trail: &Trail<P>) -> FaultEntry {
@@ -228,21 +230,21 @@ impl<P: Copy> Walk<P> {
         FaultEntry { level, addr, raw: Some(trail.raws[slot(level)]) }
     }
 
-    /// The tables found on the way down, topmost first, each with its level; the one that the walk started
-    /// in is not among them.
+    /// Returns the tables found on the way down, the topmost first, each with its level. The table in which the
+    /// walk started is not among them.
     #[inline]
     pub fn tables(&self, trail: &Trail<P>) -> impl Iterator<Item = (u8, WalkTable<P>)> {
         (self.level..self.start).rev().map(|level| (level, trail.tables[slot(level)]))
     }
 
-    /// The access that the walk is for.
+    /// Returns the access for which the walk is made.
     #[must_use]
     #[inline]
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// The entry of this table that the address selects.
+    /// Returns the entry of this table that the address selects.
     #[inline]
     fn entry(
         &self,
@@ -283,7 +285,7 @@ impl<P: Copy> Walk<P> {
         }
     }
 
-    /// Asks for the topmost update that is due below `level`, or is done.
+    /// Asks for the topmost update that is due below `level`, or ends the walk if there is none.
     #[inline]
     fn update_below(
         &mut self,
@@ -304,7 +306,8 @@ impl<P: Copy> Walk<P> {
         Step::Done(arrival.mapping)
     }
 
-    /// Begins anew, because the entry to be updated has changed to `held`, unless that goes on and on.
+    /// Starts again, because the entry to be updated has changed to `held`, unless the limit of restarts is
+    /// reached.
     #[cold]
     fn restart(
         &mut self,
@@ -323,7 +326,7 @@ impl<P: Copy> Walk<P> {
     }
 }
 
-/// The cause of a refused access; a write that only lacks the right to write is told apart.
+/// Returns the cause of a refused access. A write that lacks only the right to write has a cause of its own.
 #[cold]
 fn refused<F: Format>(
     format: &F,

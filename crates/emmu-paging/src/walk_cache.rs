@@ -10,7 +10,7 @@ use crate::{
 use alloc::vec::Vec;
 use emmu_core::{Access, Event, Probe, VirtAddr};
 
-/// Remembers where tables are, so that a walk starts as low as possible.
+/// The walk caches of a stage. They hold the addresses of tables, so that a walk starts as low as possible.
 #[derive(Clone, Debug)]
 pub(crate) struct WalkCaches<P> {
     tables: Vec<WalkCache<P>>,
@@ -22,7 +22,7 @@ struct WalkCache<P> {
     levels: Vec<u8>,
 }
 
-/// A table, the level of the entries in it, and log2 of what it maps as a whole.
+/// A table, the level of its entries, and log2 of the size of the memory that the whole table maps.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Pointer<P> {
@@ -40,7 +40,7 @@ impl<P: Copy + Default> WalkCaches<P> {
         Self { tables: config.iter().map(cache).collect() }
     }
 
-    /// The walk for an access from the lowest table known.
+    /// Makes the walk for an access from the lowest table that a walk cache holds.
     #[inline]
     pub(crate) fn begin(
         &mut self,
@@ -78,7 +78,7 @@ impl<P: Copy + Default> WalkCaches<P> {
         }
     }
 
-    /// Remembers the tables that a successful walk found.
+    /// Enters the tables that a successful walk found.
     #[inline]
     pub(crate) fn fill(
         &mut self,
@@ -120,13 +120,13 @@ impl<P: Copy + Default> WalkCaches<P> {
         self.retain(|_, owner, _| !concerns(owner));
     }
 
-    /// All tables, in the order of the configuration.
+    /// Returns all tables, in the order of the configuration.
     #[cfg(feature = "serde")]
     pub(crate) fn assocs(&self) -> impl Iterator<Item = &Assoc<Pointer<P>>> {
         self.tables.iter().map(|cache| &cache.assoc)
     }
 
-    /// Takes these for its tables, of the same shapes and in the same order.
+    /// Replaces the content of its tables by these, which have the same shapes and the same order.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&mut self, assocs: Vec<Assoc<Pointer<P>>>) {
         for (cache, assoc) in self.tables.iter_mut().zip(assocs) {
