@@ -29,7 +29,7 @@ impl InvalidEntries {
         Self { assoc: Assoc::new(geometry) }
     }
 
-    /// Returns its shape, if each entry has a possible size and a scope for which `is_given` returns true.
+    /// Returns its shape, if each entry has a possible size and an owner for which `is_given` returns true.
     #[cfg(feature = "serde")]
     pub(crate) fn checked(&self, is_given: impl Fn(Owner) -> bool) -> Option<Geometry> {
         let is_sound = |owner, held: &Held| is_given(owner) && (1..=64).contains(&held.bits);
