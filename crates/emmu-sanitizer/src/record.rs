@@ -7,6 +7,7 @@ use emmu_core::{self, Access, PhysAddr, RegisterId, Width, anatomy::InspectedEnt
 
 /// A moment, and what ran then.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct When {
     /// How many translations had been asked for by then, of all units.
     pub number: u64,
@@ -26,6 +27,7 @@ impl fmt::Display for When {
 
 /// The writer of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum By {
     /// An access of a CPU.
     Access(Access),
@@ -110,6 +112,7 @@ impl Entry {
 
 /// A write of a table entry that a cached translation depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EntryWrite {
     /// Where the entry stands.
     pub addr: PhysAddr,
@@ -125,6 +128,7 @@ pub struct EntryWrite {
 
 /// A write of a register of the unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegisterWrite {
     /// Its number.
     pub id: RegisterId,

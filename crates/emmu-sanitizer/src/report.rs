@@ -6,6 +6,7 @@ use emmu_core::{Access, Fault, PhysAddr};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Severity {
     /// Nothing is lost, but something is told wrongly.
     Warning,
@@ -15,6 +16,7 @@ pub enum Severity {
 
 /// How the outcome of an access differs from what the tables say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// The page is elsewhere by now.
     Moved,
@@ -69,6 +71,7 @@ pub(crate) enum Cause {
 
 /// A stale translation that was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// How the outcome differs.
     pub kind: Kind,

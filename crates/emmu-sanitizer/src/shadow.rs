@@ -160,6 +160,7 @@ fn offset(addr: VirtAddr) -> usize {
 
 /// Bytes that are not what a process should find.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mismatch {
     /// The process.
     pub process: u32,
@@ -188,6 +189,7 @@ impl core::error::Error for Mismatch {}
 
 /// Why a load of a process was not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ShadowError {
     /// The CPU stopped it.
     #[error("{0}")]

@@ -1,15 +1,11 @@
 //! Bugs that real kernels and MMUs had, each planted here: it is found, its report names who is to blame, and without
 //! it there is nothing to report.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
-mod kernel;
-mod remembering;
-
+use crate::kernel::{Bug, Kernel};
 use emmu_core::{VirtAddr, Width};
 use emmu_paging::format::riscv::Status;
 use emmu_sanitizer::{Kind, Report, Severity, ShadowError};
 use insta::assert_snapshot;
-use kernel::{Bug, Kernel};
 
 const PAGE: u64 = 0x5000;
 const NEXT: u64 = 0x6000;

@@ -1,8 +1,6 @@
 //! Bugs of kernels for x86, with process-context identifiers.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
-mod remembering;
-
+use crate::remembering::Remembering;
 use emmu_core::{Asid, Invalidate, PhysAddr, VirtAddr, Width};
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
@@ -12,7 +10,6 @@ use emmu_paging::{
 };
 use emmu_sanitizer::{Kind, Report, Sanitized, Sanitizer, Watched};
 use insta::assert_snapshot;
-use remembering::Remembering;
 
 type Machine = Cpu<Sanitized<Remembering<Paging<X86>>>, Watched<Memory>>;
 

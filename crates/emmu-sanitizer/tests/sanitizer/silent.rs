@@ -1,9 +1,6 @@
 //! Kernels that invalidate what they must are not reported, whatever they do, and the sanitizer changes nothing.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
-mod kernel;
-mod remembering;
-
+use crate::kernel::{Bug, Kernel};
 use emmu_core::{Event, PhysAddr, TranslationUnit, VirtAddr};
 use emmu_cpu::Cpu;
 use emmu_memory::Memory;
@@ -17,7 +14,6 @@ use emmu_paging::{
 };
 use emmu_property::quickcheck;
 use emmu_sanitizer::{Report, Sanitizer, ShadowError};
-use kernel::{Bug, Kernel};
 
 /// Plays one operation per number, on the kernel and its processes 1, 2 and, when they are forked, more.
 fn play(kernel: &mut Kernel, ops: &[u32]) -> Result<(), ShadowError> {

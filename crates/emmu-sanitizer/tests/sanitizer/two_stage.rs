@@ -1,5 +1,4 @@
 //! Units of two stages: what is advised is of the stage that changed, and it is enough.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use emmu_core::{
     Access, AccessFlags, Asid, Bus, Fault, Invalidate, PhysAddr, RegisterId, TranslationUnit,
