@@ -85,7 +85,7 @@ fn every_replacement_policy_is_documented_as_its_code_says() {
                 None => format!("`{}`, which can be left out", parameter.name),
             })
             .collect();
-        let [sets, ways] = [policy.sets(), policy.ways()].map(|limit| limit.expected());
+        let [sets, ways] = [policy.sets(), policy.ways()].map(emmu_paging::Limit::expected);
         let (name, summary) = (policy.name(), policy.summary().unwrap());
         let row =
             format!("| `\"{name}\"` | {sets} | {ways} | {} | {summary} |", parameters.join(", "));
