@@ -19,7 +19,7 @@ mod stage2;
 
 pub use anatomy::{K4, K16, K64};
 pub use exception::{AArch64Exception, FaultStatus};
-pub use registers::{MAIR_EL1, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1};
+pub use registers::{MAIR_EL1, PAN, PAN_BIT, SCTLR_EL1, SCTLR_M, TCR_EL1, TTBR0_EL1, TTBR1_EL1};
 
 pub use stage2::{AArch64Guest, HCR_EL2, S2Permissions, Stage2, VTCR_EL2, VTTBR_EL2};
 
@@ -293,7 +293,7 @@ impl Format for AArch64 {
     #[inline]
     fn route(&self, access: Access) -> Result<Route, Cause> {
         let half = self.half_of(access.addr);
-        if self.sctlr & registers::SCTLR_M == 0 {
+        if self.sctlr & SCTLR_M == 0 {
             let physical =
                 |addr| Route::Identity { access: access.at(addr, access.size), bits: 48 };
             return half.physical(access.addr).map(physical);

@@ -5,7 +5,10 @@ use crate::{CpuPort, OsError, Rights};
 use emmu_core::{Asid, Invalidate, PhysAddr, Privilege, VirtAddr, bit_range};
 use emmu_paging::format::{
     Plan,
-    aarch64::{Descriptor, K4, K16, K64, MAIR_EL1, PAN, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1},
+    aarch64::{
+        Descriptor, K4, K16, K64, MAIR_EL1, PAN, PAN_BIT, SCTLR_EL1, SCTLR_M, TCR_EL1, TTBR0_EL1,
+        TTBR1_EL1,
+    },
 };
 
 /// Stage 1 at EL1&0 with one of the three granules, and 48-bit addresses in each half: programs have 256 TiB.
@@ -36,10 +39,6 @@ impl AArch64Tables {
 
 /// MAIR_EL1: memory of type 0 is normal, write-back.
 const NORMAL: u64 = 0xff;
-/// SCTLR_EL1.M: the MMU is on.
-const MMU_ON: u64 = 1 << 0;
-/// PSTATE.PAN as in `MSR PAN, Xt`.
-const PAN_ON: u64 = 1 << 22;
 
 impl TableFormat for AArch64Tables {
     fn shape(&self) -> TableShape {
@@ -74,10 +73,10 @@ impl TableFormat for AArch64Tables {
         cpu.write_register(MAIR_EL1, NORMAL)?;
         cpu.write_register(TCR_EL1, self.tcr())?;
         cpu.write_register(TTBR1_EL1, root.raw())?;
-        cpu.write_register(PAN, PAN_ON)?;
+        cpu.write_register(PAN, PAN_BIT)?;
         cpu.invalidate(Invalidate::All)?;
         let sctlr = cpu.read_register(SCTLR_EL1)?;
-        cpu.write_register(SCTLR_EL1, sctlr | MMU_ON)?;
+        cpu.write_register(SCTLR_EL1, sctlr | SCTLR_M)?;
         Ok(Some(Asid(u16::MAX)))
     }
 

@@ -18,10 +18,11 @@ pub const MAIR_EL1: RegisterId = system(0, 10, 2, 0);
 pub const PAN: RegisterId = system(0, 4, 2, 3);
 
 /// SCTLR_EL1.M: the MMU is on.
-pub(super) const SCTLR_M: u64 = 1 << 0;
+pub const SCTLR_M: u64 = 1 << 0;
 /// SCTLR_EL1.WXN: what is writable is not executable.
 pub(super) const SCTLR_WXN: u64 = 1 << 19;
-const PAN_BIT: u64 = 1 << 22;
+/// PSTATE.PAN as in `MSR PAN, Xt`.
+pub const PAN_BIT: u64 = 1 << 22;
 
 /// Bits of SCTLR_EL1 that change translation and are not modelled.
 const SCTLR_NOT_MODELLED: [(u32, &str); 2] =
