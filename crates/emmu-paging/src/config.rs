@@ -80,6 +80,7 @@ pub enum Banks {
 /// level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Inclusion {
     /// Neither is seen to; every outcome of a walk enters all levels.
     #[default]
@@ -88,6 +89,21 @@ pub enum Inclusion {
     Inclusive,
     /// The level does not hold the pages that the level directly above holds.
     Exclusive,
+}
+
+impl Inclusion {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::NonInclusive, Self::Inclusive, Self::Exclusive];
+
+    /// The name in machine descriptions.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NonInclusive => "non-inclusive",
+            Self::Inclusive => "inclusive",
+            Self::Exclusive => "exclusive",
+        }
+    }
 }
 
 impl TlbLevel {
@@ -197,6 +213,7 @@ impl PagingConfig {
 
 /// Why this configuration cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A TLB table without page sizes can hold nothing.
     #[error("TLB level {level}: a table has no page sizes")]

@@ -7,7 +7,7 @@ use crate::{
     format::{Entry, Mapping, Route},
     invalidate::scope_of,
     owner::Context,
-    second::{Both, Guest, SecondStage, SecondStageFormat, private::Sealed, unchanged},
+    second::{Both, Guest, SecondStage, SecondStageFormat, private::Stage, unchanged},
     tlb::{Cached, Query},
     walk::{Trail, Walk},
 };
@@ -19,9 +19,9 @@ use emmu_core::{
     anatomy::{InspectedEntry, SecondAnatomy},
 };
 
-impl<H: SecondStageFormat> Sealed for Paging<H> {}
+impl<H: SecondStageFormat> SecondStage for Paging<H> {}
 
-impl<H: SecondStageFormat> SecondStage for Paging<H> {
+impl<H: SecondStageFormat> Stage for Paging<H> {
     /// The rights of the second stage; `None` if it is off.
     type Permissions = Option<H::Permissions>;
 

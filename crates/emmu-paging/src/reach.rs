@@ -8,6 +8,7 @@ use emmu_core::Invalidate;
 /// to, and many do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Reach {
     /// The entries that the manual demands, and no others.
     #[default]

@@ -110,102 +110,87 @@ impl Guest {
     }
 }
 
-/// The stage behind the first one: none (`()`), or a paging unit whose format is a
-/// [`SecondStageFormat`].
-pub trait SecondStage: private::Sealed {
-    /// The rights of its entries that a TLB must hold.
-    type Permissions: Copy + Default + PartialEq + fmt::Debug;
-
-    #[doc(hidden)]
-    const EXISTS: bool;
-
-    #[doc(hidden)]
-    const CONTEXTS: RangeInclusive<u32> = 1..=u32::MAX;
-
-    #[doc(hidden)]
-    const WALK_CACHES_APART: bool = false;
-
-    #[doc(hidden)]
-    fn context(&self, access: Access) -> u32;
-
-    #[doc(hidden)]
-    fn is_present(&self, context: u32) -> bool;
-
-    #[doc(hidden)]
-    fn is_of(&self, context: u32, vmid: Vmid) -> bool;
-
-    #[doc(hidden)]
-    fn contexts_of(&self, tables: u64) -> Option<RangeInclusive<u32>>;
-
-    #[doc(hidden)]
-    fn permits(&self, permissions: Self::Permissions, access: Access) -> Result<(), Cause>;
-
-    #[doc(hidden)]
-    fn map(
-        &mut self,
-        guest: Guest,
-        bus: &mut (impl Bus + ?Sized),
-        probe: &mut (impl Probe + ?Sized),
-    ) -> Result<Mapping<Self::Permissions>, Fault>;
-
-    #[doc(hidden)]
-    fn peek(
-        &self,
-        guest: Guest,
-        bus: &(impl Bus + ?Sized),
-    ) -> Result<Mapping<Self::Permissions>, Fault>;
-
-    #[doc(hidden)]
-    fn attributes(&self, first: Attributes, second: Attributes) -> Attributes;
-
-    #[doc(hidden)]
-    fn anatomy(&self) -> Option<SecondAnatomy>;
-
-    #[doc(hidden)]
-    fn tables(&self, access: Access) -> u64;
-
-    #[doc(hidden)]
-    fn inspect(
-        &self,
-        guest: Guest,
-        bus: &(impl Bus + ?Sized),
-        entries: &mut Vec<InspectedEntry>,
-    ) -> Option<PhysAddr>;
-
-    #[doc(hidden)]
-    fn registers(&self) -> &[RegisterInfo];
-
-    #[doc(hidden)]
-    fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError>;
-
-    #[doc(hidden)]
-    fn reasons(&self) -> &'static [&'static str];
-
-    #[doc(hidden)]
-    fn write_register(
-        &mut self,
-        id: RegisterId,
-        value: u64,
-        bus: &mut (impl Bus + ?Sized),
-    ) -> Result<Option<Invalidate>, RegisterError>;
-
-    /// Makes this unit the second of two stages.
-    #[doc(hidden)]
-    fn stand_behind(&mut self) {}
-
-    #[doc(hidden)]
-    fn invalidate_tables(&mut self, tables: Option<u64>, addr: Option<PhysAddr>);
-
-    /// Invalidates what a refusal of a guest-physical address invalidates, where it does.
-    #[doc(hidden)]
-    fn invalidate_refused(&mut self, addr: PhysAddr) {
-        let _ = addr;
-    }
-}
+/// The stage behind the first one: none (`()`), or a paging unit whose format is a [`SecondStageFormat`]. No other type
+/// can be one.
+pub trait SecondStage: private::Stage {}
 
 pub(crate) mod private {
-    pub trait Sealed {}
-    impl Sealed for () {}
+    use super::{
+        Access, Attributes, Bus, Cause, Fault, Guest, InspectedEntry, Invalidate, Mapping,
+        PhysAddr, Probe, RangeInclusive, RegisterError, RegisterId, RegisterInfo, SecondAnatomy,
+        Vec, Vmid, fmt,
+    };
+
+    /// The questions of a first stage to the second one.
+    pub trait Stage {
+        /// The rights of its entries that a TLB must hold.
+        type Permissions: Copy + Default + PartialEq + fmt::Debug;
+
+        const EXISTS: bool;
+
+        const CONTEXTS: RangeInclusive<u32> = 1..=u32::MAX;
+
+        const WALK_CACHES_APART: bool = false;
+
+        fn context(&self, access: Access) -> u32;
+
+        fn is_present(&self, context: u32) -> bool;
+
+        fn is_of(&self, context: u32, vmid: Vmid) -> bool;
+
+        fn contexts_of(&self, tables: u64) -> Option<RangeInclusive<u32>>;
+
+        fn permits(&self, permissions: Self::Permissions, access: Access) -> Result<(), Cause>;
+
+        fn map(
+            &mut self,
+            guest: Guest,
+            bus: &mut (impl Bus + ?Sized),
+            probe: &mut (impl Probe + ?Sized),
+        ) -> Result<Mapping<Self::Permissions>, Fault>;
+
+        fn peek(
+            &self,
+            guest: Guest,
+            bus: &(impl Bus + ?Sized),
+        ) -> Result<Mapping<Self::Permissions>, Fault>;
+
+        fn attributes(&self, first: Attributes, second: Attributes) -> Attributes;
+
+        fn anatomy(&self) -> Option<SecondAnatomy>;
+
+        fn tables(&self, access: Access) -> u64;
+
+        fn inspect(
+            &self,
+            guest: Guest,
+            bus: &(impl Bus + ?Sized),
+            entries: &mut Vec<InspectedEntry>,
+        ) -> Option<PhysAddr>;
+
+        fn registers(&self) -> &[RegisterInfo];
+
+        fn read_register(&self, id: RegisterId) -> Result<u64, RegisterError>;
+
+        fn reasons(&self) -> &'static [&'static str];
+
+        fn write_register(
+            &mut self,
+            id: RegisterId,
+            value: u64,
+            bus: &mut (impl Bus + ?Sized),
+        ) -> Result<Option<Invalidate>, RegisterError>;
+
+        /// Makes this unit the second of two stages.
+        fn stand_behind(&mut self) {}
+
+        fn invalidate_tables(&mut self, tables: Option<u64>, addr: Option<PhysAddr>);
+
+        /// Invalidates what a refusal of a guest-physical address invalidates, where it does.
+        fn invalidate_refused(&mut self, addr: PhysAddr) {
+            let _ = addr;
+        }
+    }
 }
 
 /// The rights of both stages, which a TLB holds side by side.
@@ -239,7 +224,9 @@ pub(crate) fn compose<A: Copy, S: SecondStage>(
 }
 
 /// There is no second stage: the physical addresses of the first stage are those of the bus.
-impl SecondStage for () {
+impl SecondStage for () {}
+
+impl private::Stage for () {
     type Permissions = ();
 
     const EXISTS: bool = false;

@@ -6,7 +6,7 @@ use crate::{
     format::{Format, Mapping, Route},
     invalid::InvalidEntries,
     owner::{Context, Owners, Visible},
-    second::{Both, Guest, SecondStage, SecondStageFormat, compose, granted},
+    second::{Both, Guest, SecondStage, SecondStageFormat, compose, granted, private::Stage},
     tlb::{Cached, Hit, Query, Tlbs},
     walk::{Trail, Walk},
     walk_cache::WalkCaches,
@@ -20,7 +20,7 @@ use emmu_core::{
 };
 
 /// The rights of both stages that a TLB holds.
-pub(crate) type Rights<F, S> = Both<<F as Format>::Permissions, <S as SecondStage>::Permissions>;
+pub(crate) type Rights<F, S> = Both<<F as Format>::Permissions, <S as Stage>::Permissions>;
 
 /// A paging unit of format `F`, with a second stage `S` behind it or none.
 ///

@@ -58,6 +58,7 @@ pub struct Parts {
 
 /// Why a unit of this shape cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum GeometryError {
     /// Addresses have too few or too many bits.
     #[error("addresses of {address_bits} bits; expected 1 to 64")]

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 /// Why a segment refuses an access (Intel SDM Vol. 3A, "Limit Checking", "Type Checking").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum Violation {
     /// The segment register holds a null selector.
     #[error("the segment register holds a null selector")]

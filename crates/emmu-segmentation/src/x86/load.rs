@@ -8,6 +8,7 @@ use emmu_core::{Fault, VirtAddr};
 
 /// The rule by which a selector is refused (Intel SDM Vol. 2: MOV to a segment register, far JMP, LLDT).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Rule {
     /// SS outside 64-bit mode, at CPL 3 or with another RPL than the CPL, and CS: no null selector.
     Null,

@@ -75,7 +75,7 @@ impl Text {
         self.part(&format!("[{key}]"), &tlb.latency, |text| {
             text.number("latency", tlb.latency.value);
             if tlb.inclusion != Inclusion::default() {
-                text.string("inclusion", inclusion_name(tlb.inclusion));
+                text.string("inclusion", tlb.inclusion.name());
             }
         });
         for (side, bank) in tlb.banks.sides() {
@@ -213,14 +213,5 @@ impl Text {
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.lines, "{line}");
-    }
-}
-
-/// The name of an inclusion in a machine description.
-pub(crate) const fn inclusion_name(inclusion: Inclusion) -> &'static str {
-    match inclusion {
-        Inclusion::NonInclusive => "non-inclusive",
-        Inclusion::Inclusive => "inclusive",
-        Inclusion::Exclusive => "exclusive",
     }
 }

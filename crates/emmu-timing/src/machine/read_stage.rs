@@ -1,6 +1,5 @@
 //! Reads the TLBs and walk caches of one stage from TOML.
 
-use super::canonical::inclusion_name;
 use super::read::{Read, latency, sourced, tables};
 use super::section::{Item, Section, parse_bytes, show_bytes};
 use super::shape::geometry;
@@ -122,8 +121,7 @@ fn tlb_level(item: &Item<'_>, above: &[TlbModel], format: PagingFormat) -> Read<
 
 /// Reads the relation of a level to the levels above it, and checks that the two can stand together.
 fn included(item: &Item<'_>, above: &[TlbModel], level: TlbModel) -> Read<TlbModel> {
-    let kinds = [Inclusion::NonInclusive, Inclusion::Inclusive, Inclusion::Exclusive];
-    let inclusion = item.choice(&kinds.map(|kind| (inclusion_name(kind), kind)))?;
+    let inclusion = item.choice(&Inclusion::ALL.map(|kind| (kind.name(), kind)))?;
     let level = TlbModel { inclusion, ..level };
     let levels = above.iter().chain([&level]).map(TlbModel::config).collect();
     match (PagingConfig { tlb: levels, ..PagingConfig::default() }).validate() {
