@@ -14,6 +14,7 @@ mod pictures;
 mod places;
 mod plain_words;
 mod process;
+mod public_api;
 mod readme;
 mod samples;
 mod spec_map;
@@ -50,6 +51,12 @@ enum Rule {
     NoStd,
     /// Every public crate can be packaged, and the packages compile by themselves
     Package,
+    /// The public API of the crates that an embedder names is the one that docs/api has
+    PublicApi {
+        /// Write it to docs/api
+        #[arg(long)]
+        update: bool,
+    },
     /// Runs every fuzz target for a few seconds, starting from its kept seeds
     FuzzSmoke {
         /// Seconds per target
@@ -105,6 +112,7 @@ fn run(rule: &Rule) -> Result<bool, Error> {
         Rule::Features => features::check(&root)?,
         Rule::NoStd => no_std::build(&root)?,
         Rule::Package => package::check(&root)?,
+        Rule::PublicApi { update } => public_api::run(&root, *update)?,
         Rule::FuzzSmoke { seconds } => fuzz::smoke(&root, *seconds)?,
         Rule::SpecMap { check: true } => report("spec-map", &spec_map::check(&root)?),
         Rule::SpecMap { check: false } => report("spec-map", &spec_map::write(&root)?),
