@@ -78,7 +78,7 @@ enum Rule {
         #[arg(long)]
         check: bool,
     },
-    /// Draws the samples in vectors/ from files of vectors
+    /// Draws the samples of emmu-vectors from files of vectors
     SampleVectors {
         /// The folder with `translation` and `textbook`
         #[arg(default_value = "../shared/vectors")]

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 /// The folder of the samples, from the top of the repository.
-const FOLDER: &str = "vectors";
+const FOLDER: &str = "crates/emmu-vectors/samples";
 /// The kinds of vectors, each a folder.
 const KINDS: [&str; 2] = ["translation", "textbook"];
 /// The size in bytes that all samples together must stay below.

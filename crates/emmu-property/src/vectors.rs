@@ -19,7 +19,7 @@ pub struct VectorFile {
     pub is_sample: bool,
 }
 
-/// Returns the files of vectors of a kind, `translation` or `textbook`: the samples in the repository (`vectors/`), and
+/// Returns the files of vectors of a kind, `translation` or `textbook`: the samples in the repository (`crates/emmu-vectors/samples`), and
 /// all files where they lie beside the repository (`../shared/vectors`). Each list is in order of name.
 ///
 /// # Panics
@@ -27,7 +27,7 @@ pub struct VectorFile {
 #[must_use]
 pub fn vector_files(kind: &str) -> Vec<VectorFile> {
     let root = Path::new(ROOT);
-    let mut files = files_in(&root.join("vectors").join(kind), true);
+    let mut files = files_in(&root.join("crates/emmu-vectors/samples").join(kind), true);
     assert!(!files.is_empty(), "no samples of {kind} vectors in {}", root.display());
     files.extend(files_in(&root.join("../shared/vectors").join(kind), false));
     files

@@ -77,7 +77,7 @@ fn desk() -> tempfile::TempDir {
     ] {
         fs::write(folder.path().join(name), content).unwrap();
     }
-    for name in ["crates", "docs", "vectors"] {
+    for name in ["crates", "docs"] {
         std::os::unix::fs::symlink(root().join(name), folder.path().join(name)).unwrap();
     }
     folder
