@@ -98,6 +98,7 @@ pub(super) fn named(error: GeometryError) -> anyhow::Error {
         GeometryError::AddressBits { .. } => "--address-bits",
         GeometryError::SelectorBits { .. } | GeometryError::OffsetBits { .. } => "--selector-bits",
         GeometryError::Segments { .. } => "--segment",
+        _ => return anyhow!(error),
     };
     anyhow!("{option}: {error}")
 }
