@@ -136,6 +136,21 @@ fn a_seed_changes_random_replacement_and_nothing_else() {
 }
 
 #[test]
+fn lines_that_are_skipped_are_counted_in_the_report() {
+    let printed = LACKEY.replace(" M ", "Hello, world!\n M ");
+    let message = refusal(&["sim", "-"], printed.as_bytes());
+    assert!(message.ends_with("; --lenient skips lines that are not of the trace"), "{message}");
+    let run = emmu_reading(&["sim", "-", "--lenient"], printed.as_bytes());
+    assert!(run.out.contains(" 1 line skipped, not of the trace's format"), "{}", run.out);
+    let run = emmu_reading(&["sim", "-", "--lenient", "--json"], printed.as_bytes());
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(
+        (&report["trace"]["records"], &report["trace"]["skipped_lines"]),
+        (&7.into(), &1.into())
+    );
+}
+
+#[test]
 fn a_malformed_line_is_named() {
     let bad = format!("{LACKEY} L zz,8\n");
     let message = refusal(&["sim", "-"], bad.as_bytes());

@@ -34,10 +34,8 @@ fn write_head(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     if trace.skipped_lines > 0 {
         let lines = if trace.skipped_lines == 1 { "line" } else { "lines" };
-        let note = format!(
-            "{} {lines} skipped that are not of the trace's format",
-            count(trace.skipped_lines)
-        );
+        let note =
+            format!("{} {lines} skipped, not of the trace's format", count(trace.skipped_lines));
         head.add_row([left(""), left(&note)]);
     }
     head.add_row([left("machine"), left(&format!("{}, {}", machine.name, machine.format))]);
