@@ -41,12 +41,13 @@ fn commands(page: &str) -> Vec<(String, String)> {
     commands
 }
 
-/// True if a command is one of emmu's that is meant to be typed as it stands. The live oracle, which is no part of emmu,
-/// writes `fresh.jsonl`.
+/// Files that no test can have: the live oracle writes the one, a collection of traces has the other.
+const ELSEWHERE: [&str; 2] = ["fresh.jsonl", "champsimtrace"];
+
+/// True if a command is one of emmu's that is meant to be typed as it stands.
 fn is_of_emmu(command: &str) -> bool {
-    command.starts_with("emmu ")
-        && !command.contains(['…', '|'])
-        && !command.contains("fresh.jsonl")
+    let is_whole = !command.contains(['…', '|']);
+    is_whole && command.starts_with("emmu ") && !ELSEWHERE.iter().any(|file| command.contains(file))
 }
 
 /// Asserts that the output is what is shown, where a line `…` stands for any lines.
