@@ -41,8 +41,8 @@ fn commands(page: &str) -> Vec<(String, String)> {
     commands
 }
 
-/// Files that no test can have: the live oracle writes the one, a collection of traces has the other.
-const ELSEWHERE: [&str; 2] = ["fresh.jsonl", "champsimtrace"];
+/// Files that no test can have: the live oracle writes the first, collections of traces have the others.
+const ELSEWHERE: [&str; 3] = ["fresh.jsonl", "champsimtrace", "cc1.din.gz"];
 
 /// True if a command is one of emmu's that is meant to be typed as it stands.
 fn is_of_emmu(command: &str) -> bool {
