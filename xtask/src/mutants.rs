@@ -34,7 +34,17 @@ struct Mutant {
 /// The arguments of cargo for the tests. They run in this order, until one fails.
 const SUITES: [&[&str]; 2] = [
     &["test", "--quiet", "-p", "emmu-paging", "--lib", "--tests"],
-    &["test", "--quiet", "-p", "emmu-verify", "--test", "verify", "--", "differential::", "coherence::"],
+    &[
+        "test",
+        "--quiet",
+        "-p",
+        "emmu-verify",
+        "--test",
+        "verify",
+        "--",
+        "differential::",
+        "coherence::",
+    ],
 ];
 
 impl List {
