@@ -54,6 +54,7 @@ pub struct Shape {
 
 /// Why there is no such shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum ShapeError {
     /// A shape has one to [`MAX_LEVELS`] levels.
     #[error("index_bits: {count} levels, expected 1 to {MAX_LEVELS}")]

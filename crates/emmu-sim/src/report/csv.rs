@@ -4,7 +4,7 @@ mod metrics;
 
 use super::Report;
 use csv::Writer;
-use metrics::{Index, index_of, unit_of};
+use metrics::{Index, index_of, unit_in};
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -23,7 +23,7 @@ pub(super) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for row in rows_of(&serde_json::to_value(report).map_err(io::Error::other)?) {
         let Row { metric, account, side, level, value } = &row;
         let (trace, machine) = (&report.trace.name, &report.machine.name);
-        let unit = unit_of(metric).unwrap_or_default();
+        let unit = unit_in(metric, report.counters.per_thousand).unwrap_or_default();
         rows.write_record([trace, machine, &seed, metric, unit, account, side, level, value])?;
     }
     out.write_all(&rows.into_inner().map_err(csv::IntoInnerError::into_error)?)

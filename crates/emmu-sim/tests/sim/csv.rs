@@ -7,7 +7,11 @@ use serde_json::Value;
 use std::time::Duration;
 
 fn rows(machine: &str) -> Vec<StringRecord> {
-    let report = run(machine, LACKEY).unwrap().with_host_time(Duration::from_secs(2));
+    rows_of(machine, LACKEY)
+}
+
+fn rows_of(machine: &str, trace: &str) -> Vec<StringRecord> {
+    let report = run(machine, trace).unwrap().with_host_time(Duration::from_secs(2));
     let mut text = Vec::new();
     report.write_csv(&mut text).unwrap();
     let mut reader = Reader::from_reader(&text[..]);
@@ -68,4 +72,17 @@ fn a_row_has_the_number_of_the_report() {
     });
     let expected = misses[emmu_timing::Account::User].to_string();
     assert_eq!(row.unwrap()[8], expected);
+}
+
+#[test]
+fn misses_of_a_trace_without_fetches_are_per_thousand_references() {
+    for (trace, expected) in [
+        (LACKEY, "lookups/1000 instructions"),
+        (" L 1000,8\n S 2000,4\n", "lookups/1000 references"),
+    ] {
+        let rows = rows_of("textbook-sv39", trace);
+        let mut units = rows.iter().filter(|row| &row[3] == "counters.tlbs.mpki").peekable();
+        assert!(units.peek().is_some());
+        assert!(units.all(|row| &row[4] == expected), "{expected}");
+    }
 }

@@ -15,7 +15,7 @@ const MIDDLE: [u8; 2] = [12, 21];
 
 /// The configuration of this number.
 pub(crate) fn config(number: u16) -> PagingConfig {
-    let mut digits = Digits(number);
+    let mut digits = Digits(scattered(number));
     let policy = digits.pick(Policy::BUILT_IN).unwrap_or_default();
     let mut bank = |sizes: &[&[u8]]| {
         let (sets, ways) = digits.pick(&[(1, 1), (1, 4), (2, 2), (4, 1)]).unwrap_or((1, 1));
@@ -70,7 +70,7 @@ fn reach(number: u16) -> InvalidationReach {
 
 /// Returns the configuration of this number for a processor that may cache invalid entries. Every other one does.
 pub(crate) fn config_with_invalid_entries(number: u16) -> PagingConfig {
-    let policy = Policy::BUILT_IN[usize::from(number) % Policy::BUILT_IN.len()];
+    let policy = Digits(scattered(number)).pick(Policy::BUILT_IN).unwrap_or_default();
     let geometry = geometry(1 + u32::from(number / 2 % 2), 2, policy);
     let invalid_entries = geometry.filter(|_| number.is_multiple_of(2));
     PagingConfig { invalid_entries, ..config(number) }
@@ -112,6 +112,12 @@ fn walk_caches(kind: u16, policy: Policy) -> Vec<WalkCacheTable> {
         _ => vec![cache(4, &[1, 2, 3])],
     };
     caches.into_iter().flatten().collect()
+}
+
+/// Returns a number whose digits do not follow those of `number`, which decide other things: otherwise each kind of TLB
+/// would have one policy only.
+const fn scattered(number: u16) -> u16 {
+    number.wrapping_mul(0x9e37).rotate_left(8)
 }
 
 /// Decisions out of one number.

@@ -51,8 +51,8 @@ fn segment_tables_that_no_unit_has_are_refused() {
     assert!(refusal("/geometry/address_bits", json!(64)).starts_with("geometry: "));
     // A time that never comes, an entry of the future, a segment that is not in the table.
     assert!(refusal("/cache/current", json!(u64::MAX)).starts_with("cache: "));
-    assert!(refusal("/cache/assoc/slots/0/scope", json!(2)).starts_with("cache: "));
-    let entry = json!({"scope": 1, "version": 1, "value": {"base": 0, "bounds": 1025, "flags": 1}});
+    assert!(refusal("/cache/assoc/slots/0/owner", json!(2)).starts_with("cache: "));
+    let entry = json!({"owner": 1, "version": 1, "value": {"base": 0, "bounds": 1025, "flags": 1}});
     assert!(refusal("/cache/assoc/slots/0", entry).starts_with("cache: "));
     assert!(refusal("/cache/assoc/slots", json!([])).starts_with("table: "));
 }
@@ -85,7 +85,7 @@ where
         ("/config/invalid_entries".to_owned(), json!([2, 2, "Lru"])),
         (format!("{slot}/value/bits"), json!(0)),
         (format!("{slot}/value/bits"), json!(65)),
-        (format!("{slot}/scope"), json!(u32::MAX)),
+        (format!("{slot}/owner"), json!(u32::MAX)),
     ];
     for (place, value) in damages {
         let told = refusal(&place, value.clone());

@@ -33,6 +33,7 @@ pub struct Description {
 
 /// Why a description is no format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum DescriptionError {
     /// The page size or the indices.
     #[error(transparent)]

@@ -1,5 +1,7 @@
 //! The metrics of a report, each with its unit: the schema of the CSV.
 
+use emmu_timing::PerThousand;
+
 /// The metrics and their units, in the order of a report. `*` stands for one name that depends on the run. The page
 /// "Measure" of the book has the same rows.
 pub(super) const METRICS: [(&str, &str); 59] = [
@@ -16,7 +18,7 @@ pub(super) const METRICS: [(&str, &str); 59] = [
     ("counters.tlbs.misses", "lookups"),
     ("counters.tlbs.fills", "translations"),
     ("counters.tlbs.hit_ratio", "1"),
-    ("counters.tlbs.mpki", "lookups/1000 instructions"),
+    (MPKI, "lookups/1000 instructions"),
     ("counters.walks.begun", "walks"),
     ("counters.walks.faulted", "walks"),
     ("counters.walks.reads", "entries"),
@@ -64,6 +66,9 @@ pub(super) const METRICS: [(&str, &str); 59] = [
     ("host.references_per_second", "references/second"),
 ];
 
+/// The one metric whose unit depends on the trace.
+const MPKI: &str = "counters.tlbs.mpki";
+
 /// Names of what serves a read, in the order of the arrays that have one number for each.
 pub(super) const SERVED: [&str; 4] = ["l1", "l2", "llc", "memory"];
 
@@ -81,8 +86,16 @@ pub(super) enum Index {
     Served,
 }
 
-/// Returns the unit of a metric.
-pub(super) fn unit_of(metric: &str) -> Option<&'static str> {
+/// Returns the unit of a metric in a report whose misses are divided by this number.
+pub(super) fn unit_in(metric: &str, per_thousand: PerThousand) -> Option<&'static str> {
+    match per_thousand {
+        PerThousand::References { .. } if metric == MPKI => Some("lookups/1000 references"),
+        _ => unit_of(metric),
+    }
+}
+
+/// Returns the unit of a metric, of a trace that has instructions.
+fn unit_of(metric: &str) -> Option<&'static str> {
     let is_this = |pattern: &str| match pattern.strip_suffix('*') {
         Some(start) => metric.strip_prefix(start).is_some_and(|name| !name.contains('.')),
         None => pattern == metric,
