@@ -31,9 +31,6 @@ use emmu_core::VirtAddr;
 /// Most fields in a row, and most bytes in all of them: as many as a line may have, and one more for its end.
 const MAX_ROW: usize = 4097;
 
-/// Three bytes that some programs write before UTF-8 text.
-const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
-
 /// Reads comma-separated values.
 ///
 /// ```
@@ -129,9 +126,7 @@ impl Row {
     }
 
     fn is_named(&self, column: usize, name: &str) -> bool {
-        let field = self.field(column).unwrap_or_default();
-        let field = field.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(field);
-        field.eq_ignore_ascii_case(name.as_bytes())
+        self.field(column).unwrap_or_default().eq_ignore_ascii_case(name.as_bytes())
     }
 }
 

@@ -8,7 +8,7 @@ mod lines;
 mod number;
 mod writer;
 
-pub(crate) use lines::excerpt;
+pub(crate) use lines::{excerpt, without_mark};
 pub(crate) use number::{address, size, split_word, unsigned};
 pub use writer::{TextFormat, TextWriter};
 
@@ -36,7 +36,7 @@ pub trait LineFormat {
 
 /// Reads a text trace of the format `F`, line by line.
 ///
-/// A carriage return before the end of a line, blanks around a line, blank lines and a last line without its end are
+/// A byte-order mark before the text, a carriage return before the end of a line, blanks around a line, blank lines and a last line without its end are
 /// all accepted. A line of 4096 bytes or more that holds a reference is refused, so memory stays bounded.
 ///
 /// ```

@@ -100,6 +100,26 @@ fn lines_of_two_formats_are_ambiguous_until_the_caller_insists() {
 }
 
 #[test]
+fn a_byte_order_mark_before_a_text_is_no_part_of_it() {
+    let texts = [
+        ("I  10,2\n", TraceFormat::Lackey),
+        ("==1== Lackey\nI  10,2\n", TraceFormat::Lackey),
+        ("2 10\n", TraceFormat::Dinero),
+        ("\"kind\",address,size\nload,1,1\n", TraceFormat::Csv),
+    ];
+    for (text, format) in texts {
+        let marked = format!("\u{feff}{text}");
+        assert_eq!(told(marked.as_bytes()), Ok(format));
+        assert_eq!(run(marked.as_bytes()).unwrap(), run(text.as_bytes()).unwrap());
+    }
+    let options = OpenOptions::new().format(TraceFormat::Lackey);
+    let records = |text| options.open(text).unwrap().records().collect::<Result<Vec<_>, _>>();
+    let message = records(&b"\xef\xbb\xbf X 1,1\n"[..]).unwrap_err().to_string();
+    assert_eq!(message, r#"line 1: expected one of the letters I, L, S, M, found " X 1,1""#);
+    assert!(records(&b"I  10,2\n\xef\xbb\xbfI  10,2\n"[..]).is_err(), "a mark within the text");
+}
+
+#[test]
 fn what_is_of_no_format_is_quoted() {
     let expected = "expected a trace, native or of lackey, dinero, csv or champsim; found";
     for (bytes, found) in [

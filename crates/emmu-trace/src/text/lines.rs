@@ -9,6 +9,9 @@ const MAX_LINE: usize = 4096;
 /// Length of the longest excerpt of a bad line that an error quotes, in bytes.
 const MAX_QUOTE: usize = 60;
 
+/// Bytes that some programs write before UTF-8 text.
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
 /// Reads one line after the other.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
@@ -49,13 +52,23 @@ impl<R: BufRead> Lines<R> {
 
     /// Returns the line without its end and without blanks around it.
     pub(super) fn text(&self) -> &[u8] {
-        self.text.trim_ascii()
+        self.unmarked().trim_ascii()
+    }
+
+    /// Returns the line without the byte-order mark of the text.
+    fn unmarked(&self) -> &[u8] {
+        if self.number == 1 { without_mark(&self.text) } else { &self.text }
     }
 
     /// Makes the error that the line is not as `expected`.
     pub(super) fn unexpected(&self, expected: &'static str) -> TraceError {
-        TraceError::Line { line: self.number, expected, found: excerpt(&self.text) }
+        TraceError::Line { line: self.number, expected, found: excerpt(self.unmarked()) }
     }
+}
+
+/// Returns a text without the byte-order mark that may precede it.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 /// Returns the beginning of a line, short enough to be quoted in a message.
