@@ -73,6 +73,15 @@ impl LineFormat for Csv {
     }
 }
 
+/// Returns true if a line names the columns that every heading has. The heading may still be wrong, which its reader
+/// explains.
+pub(crate) fn is_heading(line: &[u8]) -> bool {
+    let mut row = Row::default();
+    let is_there = |row: &Row, name| (0..row.fields).any(|column| row.is_named(column, name));
+    row.split(&line[..line.len().min(MAX_ROW)]).is_ok()
+        && ["kind", "address", "size"].into_iter().all(|name| is_there(&row, name))
+}
+
 /// Returns the fetch of the instruction at `pc` that makes `record`, unless `record` is that fetch.
 fn fetch_before(pc: VirtAddr, record: Record) -> Option<Record> {
     (record.kind != RecordKind::Fetch).then(|| Record::new(RecordKind::Fetch, pc, 1))
@@ -119,10 +128,12 @@ impl Row {
         self.text.get(start..*end).map(<[u8]>::trim_ascii)
     }
 
-    /// Returns the number of the column with this name, if exactly one has it.
-    fn column(&self, name: &str) -> Option<usize> {
+    /// Returns the number of the column with this name, if one has it. Returns `expected` as the error if several have
+    /// it.
+    fn column(&self, name: &str, expected: &'static str) -> Result<Option<usize>, &'static str> {
         let mut named = (0..self.fields).filter(|column| self.is_named(*column, name));
-        named.next().filter(|_| named.next().is_none())
+        let first = named.next();
+        if named.next().is_some() { Err(expected) } else { Ok(first) }
     }
 
     fn is_named(&self, column: usize, name: &str) -> bool {
@@ -142,11 +153,12 @@ struct Columns {
 impl Columns {
     /// Finds the columns in the heading.
     fn find(heading: &Row) -> Result<Self, &'static str> {
+        let one = |name, expected| heading.column(name, expected)?.ok_or(expected);
         Ok(Self {
-            kind: heading.column("kind").ok_or("a heading with one column named kind")?,
-            address: heading.column("address").ok_or("a heading with one column named address")?,
-            size: heading.column("size").ok_or("a heading with one column named size")?,
-            pc: heading.column("pc"),
+            kind: one("kind", "a heading with one column named kind")?,
+            address: one("address", "a heading with one column named address")?,
+            size: one("size", "a heading with one column named size")?,
+            pc: heading.column("pc", "a heading with one column named pc at most")?,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The formats of traces: their names, and how an input tells which one it is of.
 
 use crate::text::{LineFormat, excerpt, without_mark};
-use crate::{TraceError, champsim, csv::Csv, dinero::Dinero, emt::MAGIC, lackey, lackey::Lackey};
+use crate::{TraceError, champsim, csv, dinero::Dinero, emt::MAGIC, lackey, lackey::Lackey};
 use core::{fmt, str::FromStr};
 
 /// A format of traces. Prints as its name, and is read from it.
@@ -97,7 +97,7 @@ impl FromStr for TraceFormat {
 /// Tells the format of a text by its lines.
 fn of_text(start: &[u8], whole: bool) -> Result<TraceFormat, TraceError> {
     let lines: Vec<_> = lines(without_mark(start), whole).collect();
-    if lines.first().is_some_and(|(_, line)| is_line_of(&mut Csv::default(), line)) {
+    if lines.first().is_some_and(|(_, line)| csv::is_heading(line)) {
         return Ok(TraceFormat::Csv);
     }
     if lines.iter().any(|(_, line)| lackey::is_valgrind(line)) {

@@ -78,6 +78,7 @@ fn a_heading_without_a_column_or_with_two_of_it_is_refused() {
         ("kind,addr,size", "address"),
         ("kind,address", "size"),
         ("kind,size,address,SIZE", "size"),
+        ("kind,address,size,pc,PC", "pc at most"),
     ] {
         let expected = format!("line 1: expected a heading with one column named {column}, found");
         assert!(refusal(format!("{heading}\nload,1,1\n")).starts_with(&expected), "{heading}");

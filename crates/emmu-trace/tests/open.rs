@@ -81,6 +81,9 @@ fn content_tells_the_format() {
     assert_eq!(told(b"SB 10\n"), Ok(TraceFormat::Lackey));
     assert_eq!(told(b"\nhello\n2 0\nr 10 4"), Ok(TraceFormat::Dinero));
     assert_eq!(told(b"size,kind,address\n"), Ok(TraceFormat::Csv));
+    assert_eq!(told(b"size,kind,address,size,pc,pc\n"), Ok(TraceFormat::Csv), "its reader refuses");
+    let long = format!("kind,address,size,{},pc\n", "x".repeat(5000));
+    assert_eq!(told(long.as_bytes()), Ok(TraceFormat::Csv), "its reader refuses");
     assert_eq!(told(&champsim), Ok(TraceFormat::ChampSim));
     assert_eq!(told(&native()), Ok(TraceFormat::Native));
 }
