@@ -53,6 +53,14 @@ impl LineFormat for Lackey {
         Ok(())
     }
 
+    fn accepts_long_line(&mut self, start: &[u8]) -> bool {
+        let accepted = is_valgrind(start);
+        if accepted {
+            self.note_command(start);
+        }
+        accepted
+    }
+
     fn provenance(&self) -> Option<&str> {
         self.command.as_deref()
     }

@@ -21,12 +21,19 @@ pub trait LineFormat {
     /// Appends the references in `line` to `records`. A line that belongs to the format and holds no reference, such
     /// as a heading, appends none.
     ///
-    /// `line` is not empty and has no blanks around it. It may be the first 4096 bytes of a longer line, which is then
-    /// refused unless it holds no reference.
+    /// `line` is a whole line, is not empty, and has no blanks around it.
     ///
     /// # Errors
     /// Returns a description of the part that was expected and not found.
     fn read_line(&mut self, line: &[u8], records: &mut Vec<Record>) -> Result<(), &'static str>;
+
+    /// Returns true if a line of 4096 bytes or more is of the format and holds no reference, whatever its end is. All
+    /// other long lines are refused.
+    ///
+    /// `start` holds the first 4096 bytes of the line without the blanks around them, and may be empty.
+    fn accepts_long_line(&mut self, _start: &[u8]) -> bool {
+        false
+    }
 
     /// Says where the trace comes from, if a line read so far told.
     fn provenance(&self) -> Option<&str> {
@@ -37,7 +44,8 @@ pub trait LineFormat {
 /// Reads a text trace of the format `F`, line by line.
 ///
 /// A byte-order mark before the text, a carriage return before the end of a line, blanks around a line, blank lines and a last line without its end are
-/// all accepted. A line of 4096 bytes or more that holds a reference is refused, so memory stays bounded.
+/// all accepted. A line of 4096 bytes or more is refused, unless its beginning tells that it holds no reference. So
+/// memory stays bounded.
 ///
 /// ```
 /// use emmu_trace::{DineroReader, RecordSource};
@@ -93,13 +101,10 @@ fn read_line<R: BufRead>(
     }
     let before = records.len();
     let read = match lines.text() {
+        start if lines.is_long() && format.accepts_long_line(start) => Ok(()),
+        _ if lines.is_long() => Err("a line of less than 4096 bytes"),
         [] => Ok(()),
         line => format.read_line(line, records),
-    };
-    let read = if lines.is_long() && (read.is_err() || records.len() > before) {
-        Err("a line of less than 4096 bytes")
-    } else {
-        read
     };
     read.map(|()| true).map_err(|expected| {
         records.truncate(before);

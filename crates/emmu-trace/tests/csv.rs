@@ -86,6 +86,22 @@ fn a_heading_without_a_column_or_with_two_of_it_is_refused() {
 }
 
 #[test]
+fn a_heading_that_is_cut_is_refused() {
+    let text = format!("kind,address,size,{},pc\nload,1,1,,16\n", "x".repeat(5000));
+    let expected = "line 1: expected a line of less than 4096 bytes, found";
+    assert!(refusal(text).starts_with(expected));
+}
+
+#[test]
+fn a_row_that_is_refused_for_its_length_fetches_nothing() {
+    let long = format!("load,1,1,16,{}", "x".repeat(5000));
+    let text = format!("kind,address,size,pc,note\n{long}\nstore,2,1,16,\n");
+    let reader = CsvReader::new(text.as_bytes()).lenient();
+    let records: Vec<_> = reader.records().map(|record| record.unwrap().to_string()).collect();
+    assert_eq!(records, ["I  00000010,1", " S 00000002,1"]);
+}
+
+#[test]
 fn each_malformed_field_is_named() {
     let cases = [
         ("jump,1,1,", "fetch, load, store or modify in column kind"),

@@ -153,6 +153,24 @@ fn a_line_of_4095_bytes_is_read_and_one_of_4096_refused() {
 }
 
 #[test]
+fn a_line_that_begins_with_4096_blanks_is_refused_and_not_lost() {
+    let text = format!("I  400000,3\n{}L 1000,8\n S 2000,4\n", " ".repeat(5000));
+    let expected = "line 2: expected a line of less than 4096 bytes, found \"\"";
+    assert_eq!(refusal(&text), expected);
+    let mut reader = LackeyReader::new(text.as_bytes()).lenient();
+    assert_eq!(reader.next_chunk().unwrap().map(<[_]>::len), Some(2));
+    assert_eq!(reader.skipped_lines(), 1);
+}
+
+#[test]
+fn the_command_of_a_long_line_is_the_provenance() {
+    let text = format!("==12== Command: ls {}\nI  10,2\n", "x".repeat(5000));
+    let mut reader = LackeyReader::new(text.as_bytes());
+    assert!(reader.next_chunk().unwrap().is_some());
+    assert!(reader.provenance().is_some_and(|command| command.starts_with("ls xxx")));
+}
+
+#[test]
 fn bytes_that_are_no_text_are_an_error_that_can_be_printed() {
     assert!(refusal(b" L \xff\xfe,8\n").contains("line 1: expected a hexadecimal address"));
     assert!(refusal(b"\x00\x01\x02\n").contains("one of the letters"));
