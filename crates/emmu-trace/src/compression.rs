@@ -35,7 +35,8 @@ impl Compression {
     /// Returns the format of an input that begins with these bytes, if it is compressed.
     pub(crate) fn of(start: &[u8]) -> Option<Self> {
         match start {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            // The magic number, DEFLATE, and flags of which the upper three are reserved (RFC 1952, 2.3.1).
+            [0x1f, 0x8b, 8, 0..0x20, ..] => Some(Self::Gzip),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),

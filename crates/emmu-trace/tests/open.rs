@@ -180,6 +180,15 @@ fn other_compressed_files_are_named() {
 }
 
 #[test]
+fn two_bytes_of_an_address_do_not_tell_gzip() {
+    for ip in [0x40_8b1f, 0x4008_8b1f] {
+        let bytes = Instruction { ip, ..Instruction::default() }.to_bytes();
+        assert_eq!(told(&bytes), Ok(TraceFormat::ChampSim), "{ip:#x}");
+        assert_eq!(run(&bytes[..]).unwrap().0.len(), 1);
+    }
+}
+
+#[test]
 fn a_limit_ends_the_trace_and_hashes_what_was_delivered() {
     let two: String = TEXT.lines().take(3).flat_map(|line| [line, "\n"]).collect();
     let expected = run(two.as_bytes()).unwrap();
