@@ -80,7 +80,13 @@ impl Compression {
             }
             #[cfg(feature = "zstd")]
             Self::Zstd => Ok(Box::new(zstd::Decoder::new(input, MAX_WINDOW_KIB))),
-            other => Err(TraceError::Compression { found: other.with_article() }),
+            other => Err(TraceError::Compression { found: other.with_article().to_owned() }),
         }
+    }
+
+    /// Makes the error that an input of this format, once decompressed, begins as one of format `inner`.
+    pub(crate) fn holds(self, inner: Self) -> TraceError {
+        let found = format!("{} inside {}", inner.with_article(), self.with_article());
+        TraceError::Compression { found }
     }
 }

@@ -56,11 +56,11 @@ pub enum TraceError {
         /// The first line after it that is of another format, and that format.
         second: (u64, TraceFormat),
     },
-    /// The input is compressed in a way that this build does not read.
+    /// The input is compressed in a way that this build does not read, or twice.
     #[error("expected a trace, plain or compressed by {}; found {found}", Compression::readable())]
     Compression {
-        /// Name of the format of the input, with its article.
-        found: &'static str,
+        /// Name of the format of the input, with its article, and of the file that it is inside.
+        found: String,
     },
     /// Lines of a binary format cannot be skipped, because it has none.
     #[error("expected lines to skip, found a {format} trace, which has none")]

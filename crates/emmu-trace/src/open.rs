@@ -91,8 +91,7 @@ impl OpenOptions {
     pub fn open<'a>(self, input: impl Read + Send + 'a) -> Result<Trace<'a>, TraceError> {
         let mut input = Start::of(Box::new(BufReader::new(input)), Compression::MAGIC_BYTES)?;
         if let Some(compression) = Compression::of(&input.bytes) {
-            let plain = BufReader::new(compression.decompress(input.whole())?);
-            input = Start::of(Box::new(plain), emt::MAGIC.len())?;
+            input = input.decompressed(compression)?;
         }
         let format = match self.format {
             Some(_) if input.bytes.is_empty() => return Err(TraceError::Empty),
@@ -139,6 +138,16 @@ impl<'a> Start<'a> {
         let mut start = Self { bytes: vec![], rest };
         start.extend_to(length)?;
         Ok(start)
+    }
+
+    /// Decompresses the input.
+    fn decompressed(self, compression: Compression) -> Result<Self, TraceError> {
+        let plain = BufReader::new(compression.decompress(self.whole())?);
+        let plain = Self::of(Box::new(plain), Compression::MAGIC_BYTES)?;
+        match Compression::of(&plain.bytes) {
+            Some(inner) => Err(compression.holds(inner)),
+            None => Ok(plain),
+        }
     }
 
     fn extend_to(&mut self, length: usize) -> Result<(), TraceError> {

@@ -180,6 +180,15 @@ fn other_compressed_files_are_named() {
 }
 
 #[test]
+fn a_compressed_file_inside_another_is_named() {
+    let expected = "expected a trace, plain or compressed by gzip, xz or zstd; found";
+    for (inner, name) in [(XZ, "an xz file"), (ZSTD, "a zstd file"), (BZIP2, "a bzip2 file")] {
+        let message = format!("{expected} {name} inside a gzip file");
+        assert_eq!(told(&gzip(inner)).unwrap_err(), message);
+    }
+}
+
+#[test]
 fn two_bytes_of_an_address_do_not_tell_gzip() {
     for ip in [0x40_8b1f, 0x4008_8b1f] {
         let bytes = Instruction { ip, ..Instruction::default() }.to_bytes();
