@@ -1,15 +1,16 @@
 //! Compressed inputs: told by their first bytes, and decompressed in passing.
 
+mod explain;
 #[cfg(feature = "zstd")]
 mod zstd;
 
 use crate::TraceError;
+use explain::Explain;
 use flate2::bufread::MultiGzDecoder;
 use std::io::{BufRead, Read};
 
 /// Most memory that a decompressor takes for the window of one input, in KiB: that of `zstd --long` and twice that of
 /// `xz -9`. An input that asks for more is refused.
-#[cfg(any(feature = "xz", feature = "zstd"))]
 const MAX_WINDOW_KIB: u32 = 128 << 10;
 
 /// A compressed format that an input may have.
@@ -72,14 +73,18 @@ impl Compression {
         input: impl BufRead + Send + 'a,
     ) -> Result<Box<dyn Read + Send + 'a>, TraceError> {
         match self {
-            Self::Gzip => Ok(Box::new(MultiGzDecoder::new(input))),
+            Self::Gzip => Ok(Box::new(Explain::new("gzip", MultiGzDecoder::new(input)))),
             #[cfg(feature = "xz")]
             Self::Xz => {
                 let several = true;
-                Ok(Box::new(lzma_rust2::XzReader::new_mem_limit(input, several, MAX_WINDOW_KIB)))
+                let xz = lzma_rust2::XzReader::new_mem_limit(input, several, MAX_WINDOW_KIB);
+                Ok(Box::new(Explain::new("xz", xz)))
             }
             #[cfg(feature = "zstd")]
-            Self::Zstd => Ok(Box::new(zstd::Decoder::new(input, MAX_WINDOW_KIB))),
+            Self::Zstd => {
+                let zstd = zstd::Decoder::new(input, MAX_WINDOW_KIB);
+                Ok(Box::new(Explain::new("zstd", zstd)))
+            }
             other => Err(TraceError::Compression { found: other.with_article().to_owned() }),
         }
     }

@@ -43,9 +43,9 @@ pub trait LineFormat {
 
 /// Reads a text trace of the format `F`, line by line.
 ///
-/// A byte-order mark before the text, a carriage return before the end of a line, blanks around a line, blank lines and a last line without its end are
-/// all accepted. A line of 4096 bytes or more is refused, unless its beginning tells that it holds no reference. So
-/// memory stays bounded.
+/// A byte-order mark before the text, a carriage return before the end of a line, blanks around a line, blank lines
+/// and a last line without its end are all accepted. A line of 4096 bytes or more is refused, unless its beginning
+/// tells that it holds no reference. So memory stays bounded.
 ///
 /// ```
 /// use emmu_trace::{DineroReader, RecordSource};

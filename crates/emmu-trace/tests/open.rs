@@ -18,6 +18,11 @@ const ZSTD: &[u8] = include_bytes!("compressed/two-frames.zst");
 /// `TEXT`, compressed by `bzip2`.
 const BZIP2: &[u8] = include_bytes!("compressed/text.bz2");
 
+/// The end of the message about compressed data that are not whole.
+const DAMAGED: &str = "data are cut off or damaged at this place of the decompressed trace";
+/// Number of bytes that tell every compressed format.
+const MAGIC_BYTES: usize = 6;
+
 fn native() -> Vec<u8> {
     let mut writer = emt::Writer::new(Vec::new(), "ls").expect("a header");
     writer.import(&mut open(TEXT.as_bytes()).expect("text")).expect("references");
@@ -233,7 +238,9 @@ fn a_truncated_compressed_file_is_refused() {
         let second = (2..whole.len()).find(|at| whole[*at..].starts_with(&whole[..6]));
         let ends = (2..whole.len()).filter(|end| Some(*end) != second);
         for end in ends {
-            assert!(run(&whole[..end]).is_err(), "at {end} of {}", whole.len());
+            let message = run(&whole[..end]).unwrap_err().to_string();
+            let is_clear = message.ends_with(DAMAGED) || end < MAGIC_BYTES;
+            assert!(is_clear, "at {end} of {}: {message}", whole.len());
         }
     }
 }
@@ -245,7 +252,34 @@ fn a_damaged_xz_or_zstd_file_is_refused() {
         for at in covered..whole.len() {
             let mut damaged = whole.to_vec();
             damaged[at] ^= 0x04;
-            assert!(run(&damaged[..]).is_err(), "at {at} of {}", whole.len());
+            let message = run(&damaged[..]).unwrap_err().to_string();
+            let is_clear = message.ends_with(DAMAGED) || at < MAGIC_BYTES;
+            assert!(is_clear, "at {at} of {}: {message}", whole.len());
+        }
+    }
+}
+
+#[test]
+fn a_window_that_is_too_large_is_no_damage() {
+    // A frame of RFC 8878, 3.1.1.1, with a window of 256 MiB and without a size of its content.
+    let frame = b"\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00";
+    let message = run(&frame[..]).unwrap_err().to_string();
+    assert_eq!(message, "byte 0: the zstd data need a window of more than 128 MiB");
+}
+
+#[test]
+fn a_refusal_by_the_system_is_no_damage() {
+    struct Refuses;
+    impl Read for Refuses {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(5))
+        }
+    }
+    for whole in [gzip(TEXT.as_bytes()), XZ.to_vec(), ZSTD.to_vec()] {
+        for end in [10, whole.len() / 2] {
+            let message = run(whole[..end].chain(Refuses)).unwrap_err().to_string();
+            let system = io::Error::from_raw_os_error(5).to_string();
+            assert!(message.ends_with(&system), "{message}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Zstandard inputs of any number of frames, with their checksums.
 
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::errors::{FrameDecoderError, FrameHeaderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{self, BufRead, Read};
 
@@ -30,7 +30,7 @@ impl<R: BufRead> Decoder<R> {
                 length,
                 ..
             })) => self.skip(length.into())?,
-            Err(error) => return Err(invalid(error)),
+            Err(error) => return Err(refusal(error)),
         }
         Ok(true)
     }
@@ -58,6 +58,19 @@ impl<R: BufRead> Decoder<R> {
             Some(_) => Err(invalid("the checksum of a zstd frame differs from its contents")),
         }
     }
+}
+
+/// Makes the error of a frame that cannot be begun. Its kind tells damage from what the decoder does not do.
+fn refusal(error: FrameDecoderError) -> io::Error {
+    let kind = match error {
+        FrameDecoderError::WindowSizeTooBig { .. }
+        | FrameDecoderError::FrameHeaderError(FrameHeaderError::WindowTooBig { .. }) => {
+            io::ErrorKind::OutOfMemory
+        }
+        FrameDecoderError::DictNotProvided { .. } => io::ErrorKind::Unsupported,
+        _ => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, error)
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
