@@ -184,10 +184,10 @@ fn doc_text(line: &str) -> Option<&str> {
     line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).map(str::trim_start)
 }
 
-/// The text of a line of Markdown, without the marks of lists and quotations.
-#[expect(clippy::unnecessary_wraps, reason = "stands beside doc_text")]
+/// The text of a line of Markdown, without the marks of lists and quotations. Blocks of code contain lines of Rust
+/// documentation.
 fn page_text(line: &str) -> Option<&str> {
-    Some(line.trim_start_matches([' ', '*', '-', '>']))
+    doc_text(line).or_else(|| Some(line.trim_start_matches([' ', '*', '-', '>'])))
 }
 
 fn opens_badly(text: &str) -> bool {
@@ -279,6 +279,18 @@ mod tests {
         fs::write(root.path().join("README.md"), "Whether it is.\n| What it is. |\n").unwrap();
         let found = places(root.path()).unwrap();
         assert_eq!(found["book"].len(), 2);
+    }
+
+    #[test]
+    fn doc_lines_in_the_code_of_a_page_count() {
+        let root = repository("", 0);
+        let code =
+            "```rust\n//! What it is.\n    /// Whether it is.\n// Who it is.\n/// Its name.\n```\n";
+        fs::create_dir_all(root.path().join("docs/src")).unwrap();
+        fs::write(root.path().join("docs/src/a.md"), code).unwrap();
+        let found = places(root.path()).unwrap();
+        let lines: Vec<_> = found["book"].iter().map(|place| place.line).collect();
+        assert_eq!(lines, [2, 3]);
     }
 
     #[test]
