@@ -19,7 +19,7 @@ use std::{
 /// Options of every command that reads a trace.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct Reading {
-    /// Read the trace as one of this format, whatever its content looks like.
+    /// Read the trace in this format, and do not look at its content.
     #[arg(long, value_name = "FORMAT", value_parser = format())]
     from: Option<TraceFormat>,
     /// Skip and count lines that are not of the trace's format, such as those that the traced program printed.

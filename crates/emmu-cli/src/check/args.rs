@@ -4,7 +4,7 @@ use crate::help;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Put emmu's translation units and memory managers to vectors: files of cases with known answers.
+/// Test emmu's translation units and memory managers with vectors: files of cases with known answers.
 #[derive(Debug, Args)]
 #[command(after_help = help::examples(&[
     "emmu check vectors.jsonl",
@@ -15,7 +15,7 @@ pub(crate) struct Check {
     /// segmentation; free lists and buddies), JSON Lines, plain or gzip.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Put emmu's naive reference models to them instead.
+    /// Test the naive reference models instead.
     #[arg(long)]
     pub(crate) reference: bool,
 }

@@ -9,7 +9,7 @@ use crate::{help, output::Output};
 use clap::{Args, Subcommand, ValueEnum};
 use emmu_core::AccessKind;
 
-/// Explain what becomes of an address: every bit, comparison and memory read, and why it faults.
+/// Explain how an address is translated: every bit, comparison and memory read, and why it faults.
 ///
 /// All numbers of an explanation are written in the base in which its address is written. On the right are the cycles
 /// of a step, and the cache or memory that served it.

@@ -3,7 +3,7 @@
 use crate::{help, number, output::Output};
 use clap::{Args, ValueEnum};
 
-/// Run a memory manager step by step: its free list, what it searched, how torn it is, and what leaks.
+/// Run a memory manager step by step: its free list, the elements it searched, its fragmentation, and leaks.
 ///
 /// Numbers count units, as in textbooks: a unit is 64 bytes of emulated memory.
 #[derive(Debug, Args)]
@@ -27,8 +27,8 @@ pub(crate) struct Heap {
     /// The place on a list where a freed block is put [default: address].
     #[arg(long, short, value_enum)]
     pub(crate) order: Option<HeapOrder>,
-    /// Show all policies of the list, the trees and the buddies side by side. Each manager uses those of the other
-    /// options that it has.
+    /// Show all policies of the list, the trees and the buddies side by side. Each manager uses the options that
+    /// apply to it.
     #[arg(long, conflicts_with_all = ["manager", "policy"])]
     pub(crate) compare: bool,
     /// Units of the heap.

@@ -30,7 +30,7 @@ pub(crate) struct Sim {
     /// Stop after this many records of the trace.
     #[arg(long, value_name = "N", value_parser = number::within(1..=u64::MAX))]
     pub(crate) limit: Option<u64>,
-    /// Changes what is drawn at random: the seeds of random replacement, exclusive-or this number.
+    /// A number that is exclusive-ored with the seed of each random policy.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::number)]
     pub(crate) seed: u64,
 }
