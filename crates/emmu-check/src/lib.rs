@@ -1,11 +1,12 @@
-//! emmu's own translation units and memory managers, put to vectors.
+//! Tests emmu's translation units and memory managers with vectors.
 //!
 //! Models: [`Units`], a subject that performs every operation of a vector on a paging unit, every step of a
 //! [textbook](emmu_vectors::textbook) record on the unit of its machine, and every step of a
 //! [memory manager's](emmu_vectors::heap) record on that manager; and [`UnitRegisters`], the registers of a vector as
 //! one of emmu's units takes them.
 //!
-//! Does not model: anything. The units are in their own crates; the judge is in `emmu-vectors`.
+//! Does not model: the units and memory managers, which are in their own crates, and the runner, which reads vectors
+//! and compares answers. The runner is in `emmu-vectors`.
 //!
 //! ```
 //! use emmu_check::Units;

@@ -2,11 +2,11 @@
 //!
 //! Models: one access with an empty TLB, straight from the manuals: [RISC-V](riscv) Bare and Sv32 to Sv57
 //! with PMP, [x86] 32-bit, PAE, 4-level and 5-level paging, [AArch64](aarch64) stage 1, and
-//! [formats described at run time](described) and [hashed page tables](hashed), straight from what their documentation
-//! says. What the access
-//! answers, which exception it raises, and which accessed and dirty bits it sets. Two stages for guests: RISC-V
-//! with the [hypervisor extension](riscv::hypervisor), x86 with [EPT](x86::ept), AArch64 with
-//! [stage 2](aarch64::stage2), [hashed page tables](hashed) on such; each is the model of one stage, composed with itself.
+//! [formats described at run time](described) and [hashed page tables](hashed), straight from their documentation. A
+//! model returns the physical address or the exception of the access, and the accessed and dirty bits that the access
+//! sets. Two stages for guests: RISC-V with the [hypervisor extension](riscv::hypervisor), x86 with [EPT](x86::ept),
+//! AArch64 with [stage 2](aarch64::stage2), and [hashed page tables](hashed) at both stages. The model of two stages
+//! runs a model of one stage for each of them.
 //!
 //! Does not model: TLBs, walk caches, time, or what stands at the physical address. It
 //! shares no decoding, no walk and no arithmetic with the translation units that it judges; only the plain

@@ -1,14 +1,14 @@
 //! The minimal operating system: it boots, runs programs, and gives them their memory, on any translation
 //! unit, or on none.
 //!
-//! Models: boot (the handler of exceptions first, then the kernel's page tables in emulated memory, then
-//! translation on); processes with address spaces of their own, on base and bounds, segmentation, RISC-V,
-//! x86 and AArch64 paging; the machines before them, with one process, with several that take turns by way of a disk, and
-//! with several that a loader patches for their places; pages mapped on the first access to them, zeroed or with their part of the image; the
-//! restart of that access; processes that end by themselves or because of what they did; all their memory
-//! freed then. The hardware is reached through [`CpuPort`] and in no other way: page tables and free lists lie
-//! in emulated memory, and every access of the kernel is translated, cached in TLBs and told to probes as
-//! any other. It can be told apart by its privilege.
+//! Models: boot (the handler of exceptions first, then the kernel's page tables in emulated memory, then translation
+//! on); processes with address spaces of their own, on base and bounds, segmentation, RISC-V, x86 and AArch64
+//! paging; machines without translation that run one process, that move several processes to and from a disk in
+//! turn, or that run several processes which a loader has patched with their addresses; pages that are mapped on the
+//! first access, filled with zeros or with their part of the image; the restart of that access; processes that exit,
+//! or that the kernel ends because of an error; the release of all their memory. The hardware is reached through
+//! [`CpuPort`] and in no other way: page tables and free lists lie in emulated memory, and every access of the
+//! kernel is translated, cached in TLBs and told to probes as any other. It can be told apart by its privilege.
 //!
 //! Does not model: the kernel's own instructions. Its loads, stores and privileged operations are real
 //! accesses of the machine; its fetches and computations are not there. Not yet: fork, files, swapping,

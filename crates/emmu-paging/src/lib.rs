@@ -2,10 +2,11 @@
 //!
 //! Models: RISC-V Bare, Sv32, Sv39, Sv48 and Sv57 with PMP; x86 32-bit, PAE, 4-level and 5-level paging;
 //! AArch64 stage 1 with 4, 16 and 64 KiB granules; hashed page tables, one for each address space
-//! ([`format::hashed`]); formats described at run time, or by implementing [`format::Format`]. Behind one algorithm, [`walk::Walk`], stand any number of TLB levels and walk caches, all of
-//! them one set-associative table with LRU, tree-PLRU, FIFO, random or SRRIP replacement or one of your own. A level
+//! ([`format::hashed`]); formats described at run time, or by implementing [`format::Format`]. One algorithm,
+//! [`walk::Walk`], serves all formats. There may be any number of TLB levels and walk caches; each of their tables is
+//! set-associative, with LRU, tree-PLRU, NRU, FIFO, random, SRRIP or DRRIP replacement or a policy of your own. A level
 //! of TLB may include or exclude the level above it; invalidations may reach further than they must; on RISC-V,
-//! invalid entries may be remembered.
+//! invalid entries may be cached.
 //!
 //! Models two stages as well: RISC-V H, x86 EPT, AArch64 stage 2 and hashed tables, as a [`Paging`] with
 //! another [`Paging`] behind it.

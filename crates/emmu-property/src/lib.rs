@@ -1,4 +1,4 @@
-//! Properties put to random cases by quickcheck, which a printed seed brings back.
+//! Runs properties on random cases with quickcheck, and prints the seed that repeats them.
 //!
 //! Models: nothing. It is how emmu's own tests run [quickcheck]: every run draws new cases, and a property that fails
 //! says which seed it began with, so that `EMMU_SEED=… cargo test …` fails in the same way.

@@ -10,7 +10,8 @@
 //! Does not model: anything of the machine. Results, events and counts are those of the unit and bus inside.
 //!
 //! Which type you want: [`Sanitizer::unit`] and [`Sanitizer::bus`] around what you have, and [`Sanitizer::reports`]
-//! afterwards; [`Sanitizer::mark`] to say what code runs. Without the wrapper nothing is left of it: it costs nothing.
+//! afterwards; [`Sanitizer::mark`] to name the code that runs. A machine without the wrapper pays nothing for the
+//! sanitizer.
 //!
 //! ```
 //! use emmu_core::{Invalidate, VirtAddr, Width};
@@ -55,18 +56,20 @@
 //!
 //! # Two stages
 //!
-//! Where a unit has two stages, each entry of a walk is told to be of one or the other, and the advice is that stage's: for
-//! the second one `hfence.gvma`, `invept`, or `tlbi ipas2e1` and after it `tlbi vmalle1`; for a guest's own tables
-//! `hfence.vvma` on RISC-V, and what the guest itself would execute elsewhere. The guest-physical address is left out of an
-//! entry on the way of several pages. No instruction is named where entries or roots of both stages have changed.
+//! If a unit has two stages, a report says to which stage each entry belongs, and it names an invalidation of that
+//! stage. For the second stage that is `hfence.gvma`, `invept`, or `tlbi ipas2e1` and after it `tlbi vmalle1`. For a
+//! guest's own tables it is `hfence.vvma` on RISC-V, and on other architectures the instruction that the guest
+//! itself would execute. The invalidation names no guest-physical address if the changed entry is on the way to
+//! several guest-physical pages. The report names no instruction if entries or roots of both stages have changed.
 //!
 //! # Units of your own
 //!
 //! The sanitizer knows no architecture. It asks the unit for its anatomy
-//! ([`Registers::anatomy`](emmu_core::Registers::anatomy)) and for the entries by which an answer comes about
-//! ([`TranslationUnit::inspect`](emmu_core::TranslationUnit::inspect)). A paging unit answers both for every format, from the
-//! format's own `anatomy`. Of a unit that answers neither, the sanitizer finds stale translations and the write to blame; it
-//! looks for no lost flags, and writes the invalidation as a scope. A unit that wraps another one passes both questions on.
+//! ([`Registers::anatomy`](emmu_core::Registers::anatomy)) and for the entries from which an answer follows
+//! ([`TranslationUnit::inspect`](emmu_core::TranslationUnit::inspect)). A paging unit answers both questions for every
+//! format, from the format's own `anatomy`. If a unit answers neither question, the sanitizer still finds stale
+//! translations and the write to blame; it looks for no lost flags, and names the invalidation as a scope. A unit that
+//! wraps another one passes both questions on.
 //!
 //! # What is reported
 //!

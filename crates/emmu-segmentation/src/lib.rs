@@ -1,12 +1,11 @@
 //! Segmentation: every region of a program has a base, bounds, a direction to grow in and permissions.
 //!
 //! Models: a few segment registers in hardware (Arpaci-Dusseau, "Operating Systems: Three Easy Pieces",
-//! ch. 16, "Segmentation"). The segment is named by the top bits of the address, or follows from what the
-//! access is for: see [`Selection`]. Segments grow up from their base or down from it, and allow reading,
-//! writing and executing, each or not: see [`Segment`]. Thousands of segments, described by a table in memory, as
-//! in Multics: see [`SegmentTable`]. Programs are translated; the operating system runs in physical memory, as in
-//! the book, so supervisor and machine accesses go where they say. And x86's segment registers, descriptors and
-//! exceptions: see [`x86`].
+//! ch. 16, "Segmentation"). The top bits of the address, or the use of the access, select the segment: see
+//! [`Selection`]. A segment grows up or down from its base, and has rights to read, write and execute: see
+//! [`Segment`]. A table in memory describes thousands of segments, as in Multics: see [`SegmentTable`]. The units
+//! translate the addresses of programs. The operating system runs in physical memory, as in the book: the address
+//! of a supervisor or machine access is physical. x86's segment registers, descriptors and exceptions are in [`x86`].
 //!
 //! Does not model: segments that are paged, used and modified bits of descriptors.
 //!

@@ -3,8 +3,8 @@
 //! Models: a reference ([`Record`]); the text of valgrind's lackey ([`LackeyReader`]), of Dinero ([`DineroReader`]) and
 //! comma-separated values ([`CsvReader`]), which share one reader of lines ([`TextReader`]); the binary traces of
 //! ChampSim ([`ChampSimReader`]); a compact, checksummed native format, both ways ([`emt`]); inputs compressed by gzip,
-//! xz or zstd; the identity of a trace whatever file it is in ([`ContentHash`]); one real trace that is always there
-//! ([`bundled`]).
+//! xz or zstd; a hash of the references, which is the same in every format ([`ContentHash`]); one real trace that the
+//! crate contains ([`bundled`]).
 //!
 //! Does not model: costs of references, threads, or the values that were read and written. Synthetic workloads are
 //! not here yet; a generator of them implements [`RecordSource`].
