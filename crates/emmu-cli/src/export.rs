@@ -4,7 +4,10 @@ mod args;
 
 pub(crate) use args::Export;
 
-use crate::{target::TargetWriter, trace::Excerpt};
+use crate::{
+    target::TargetWriter,
+    trace::{Excerpt, counted},
+};
 use anyhow::{Context, Result};
 use emmu_trace::TextWriter;
 use std::io::Write;
@@ -20,5 +23,5 @@ pub(crate) fn run(arguments: &Export, out: &mut impl Write) -> Result<()> {
     let records = excerpt.copy(|records| writer.write(records).with_context(cannot))?;
     let bytes = writer.finish().with_context(cannot)?.finish().with_context(cannot)?;
     let skipped = excerpt.skipped_lines();
-    target.say(out, &format!("{records} records in {bytes} bytes{skipped}"))
+    target.say(out, &format!("{} in {bytes} bytes{skipped}", counted(records)))
 }

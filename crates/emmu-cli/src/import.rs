@@ -4,7 +4,10 @@ mod args;
 
 pub(crate) use args::Import;
 
-use crate::{target::TargetWriter, trace::Excerpt};
+use crate::{
+    target::TargetWriter,
+    trace::{Excerpt, counted},
+};
 use anyhow::{Context, Result};
 use emmu_trace::emt::Writer;
 use std::io::Write;
@@ -24,7 +27,7 @@ pub(crate) fn run(arguments: &Import, out: &mut impl Write) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "a quotient to read")]
     let per_record = bytes as f64 / records as f64;
     let skipped = excerpt.skipped_lines();
-    let size = format!("{records} records in {bytes} bytes, {per_record:.3} bytes a record");
+    let size = format!("{} in {bytes} bytes, {per_record:.3} bytes a record", counted(records));
     target.say(out, &format!("{size}{skipped}"))
 }
 

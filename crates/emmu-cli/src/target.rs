@@ -47,9 +47,9 @@ impl Target {
     }
 
     /// Returns the path of the file, at the end of links. A file that is there is refused unless it may be replaced; a
-    /// folder or a device always.
+    /// folder, a device, and a link that leads to no file always.
     fn path(&self, input: &Path) -> Result<PathBuf> {
-        let Ok(path) = fs::canonicalize(&self.output) else { return Ok(self.output.clone()) };
+        let Ok(path) = fs::canonicalize(&self.output) else { return self.path_of_new_file() };
         ensure!(path.is_file(), "it is there already, and is no file");
         if self.force {
             return Ok(path);
@@ -58,6 +58,15 @@ impl Target {
             bail!("it is the input; --force replaces it");
         }
         bail!("it is there already; --force replaces it")
+    }
+
+    /// Returns the path that was given, if nothing is there, not even a link.
+    fn path_of_new_file(&self) -> Result<PathBuf> {
+        match fs::symlink_metadata(&self.output) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.output.clone()),
+            Err(error) => Err(error.into()),
+            Ok(_) => bail!("it is there already, and leads to no file"),
+        }
     }
 }
 
@@ -100,7 +109,7 @@ impl TargetWriter {
                 file.persist(path).map_err(|refused| refused.error)?;
             }
             Sink::File { file, path, replace: false } => {
-                file.persist_noclobber(path).map_err(|refused| refused.error)?;
+                file.persist_noclobber(path).map_err(|refused| with_hint(refused.error))?;
             }
         }
         Ok(bytes)
@@ -118,16 +127,22 @@ impl Sink {
     }
 }
 
-/// Creates a file that is to take the place of the one at `path`, with the rights that any new file gets.
+/// Adds the way out to the error that a file has appeared while the command ran.
+fn with_hint(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            io::Error::new(error.kind(), "it is there by now; --force replaces it")
+        }
+        _ => error,
+    }
+}
+
+/// Creates a file that is to take the place of the one at `path`, with the rights that any new file gets. An error does
+/// not tell the name of the new file, which the user has not chosen.
 fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder.unwrap_or(Path::new(".")))
+    tempfile::Builder::new()
+        .make_in(folder.unwrap_or(Path::new(".")), |path| fs::File::create_new(path))
 }
 
 impl Write for TargetWriter {

@@ -64,6 +64,12 @@ pub(crate) fn find(path: Option<&Path>, reading: Reading) -> Result<Named> {
     Ok(Named { name, trace })
 }
 
+/// Returns the number of records in words.
+pub(crate) fn counted(records: u64) -> String {
+    let plural = if records == 1 { "" } else { "s" };
+    format!("{records} record{plural}")
+}
+
 /// Adds the way out to an error of a trace, if there is one.
 pub(crate) fn with_hint(error: TraceError) -> Error {
     let hint = match error {

@@ -2,7 +2,7 @@
 
 use crate::{LACKEY, emmu, emmu_reading, file, output_of, refusal};
 use emmu_trace::{Record, RecordSource, bundled, champsim::Instruction, open};
-use std::{fs, path::Path};
+use std::{fs, io::Write, path::Path};
 
 fn records(bytes: &[u8]) -> Vec<Record> {
     open(bytes).unwrap().records().map(Result::unwrap).collect()
@@ -220,6 +220,66 @@ fn a_link_is_followed_and_new_files_have_the_rights_of_any_other() {
     assert!(link.is_symlink());
     let mode = |path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&real), mode(&input));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_to_no_file_is_kept_even_by_force() {
+    use std::os::unix::fs::symlink;
+    let (folder, input) = file("t.txt", LACKEY);
+    let link = folder.path().join("link.emt");
+    for target in [folder.path().join("nothing").to_str().unwrap(), "/proc/self/fd/1"] {
+        symlink(target, &link).unwrap();
+        for more in [&[][..], &["--force"]] {
+            let message = refusal(&import(&input, &link, more), b"");
+            let expected = "cannot write: it is there already, and leads to no file";
+            assert_eq!(message, format!("{}: {expected}", link.display()));
+            assert!(link.is_symlink(), "{target}");
+        }
+        fs::remove_file(&link).unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_that_cannot_be_made_is_named_alone() {
+    let (folder, input) = file("t.txt", LACKEY);
+    for (output, expected) in [
+        ("none/x.emt", "No such file or directory (os error 2)"),
+        ("t.txt/x.emt", "Not a directory (os error 20)"),
+    ] {
+        let output = folder.path().join(output);
+        let message = refusal(&import(&input, &output, &[]), b"");
+        assert_eq!(message, format!("{}: cannot write: {expected}", output.display()));
+    }
+}
+
+#[test]
+fn a_file_that_appears_meanwhile_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.emt");
+    let mut child = crate::start(&["import", "-", output.to_str().unwrap()]);
+    let mut input = child.stdin.take().unwrap();
+    while fs::read_dir(&folder).unwrap().count() == 0 {
+        assert_eq!(child.try_wait().unwrap(), None, "it waits for its input");
+        std::thread::yield_now();
+    }
+    fs::write(&output, "precious").unwrap();
+    input.write_all(LACKEY.as_bytes()).unwrap();
+    drop(input);
+    let run = crate::Run::from(child.wait_with_output().unwrap());
+    let expected = "cannot write: it is there by now; --force replaces it";
+    assert_eq!(run.err, format!("emmu: {}: {expected}\n", output.display()));
+    assert_eq!((run.code, fs::read(&output).unwrap()), (Some(2), b"precious".to_vec()));
+}
+
+#[test]
+fn one_record_is_told_as_one() {
+    let one = emmu_reading(&["export", "-", "-", "--to", "csv"], b"I  400,1\n");
+    assert!(one.err.starts_with("standard output: 1 record in "), "{}", one.err);
+    let run = output_of(&["import", "-", "-"], b"I  400,1\n");
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(said.starts_with("standard output: 1 record in "), "{said}");
 }
 
 #[test]

@@ -21,7 +21,8 @@ fn write_head(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let Report { trace, machine, .. } = report;
     let mut head = table(&["emmu", ""]);
     head.set_header([left("emmu"), left(report.version)]);
-    let records = format!("{}, {} records", trace.name, count(trace.records));
+    let plural = if trace.records == 1 { "" } else { "s" };
+    let records = format!("{}, {} record{plural}", trace.name, count(trace.records));
     head.add_row([left("trace"), left(&records)]);
     if let Some(provenance) = &trace.provenance {
         head.add_row([left(""), left(provenance)]);
@@ -232,14 +233,14 @@ mod tests {
     use emmu_os::{Exit, OsStats};
     use emmu_timing::{Counters, Cycles, Machine};
 
-    /// The report of a run in which these events happened.
-    fn text(events: &[Event]) -> String {
+    /// The report of a run of so many records, in which these events happened.
+    fn text(records: u64, events: &[Event]) -> String {
         let machine = Machine::preset("textbook-sv39").unwrap();
         let mut meters = (Counters::default(), Cycles::new(&machine));
         events.iter().for_each(|&event| meters.on(event));
         let outcome = Outcome { exit: Exit::Code(0), stats: OsStats::default(), meters };
         let replayed = Replayed {
-            records: 0,
+            records,
             vsyscall_fetches: 0,
             skipped_lines: 0,
             hash: None,
@@ -249,6 +250,16 @@ mod tests {
         let mut out = Vec::new();
         write(&report, &mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn one_record_is_told_as_one() {
+        for (records, told) in
+            [(0, "none, 0 records"), (1, "none, 1 record"), (2, "none, 2 records")]
+        {
+            let text = text(records, &[]);
+            assert!(text.lines().any(|line| line.trim_end().ends_with(told)), "{text}");
+        }
     }
 
     #[test]
@@ -262,9 +273,9 @@ mod tests {
             Event::WalkEnd { faulted: false },
         ];
         let nested = [&[Event::SecondStage(guest)], &walk[..], &[Event::SecondStageEnd]].concat();
-        let alone = text(&walk);
+        let alone = text(0, &walk);
         assert!(!alone.contains("second stage") && !alone.contains("second-stage"), "{alone}");
-        let told = text(&nested);
+        let told = text(0, &nested);
         assert!(told.contains("walks of the second stage      1"), "{told}");
         assert!(told.contains("second-stage entry reads"), "{told}");
     }
