@@ -243,16 +243,22 @@ pub(crate) fn one_of<T>(names: &[(&str, T)]) -> String {
 
 const UNITS: [(&str, u32); 4] = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
 
-/// Parses a size: `"32K"` is 32 × 1024, and a number without a unit is bytes.
+/// Parses a size: `"32K"` is 32 × 1024, and a number without a unit is bytes. The number may be decimal, hexadecimal
+/// (`"0x4000"`) or binary (`"0b1010"`), and `_` may separate its digits.
 pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     let (digits, bits) = UNITS
         .iter()
         .find_map(|&(unit, bits)| text.strip_suffix(unit).map(|digits| (digits, bits)))
         .unwrap_or((text, 0));
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    let (digits, radix) = match digits.get(..2) {
+        Some("0x" | "0X") => (&digits[2..], 16),
+        Some("0b" | "0B") => (&digits[2..], 2),
+        _ => (digits, 10),
+    };
+    if !digits.starts_with(|first: char| first.is_digit(radix)) {
         return None;
     }
-    digits.parse::<u64>().ok()?.checked_mul(1 << bits)
+    u64::from_str_radix(&digits.replace('_', ""), radix).ok()?.checked_mul(1 << bits)
 }
 
 /// Writes a size with the largest unit that leaves an integer.
@@ -277,8 +283,38 @@ mod tests {
     }
 
     #[test]
+    fn sizes_may_have_separators_and_other_bases() {
+        for (text, bytes) in [
+            ("64_000K", 64_000 << 10),
+            ("0x4000000", 0x400_0000),
+            ("0X4_0K", 0x40 << 10),
+            ("0b1010", 10),
+            ("0xffff_ffff_ffff_ffff", u64::MAX),
+        ] {
+            assert_eq!(parse_bytes(text), Some(bytes), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_size_is_refused() {
-        for text in ["", "K", "-1K", "+1K", "1.5M", "1 K", "1k", "1KiB", "16777216T"] {
+        for text in [
+            "",
+            "K",
+            "-1K",
+            "+1K",
+            "1.5M",
+            "1 K",
+            "1k",
+            "1KiB",
+            "16777216T",
+            "_1K",
+            "0x",
+            "0x_1",
+            "0x+1",
+            "0b2",
+            "é",
+            "0x1_0000_0000_0000_0000",
+        ] {
             assert_eq!(parse_bytes(text), None, "{text}");
         }
     }
