@@ -60,7 +60,7 @@ pub(super) struct Accesses {
     #[arg(long, value_name = "BYTES", default_value = "1", value_parser = number::narrow::<u32>(1..=4096))]
     pub(super) size: u32,
     /// The number of the process that makes the accesses.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value = "3", value_parser = number::narrow::<u32>(0..=u32::MAX.into()))]
     pub(super) pid: u32,
     /// Bytes of physical memory; without it, as many as the machine has.
     #[arg(long, value_name = "BYTES", value_parser = number::number)]
@@ -201,20 +201,20 @@ pub(super) struct Paging {
     #[arg(long, value_name = "BYTES", default_value = "4", value_parser = number::number)]
     pub(super) entry_bytes: u64,
     /// The bit of an entry that says that it is valid; without it, the highest bit.
-    #[arg(long, value_name = "BIT")]
+    #[arg(long, value_name = "BIT", value_parser = number::narrow::<u8>(0..=63))]
     pub(super) valid: Option<u8>,
     /// The highest and the lowest bit of the number of a frame in an entry; without it, all bits below those that have
-    /// another meaning, from bit 0 on.
+    /// another meaning, from bit 0 on, as far as physical addresses of 64 bits need them.
     #[arg(long, value_name = "HIGH:LOW")]
     pub(super) pfn: Option<BitField>,
     /// The bit of an entry that allows reads; without it, they are allowed.
-    #[arg(long, value_name = "BIT")]
+    #[arg(long, value_name = "BIT", value_parser = number::narrow::<u8>(0..=63))]
     pub(super) read: Option<u8>,
     /// The bit of an entry that allows writes; without it, they are allowed.
-    #[arg(long, value_name = "BIT")]
+    #[arg(long, value_name = "BIT", value_parser = number::narrow::<u8>(0..=63))]
     pub(super) write: Option<u8>,
     /// The bit of an entry that allows fetches; without it, they are allowed.
-    #[arg(long, value_name = "BIT")]
+    #[arg(long, value_name = "BIT", value_parser = number::narrow::<u8>(0..=63))]
     pub(super) execute: Option<u8>,
     /// Physical address of the first table: the page-table base register.
     #[arg(long, value_name = "ADDRESS", default_value = "0x1000", value_parser = number::number)]

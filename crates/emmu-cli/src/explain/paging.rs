@@ -1,15 +1,18 @@
 //! Pages: the machine that the options describe.
 
+mod entries;
 mod walk;
+
+pub(super) use entries::PlacedEntry;
 
 use super::args;
 use super::story::Stage;
-use crate::number::number;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use crate::number;
+use anyhow::{Context, Result, anyhow, ensure};
 use emmu_core::{VirtAddr, Width};
 use emmu_paging::format::described::{Described, Description, DescriptionError, MODE, PTBR};
 use emmu_paging::{Geometry, Paging, PagingConfig, Policy, TlbLevel, TlbTable};
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 type Pages = Paging<Described>;
 
@@ -26,41 +29,11 @@ impl FromStr for BitField {
     fn from_str(text: &str) -> Result<Self> {
         let parse = || {
             let (high, low) = text.split_once(':')?;
-            Some(Self { high: high.parse().ok()?, low: low.parse().ok()? })
+            let bit = number::narrow::<u8>(0..=63);
+            Some(Self { high: bit(high).ok()?, low: bit(low).ok()? })
         };
-        let ordered = |field: &Self| field.low <= field.high && field.high < 64;
+        let ordered = |field: &Self| field.low <= field.high;
         parse().filter(ordered).context("expected HIGH:LOW with bits from 63 to 0, such as 31:12")
-    }
-}
-
-/// An entry of a table in memory.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PlacedEntry {
-    place: Place,
-    raw: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// The entry of the first table that has this index.
-    Index(u64),
-    /// The entry at this physical address.
-    Address(u64),
-}
-
-impl FromStr for PlacedEntry {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let parse = || {
-            let (place, raw) = text.split_once('=')?;
-            let place = match place.strip_prefix('@') {
-                Some(addr) => Place::Address(number(addr).ok()?),
-                None => Place::Index(number(place).ok()?),
-            };
-            Some(Self { place, raw: number(raw).ok()? })
-        };
-        parse().context("expected INDEX=VALUE or @ADDRESS=VALUE, such as 3=0x80000006")
     }
 }
 
@@ -68,29 +41,42 @@ impl FromStr for PlacedEntry {
 pub(super) struct Contents {
     ptbr: u64,
     width: Width,
-    /// Physical addresses and entries.
-    entries: Vec<(u64, u64)>,
+    /// Entries by physical address.
+    entries: BTreeMap<u64, u64>,
 }
 
 impl args::Paging {
     pub(super) fn unit(&self) -> Result<(Pages, Contents)> {
         ensure!(
-            self.page.is_power_of_two(),
-            "--page: expected a power of two, found {}",
+            self.page.is_power_of_two() && self.page > 1,
+            "--page: expected a power of two that is at least 2, found {}",
             self.page
         );
         let page_bits = u8::try_from(self.page.trailing_zeros())?;
         let width = Width::from_bytes(self.entry_bytes).with_context(|| {
             format!("--entry-bytes: expected 1, 2, 4 or 8, found {}", self.entry_bytes)
         })?;
+        self.check_bits(width)?;
         let index_bits = self.index_bits(page_bits)?;
         let format = Described::new(self.description(width, page_bits, &index_bits)?)
             .map_err(|error| named(&error))?;
-        let first_table = 1u64.checked_shl(index_bits[0].into()).unwrap_or(u64::MAX);
-        let placed = |entry: &PlacedEntry| entry.placed(self.ptbr, width, first_table);
-        let entries = self.entries.iter().map(placed).collect::<Result<_>>()?;
-        let unit = Paging::new(format, &self.tlb(page_bits)?)?;
+        let entries = entries::place(&self.entries, self.ptbr, &format)?;
+        // The page size is a legal one of a TLB, as it was checked above.
+        let unit = Paging::new(format, &self.tlb(page_bits)?).context("--tlb")?;
         Ok((unit, Contents { ptbr: self.ptbr, width, entries }))
+    }
+
+    /// Refuses a bit that lies outside of an entry.
+    fn check_bits(&self, width: Width) -> Result<()> {
+        let (width, bits) = (width.bytes() * 8, [self.valid, self.read, self.write, self.execute]);
+        let given = ["--valid", "--read", "--write", "--execute"].into_iter().zip(bits);
+        for (option, bit) in given.filter_map(|(option, bit)| Some((option, bit?))) {
+            ensure!(
+                u64::from(bit) < width,
+                "{option}: bit {bit}, expected less than {width}, the entry's width"
+            );
+        }
+        Ok(())
     }
 
     fn description(&self, width: Width, page_bits: u8, index_bits: &[u8]) -> Result<Description> {
@@ -99,7 +85,8 @@ impl args::Paging {
             [self.read, self.write, self.execute].into_iter().flatten().fold(valid, u8::min);
         let (low, count) = match self.pfn {
             Some(BitField { high, low }) => (low, high - low + 1),
-            None => (0, lowest),
+            // A physical address has 64 bits.
+            None => (0, lowest.min(64 - page_bits)),
         };
         ensure!(
             count > 0,
@@ -151,33 +138,10 @@ fn named(error: &DescriptionError) -> anyhow::Error {
     }
 }
 
-impl PlacedEntry {
-    /// Returns the physical address and the value, if the entry is in the first table or at an address.
-    fn placed(&self, ptbr: u64, width: Width, first_table: u64) -> Result<(u64, u64)> {
-        ensure!(
-            self.raw <= width.mask(),
-            "--entry: expected values of {} bytes at most, found {:#x}",
-            width.bytes(),
-            self.raw
-        );
-        let addr = match self.place {
-            Place::Address(addr) => Some(addr),
-            Place::Index(index) if index >= first_table => bail!(
-                "--entry: entry {index} is outside of the first table, which has {first_table} entries, 0 to {}",
-                first_table - 1
-            ),
-            Place::Index(index) => {
-                index.checked_mul(width.bytes()).and_then(|offset| ptbr.checked_add(offset))
-            }
-        };
-        Ok((addr.context("--ptbr: the first table ends past the last 64-bit address")?, self.raw))
-    }
-}
-
 impl Contents {
     pub(super) fn put(&self, stage: &mut Stage<Pages>) -> Result<()> {
         let cpu = stage.cpu_mut();
-        for &(addr, raw) in &self.entries {
+        for (&addr, &raw) in &self.entries {
             cpu.store(VirtAddr::new(addr), self.width, raw)
                 .with_context(|| format!("--entry: at {addr:#x}"))?;
         }

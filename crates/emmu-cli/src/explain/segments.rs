@@ -1,7 +1,7 @@
 //! Segments in registers, and the parts that they share with segments in a table.
 
 use super::parts::{Part, cut};
-use super::story::{Heard, Step, Tell, bytes};
+use super::story::{Heard, Step, Tell, bytes, with_article};
 use super::{
     Radix,
     args::{self, Kind},
@@ -243,11 +243,11 @@ pub(super) fn place(
     };
     let sign = if down { "-" } else { "+" };
     let sum = format!("base {} {sign} {distance}", show.show(base));
-    let kind = access.kind;
+    let kind = with_article(access.kind);
     match answer {
         Ok((place, left)) => steps.extend([
             Step::new("bounds", format!("{holds}, {} left", bytes(left, show))),
-            Step::new("rights", format!("{} allows a {kind}", rights(flags))),
+            Step::new("rights", format!("{} allows {kind}", rights(flags))),
             Step::new("PA", format!("{sum} = {}", show.show(place))),
         ]),
         Err(Refusal::PastBounds { by: 0 }) => steps.push(Step::failing(
@@ -263,11 +263,7 @@ pub(super) fn place(
             Step::new("bounds", holds),
             Step::failing(
                 "rights",
-                format!(
-                    "{} lacks {} for a {kind}",
-                    rights(flags),
-                    rights(missing).replace('-', "")
-                ),
+                format!("{} lacks {} for {kind}", rights(flags), rights(missing).replace('-', "")),
             ),
         ]),
         Err(_) => steps.extend([

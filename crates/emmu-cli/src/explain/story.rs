@@ -299,6 +299,12 @@ pub(super) fn bytes(count: u64, show: Radix) -> String {
     format!("{} byte{plural}", show.show(count))
 }
 
+/// Returns the kind of an access with its article.
+pub(super) fn with_article(kind: AccessKind) -> String {
+    let article = if kind == AccessKind::Amo { "an" } else { "a" };
+    format!("{article} {kind}")
+}
+
 impl Accesses {
     fn access(&self, addr: u64) -> Access {
         Access::new(self.access.access_kind(), VirtAddr::new(addr), self.size)

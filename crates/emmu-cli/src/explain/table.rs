@@ -65,6 +65,7 @@ impl args::Table {
         let unit =
             SegmentTable::new(self.address_bits, self.selector_bits, cache).map_err(named)?;
         let descriptors = self.descriptors()?;
+        self.check_numbers(&descriptors)?;
         let needed = descriptors.keys().last().map_or(0, |last| last.saturating_add(1));
         let length = self.length.unwrap_or(needed);
         Ok((unit, Contents { base: self.table, length, descriptors }))
@@ -77,6 +78,24 @@ impl args::Table {
             ensure!(twice.is_none(), "--segment: segment {} is given twice", given.number);
         }
         Ok(descriptors)
+    }
+
+    /// Refuses a descriptor behind the end of the table, or behind all that a selector can name.
+    fn check_numbers(&self, descriptors: &BTreeMap<u64, Descriptor>) -> Result<()> {
+        let last = descriptors.keys().last().copied().unwrap_or_default();
+        if let Some(length) = self.length {
+            ensure!(
+                last < length,
+                "--segment: segment {last} is outside of the table, whose --length is {length}"
+            );
+        }
+        let selectors = 1u64.checked_shl(self.selector_bits).unwrap_or(u64::MAX);
+        ensure!(
+            last < selectors || self.length.is_some(),
+            "--segment: segment {last}; expected numbers from 0 to {}, the last selector",
+            selectors - 1
+        );
+        Ok(())
     }
 }
 

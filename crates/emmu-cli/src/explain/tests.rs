@@ -4,6 +4,7 @@ use super::args::Explain;
 use super::story::Explanation;
 use clap::Parser;
 use emmu_property::{Arbitrary, Gen, quickcheck};
+use std::collections::BTreeMap;
 
 #[derive(Parser)]
 struct Line {
@@ -98,9 +99,10 @@ quickcheck! {
     }
 
     fn pages(entries: Vec<(u8, u8)>, addr: Near, tlb: bool, kind: Kind, levels: bool) -> bool {
-        let entries = entries.iter().map(|(index, raw)| {
-            let raw = u32::from(*raw) << 24 | u32::from(*raw & 0xf);
-            format!("--entry {}={raw} ", index % 2)
+        let entries: BTreeMap<_, _> = entries.iter().map(|(index, raw)| (index % 2, *raw)).collect();
+        let entries = entries.into_iter().map(|(index, raw)| {
+            let raw = u32::from(raw) << 24 | u32::from(raw & 0xf);
+            format!("--entry {index}={raw} ")
         });
         let entries: String = entries.collect();
         let levels = 1 + u8::from(levels);

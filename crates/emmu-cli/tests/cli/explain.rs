@@ -226,6 +226,91 @@ fn two_levels_of_pages_are_walked() {
 }
 
 #[test]
+fn an_entry_in_no_table_or_at_a_place_that_is_taken_is_refused() {
+    let refused = |entries: &[&str]| {
+        let entries = entries.iter().flat_map(|entry| ["--entry", entry]).collect::<Vec<_>>();
+        refused(&["explain", "paging", "--levels", "2", "0"], &entries)
+    };
+    let lost = |addr: &str| {
+        format!(
+            "--entry: no entry of 4 bytes begins at {addr}, neither in the first table nor in one that a valid \
+             entry names"
+        )
+    };
+    let taken = "--entry: the entry at 0x1000 is given twice";
+    assert_eq!(refused(&["0=1", "0=2"]), taken);
+    assert_eq!(refused(&["0=1", "@0x1000=1"]), taken);
+    assert_eq!(refused(&["@0x1001=1"]), lost("0x1001"));
+    assert_eq!(refused(&["@0x1008=1"]), lost("0x1008"), "behind the first table");
+    assert_eq!(refused(&["@0x3000=1"]), lost("0x3000"));
+    assert_eq!(
+        refused(&["0=3", "@0x3000=1"]),
+        lost("0x3000"),
+        "the entry that names it is not valid"
+    );
+    assert_eq!(refused(&["0=0x80000003", "@0x3006=1"]), lost("0x3006"));
+    assert_eq!(refused(&["0=0x80000003", "@0x3008=1"]), lost("0x3008"), "behind the second table");
+    let page = refused(&["0=0x80000003", "@0x3000=0x80000005", "@0x5000=1"]);
+    assert_eq!(page, lost("0x5000"), "a page is no table");
+}
+
+#[test]
+fn tables_that_name_one_another_hold_their_entries() {
+    let entries =
+        ["--entry", "@0x3000=0x80000001", "--entry", "0=0x80000003", "--entry", "1=0x80000001"];
+    let levels =
+        ["explain", "paging", "--address-bits", "18", "--levels", "6", "--entry-bytes", "4"];
+    let out = explained(&levels, &[&entries[..], &["0"]].concat());
+    assert!(out.contains("level 5, 0 @ 4096 + 0 * 4 = 4096 -> 2147483651"), "{out}");
+    assert!(out.contains("level 4, 0 @ 12288 + 0 * 4 = 12288 -> 2147483649"), "{out}");
+    assert!(out.contains("-> PA 4096"), "{out}");
+}
+
+#[test]
+fn entries_of_eight_bytes_and_the_largest_pages_need_no_field_for_the_frame() {
+    let wide = ["explain", "paging", "--entry-bytes", "8", "--entry", "0=0x8000000000000001"];
+    let out = explained(&wide, &["--address-bits", "48", "--levels", "4", "7"]);
+    assert!(out.contains("-> PA 4103"), "{out}");
+    let large = ["explain", "paging", "--page", "0x8000000000000000", "--address-bits", "64"];
+    let out = explained(&large, &["--entry", "0=0x80000000", "7"]);
+    assert!(out.contains("-> PA 7"), "{out}");
+}
+
+#[test]
+fn every_number_may_be_in_any_base() {
+    let out = explained(&BASE_BOUNDS, &["523", "--pid", "1_0"]);
+    assert!(out.contains("the OS kills pid 10"), "{out}");
+    let access = ["--entry", "3=0x6005", "0x3229", "--access", "store"];
+    let decimal =
+        ["--valid", "0", "--write", "2", "--read", "3", "--execute", "4", "--pfn", "31:12"];
+    let other = [
+        "--valid",
+        "0x0",
+        "--write",
+        "0b10",
+        "--read",
+        "0x3",
+        "--execute",
+        "0x4",
+        "--pfn",
+        "0x1f:0b1100",
+    ];
+    let out = explained(&["explain", "paging"], &[&decimal[..], &access].concat());
+    assert!(out.contains("-> PA 0x6229"), "{out}");
+    assert_eq!(explained(&["explain", "paging"], &[&other[..], &access].concat()), out);
+}
+
+#[test]
+fn an_amo_has_its_article() {
+    let rights = ["--read", "30", "--write", "29", "--access", "amo", "0"];
+    let paging = |entry| explained(&["explain", "paging", "--entry", entry], &rights);
+    assert!(paging("0=0xe0000005").contains("rwx allows an amo"));
+    assert!(paging("0=0xc0000005").contains("r-x lacks w for an amo"));
+    let out = explained(&OSTEP, &["--access", "amo", "100"]);
+    assert!(out.contains("r-x lacks w for an amo"), "{out}");
+}
+
+#[test]
 fn json_has_the_same_steps() {
     insta::assert_snapshot!(explained(&BASE_BOUNDS, &["--json", "430", "523"]));
 }
@@ -271,21 +356,26 @@ fn wrong_input_is_refused_in_one_line() {
         refused(&implicit, &["1"]),
         refused(&table("7"), &[]),
         refused(&table("5000=0:1"), &[]),
+        refused(&table("5=0:1"), &["--length", "1"]),
         refused(&table("1=0:72057594037927936"), &[]),
         refused(&table("1=0:1"), &["--table", "8"]),
         refused(&table("1=0:1"), &["--table", "0x4000000"]),
         refused(&paging("--page", "3K"), &[]),
+        refused(&paging("--page", "1"), &[]),
         refused(&paging("--page", "1M"), &[]),
         refused(&paging("--levels", "3"), &[]),
         refused(&paging("--entry-bytes", "3"), &[]),
         refused(&paging("--entry", "3"), &[]),
         refused(&paging("--entry", "3=0x100000000"), &[]),
         refused(&paging("--entry", "4=1"), &[]),
-        refused(&paging("--entry", "@1T=1"), &[]),
+        refused(&paging("--ptbr", "1T"), &["--entry", "0=1"]),
         refused(&paging("--valid", "32"), &[]),
+        refused(&paging("--valid", "40"), &[]),
+        refused(&paging("--execute", "63"), &[]),
         refused(&paging("--valid", "0"), &[]),
         refused(&paging("--pfn", "0:1"), &[]),
         refused(&paging("--pfn", "31:0"), &[]),
+        refused(&paging("--pfn", "59:0"), &["--entry-bytes", "8"]),
         refused(&paging("--write", "64"), &[]),
         refused(&paging("--ptbr", "0xffffffffffffffff"), &["--entry", "1=0"]),
     ];

@@ -4,7 +4,7 @@ use crate::explain::{
     Radix,
     parts::{Part, cut},
     segments::letters,
-    story::{Heard, Step, Tell},
+    story::{Heard, Step, Tell, with_article},
 };
 use emmu_core::{Access, AccessKind, Event, PhysAddr, TranslationUnit, low_mask};
 use emmu_memory::Memory;
@@ -143,15 +143,16 @@ impl Walk<'_> {
     fn rights(&self, permissions: Permissions) -> Option<Step> {
         let mut fields = self.format.description().fields();
         fields.find(|field| ["read", "write", "execute"].contains(&field.name))?;
-        let kind = self.access.kind;
+        let kind = with_article(self.access.kind);
         let has = [Permissions::R, Permissions::W, Permissions::X]
             .map(|right| permissions.contains(right));
         Some(match self.format.permits(permissions, self.access) {
-            Ok(()) => Step::new("rights", format!("{} allows a {kind}", letters(has))),
+            Ok(()) => Step::new("rights", format!("{} allows {kind}", letters(has))),
             Err(_) => {
-                let missing = needed(kind).into_iter().filter(|(right, _)| !has[*right]);
+                let missing =
+                    needed(self.access.kind).into_iter().filter(|(right, _)| !has[*right]);
                 let missing: String = missing.map(|(_, letter)| letter).collect();
-                Step::failing("rights", format!("{} lacks {missing} for a {kind}", letters(has)))
+                Step::failing("rights", format!("{} lacks {missing} for {kind}", letters(has)))
             }
         })
     }
