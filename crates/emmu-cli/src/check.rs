@@ -1,57 +1,49 @@
 //! `emmu check`: vectors put to the translation units.
 
 mod args;
+mod report;
 
 pub(crate) use args::Check;
 
 use anyhow::{Result, anyhow};
 use emmu_check::Units;
 use emmu_oracle::ReferenceModels;
-use emmu_vectors::{Report, Subject, VectorError, VectorFile, heap, textbook};
+use emmu_vectors::{Subject, VectorFile, heap, textbook};
+use report::{FileReport, Report};
 use std::{
-    io::{self, Write},
-    path::Path,
+    io::Write,
+    path::{Path, PathBuf},
 };
 
-/// Runs all files, prints each mismatch and then the counts; whether all passed.
+/// Runs all files, and prints each mismatch and the counts. Returns true if all passed. A file that does not parse
+/// keeps none of the others from being run.
 pub(crate) fn run(arguments: &Check, out: &mut impl Write) -> Result<bool> {
-    match arguments.reference {
-        true => run_files(arguments, &mut ReferenceModels, out),
-        false => run_files(arguments, &mut Units::default(), out),
+    let files = match arguments.reference {
+        true => run_files(&arguments.files, &mut ReferenceModels),
+        false => run_files(&arguments.files, &mut Units::default()),
+    };
+    let report = Report::new(files);
+    let refused: Vec<_> = report.refused().collect();
+    if refused.len() < arguments.files.len() {
+        arguments.output.write(&report, report::write, out)?;
     }
+    if refused.is_empty() { Ok(report.all_passed()) } else { Err(anyhow!(refused.join("; "))) }
 }
 
-/// A file that does not parse keeps none of the others from being run.
 fn run_files(
-    Check { files, .. }: &Check,
+    files: &[PathBuf],
     subject: &mut (impl Subject + textbook::Subject + heap::Subject),
-    out: &mut impl Write,
-) -> Result<bool> {
-    let (mut total, mut refused) = (Report::default(), Vec::new());
-    for file in files {
-        match run_file(file, subject, out)? {
-            Ok(report) => total += report,
-            Err(error) => refused.push(error.to_string()),
-        }
-    }
-    if refused.len() < files.len() {
-        writeln!(out, "{total}")?;
-    }
-    if refused.is_empty() { Ok(total.failed == 0) } else { Err(anyhow!(refused.join("; "))) }
+) -> Vec<FileReport> {
+    files.iter().map(|file| run_file(file, subject)).collect()
 }
 
 fn run_file(
     file: &Path,
     subject: &mut (impl Subject + textbook::Subject + heap::Subject),
-    out: &mut impl Write,
-) -> io::Result<Result<Report, VectorError>> {
-    let mut written = Ok(());
-    let report = VectorFile::open(file).and_then(|vectors| {
-        vectors.run(subject, &mut |mismatch| {
-            if written.is_ok() {
-                written = writeln!(out, "{}: {mismatch}", file.display());
-            }
-        })
+) -> FileReport {
+    let mut mismatches = Vec::new();
+    let counts = VectorFile::open(file).and_then(|vectors| {
+        vectors.run(subject, &mut |mismatch| mismatches.push(mismatch.to_string()))
     });
-    written.map(|()| report)
+    FileReport::new(file.display().to_string(), counts, mismatches)
 }

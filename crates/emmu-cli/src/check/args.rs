@@ -1,6 +1,6 @@
 //! The arguments of `emmu check`.
 
-use crate::help;
+use crate::{help, output::Output};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 #[command(after_help = help::examples(&[
     "emmu check vectors.jsonl",
     "emmu check --reference vectors.jsonl",
+    "emmu check vectors.jsonl --json",
 ]))]
 pub(crate) struct Check {
     /// Files of translation vectors or of textbook records (linear and multi-level paging, relocation,
@@ -18,4 +19,6 @@ pub(crate) struct Check {
     /// Test the naive reference models instead.
     #[arg(long)]
     pub(crate) reference: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }

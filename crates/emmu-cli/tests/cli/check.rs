@@ -1,6 +1,7 @@
 //! `emmu check`.
 
 use crate::{emmu, file, refusal};
+use serde_json::{Value, json};
 
 fn vector(pa: &str) -> String {
     format!(
@@ -141,6 +142,28 @@ fn a_file_that_does_not_parse_keeps_no_other_from_being_run() {
     let [line] = lines[..] else { panic!("{lines:?}") };
     assert!(line.contains("other:1: not JSON"), "{line}");
     assert!(line.contains("; no/such/file: cannot read: "), "{line}");
+}
+
+#[test]
+fn the_counts_and_mismatches_of_each_file_are_also_data() {
+    let [right, wrong, other] = [vector("0x1234"), vector("0x9999"), "{".to_owned()]
+        .map(|content| file("vectors", content));
+    let [right, wrong, other] = [&right, &wrong, &other].map(|(_, path)| path.to_str().unwrap());
+    let passed = json!({"file": right, "passed": 1, "failed": 0, "skipped": 0, "mismatches": []});
+    let told = "bare-0, op 0 (user load of 4 bytes at 0x1234): expected pa 0x9999, got pa 0x1234";
+    let failed =
+        json!({"file": wrong, "passed": 0, "failed": 1, "skipped": 0, "mismatches": [told]});
+    let run = emmu(&["check", "--json", right, wrong]);
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(report, json!({"passed": 1, "failed": 1, "skipped": 0, "files": [&passed, failed]}));
+    assert_eq!(run.code, Some(1));
+    let run = emmu(&["check", "--format", "json", other, right]);
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    let error = run.err.strip_prefix("emmu: ").unwrap().trim_end();
+    let refused = json!({"file": other, "mismatches": [], "error": error});
+    assert_eq!(report["files"], json!([refused, passed]));
+    assert_eq!(run.code, Some(2));
+    assert!(refusal(&["check", "--json", other], b"").contains(":1: not JSON"));
 }
 
 #[test]

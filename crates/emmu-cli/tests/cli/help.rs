@@ -1,6 +1,6 @@
 //! Help, completions and manual pages; and that every command writes numbers and formats alike.
 
-use crate::{LACKEY, emmu, refusal};
+use crate::{LACKEY, emmu, file, refusal};
 use std::{env, fs, path::Path, process::Command};
 
 /// Every command, with the units of `emmu explain`.
@@ -162,7 +162,11 @@ fn one_spelling_of_numbers_is_known_to_every_option() {
 #[test]
 fn every_report_is_text_or_json_by_the_same_options() {
     let base_bounds = ["explain", "base-bounds", "--base", "0", "--bounds", "9", "1"];
-    for command in [&["compare", "--accesses", "9"][..], &["heap", "+1"], &base_bounds] {
+    let (_folder, vectors) = file("vectors.jsonl", VECTOR);
+    let check = ["check", vectors.to_str().unwrap()];
+    let machine = ["machines", "cortex-a53"];
+    let compare = ["compare", "--accesses", "9"];
+    for command in [&compare[..], &["heap", "+1"], &base_bounds, &check, &["machines"], &machine] {
         let run = |options: &[&str]| emmu(&[command, options].concat()).out;
         assert_eq!(run(&["--json"]), run(&["--format", "json"]));
         assert_eq!(run(&[]), run(&["-f", "text"]));
