@@ -2,7 +2,7 @@
 //!
 //! Models: sets, ways, and replacement: LRU, tree-PLRU, FIFO, random, SRRIP, NRU and DRRIP,
 //! or a policy of your own ([`Replace`]). Entries belong to a
-//! [`Owner`], so that all entries of one owner can be forgotten at once.
+//! [`Owner`], so that all entries of one owner can be invalidated at once.
 //!
 //! Does not model: what is in an entry, what a lookup costs, or several lookups at once.
 //!

@@ -10,7 +10,7 @@ use emmu_paging::{
         x86::{RFLAGS, RFLAGS_AC},
     },
 };
-use emmu_vectors::{Answer, Operation, Piece, Registers, SparseMemory, Subject};
+use emmu_vectors::{Answer, Operation, PagePiece, Registers, SparseMemory, Subject};
 
 /// Every translation unit of emmu as one subject: each operation gets a new unit with cold caches.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +112,7 @@ fn translate<F: Format>(
         if !crosses {
             return Ok(Answer::Pa(found.addr));
         }
-        pieces.push(Piece { pa: found.addr, bytes: size.into() });
+        pieces.push(PagePiece { pa: found.addr, bytes: size.into() });
         addr = addr.wrapping_add(size.into());
         left -= size;
     }

@@ -151,7 +151,7 @@ impl Flags {
 pub struct Fences {
     /// The architecture's name.
     pub name: &'static str,
-    /// Returns the narrowest invalidation that forgets a stale translation.
+    /// Returns the narrowest invalidation that drops a stale translation.
     pub narrowest: fn(&Stale) -> Invalidate,
     /// Writes an invalidation as the instruction that asks for it.
     pub words: fn(Invalidate, &mut fmt::Formatter<'_>) -> fmt::Result,

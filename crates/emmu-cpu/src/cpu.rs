@@ -101,7 +101,7 @@ where
 
     /// Returns the translation unit, to be changed by the host: no privilege is checked, and no event is told.
     pub fn unit_mut(&mut self) -> &mut U {
-        self.forget();
+        self.drop_hot_table();
         &mut self.unit
     }
 
@@ -113,7 +113,7 @@ where
 
     /// Returns the bus, to be changed by the host, as a device or a debugger does.
     pub fn bus_mut(&mut self) -> &mut B {
-        self.forget();
+        self.drop_hot_table();
         &mut self.bus
     }
 
@@ -191,18 +191,18 @@ where
         self.halted = None;
         self.restart = None;
         self.reservation = None;
-        self.forget();
+        self.drop_hot_table();
     }
 
     /// Switches the accelerator on or off. With it, the CPU keeps the place of pages in the host's memory. It
     /// is on from the start. Only the host's time depends on it.
     pub fn set_accelerator(&mut self, on: bool) {
         self.accelerator = on;
-        self.forget();
+        self.drop_hot_table();
     }
 
     /// Drops the accelerator's table.
-    fn forget(&mut self) {
+    fn drop_hot_table(&mut self) {
         self.hot.clear();
         self.rekey();
     }

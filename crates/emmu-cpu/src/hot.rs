@@ -61,7 +61,7 @@ fn mode_bits(privilege: Privilege, flags: AccessFlags) -> u64 {
 /// One page. An entry has 32 bytes, so that two share a cache line and none straddles two.
 #[derive(Clone, Copy)]
 #[repr(align(32))]
-struct Entry {
+struct HotEntry {
     /// The page address and the key. No generation is 0, so a tag of 0 matches nothing.
     tag: u64,
     /// The offset of the page in the RAM of the bus.
@@ -69,9 +69,9 @@ struct Entry {
     ticket: Ticket,
 }
 
-const _: () = assert!(size_of::<Entry>() == 32);
+const _: () = assert!(size_of::<HotEntry>() == 32);
 
-impl Entry {
+impl HotEntry {
     const EMPTY: Self =
         Self { tag: 0, offset: 0, ticket: Ticket { slot: 0, version: 0, epoch: 0 } };
 }
@@ -79,7 +79,7 @@ impl Entry {
 /// The table. It knows neither unit nor bus.
 #[derive(Clone)]
 pub(crate) struct HotTable {
-    entries: Box<[Entry; LEN]>,
+    entries: Box<[HotEntry; LEN]>,
     /// The physical pages. They are kept apart, because only a probe needs them.
     pages: Box<[PhysAddr; LEN]>,
     generation: u64,
@@ -113,7 +113,7 @@ impl Hit {
 impl HotTable {
     pub(crate) fn new() -> Self {
         Self {
-            entries: Box::new([Entry::EMPTY; LEN]),
+            entries: Box::new([HotEntry::EMPTY; LEN]),
             pages: Box::new([PhysAddr::ZERO; LEN]),
             generation: 1,
         }
@@ -128,7 +128,7 @@ impl HotTable {
     pub(crate) fn clear(&mut self) {
         self.generation += 1;
         if self.generation == GENERATIONS {
-            self.entries.fill(Entry::EMPTY);
+            self.entries.fill(HotEntry::EMPTY);
             self.generation = 1;
         }
     }
@@ -162,7 +162,7 @@ impl HotTable {
         }
         let at = index(access);
         let key = self.key(access.privilege, access.flags);
-        self.entries[at] = Entry { tag: tag(access.addr, key), offset, ticket };
+        self.entries[at] = HotEntry { tag: tag(access.addr, key), offset, ticket };
         self.pages[at] = page;
     }
 }

@@ -298,12 +298,12 @@ mod tests {
     }
 
     #[test]
-    fn a_second_access_takes_the_short_way() {
+    fn a_second_access_takes_the_short_path() {
         assert_eq!(hot(|_| ()), (true, true));
     }
 
     #[test]
-    fn the_short_way_is_closed_when_something_behind_it_may_have_changed() {
+    fn the_short_path_is_closed_when_something_behind_it_may_have_changed() {
         assert_eq!(hot(|cpu| cpu.set_accelerator(false)), (false, false));
         assert_eq!(hot(|cpu| _ = cpu.bus_mut()), (false, false));
         assert_eq!(hot(|cpu| _ = cpu.unit_mut()), (false, false));
@@ -312,12 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn the_short_way_is_closed_to_a_halted_cpu() {
+    fn the_short_path_is_closed_to_a_halted_cpu() {
         assert_eq!(hot(|cpu| _ = cpu.system_call()), (false, false));
     }
 
     #[test]
-    fn the_short_way_is_closed_until_the_restart() {
+    fn the_short_path_is_closed_until_the_restart() {
         let fault = |cpu: &mut Machine| {
             cpu.install_handler(VirtAddr::new(0)).unwrap();
             cpu.load(VirtAddr::new(u64::MAX), Width::B1).unwrap_err();
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_way_of_writes_is_closed_while_something_is_reserved() {
+    fn the_short_path_of_writes_is_closed_while_something_is_reserved() {
         let reserve = |cpu: &mut Machine| _ = cpu.load_reserved(ADDR, Width::B4).unwrap();
         assert_eq!(hot(reserve), (true, false));
         let done = |cpu: &mut Machine| {

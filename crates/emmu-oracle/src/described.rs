@@ -142,7 +142,7 @@ impl Description {
 ///
 /// ```
 /// use emmu_core::{Access, PhysAddr, VirtAddr};
-/// use emmu_oracle::described::{Description, Entry, Fault, Reason, Registers};
+/// use emmu_oracle::described::{Description, EntryPlace, Fault, Reason, Registers};
 /// use emmu_oracle::{Reference, Write, reference::SparseMemory};
 ///
 /// // The textbook's two-level machine, its directory in frame 17: entry 3 names a table in frame 40, whose entry 9
@@ -156,7 +156,7 @@ impl Description {
 /// let load = |addr| machine.translate(Access::load(VirtAddr::new(addr), 1), &memory);
 /// assert_eq!(load(0b00011_01001_10101).map(|found| found.pa), Ok(PhysAddr::new(99 * 32 + 0b10101)));
 ///
-/// let entry = Some(Entry { level: 0, addr: PhysAddr::new(40 * 32 + 10) });
+/// let entry = Some(EntryPlace { level: 0, addr: PhysAddr::new(40 * 32 + 10) });
 /// assert_eq!(load(0b00011_01010_00000), Err(Fault { reason: Reason::NotValid, entry }));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -198,12 +198,12 @@ pub struct Fault {
     /// Why.
     pub reason: Reason,
     /// The entry that decided it, or could not be read, if it was one.
-    pub entry: Option<Entry>,
+    pub entry: Option<EntryPlace>,
 }
 
 /// Which entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Entry {
+pub struct EntryPlace {
     /// Its level, of which 0 is the last.
     pub level: u32,
     /// Where it stands.

@@ -18,7 +18,7 @@ use emmu_core::{Access, AccessKind, PhysAddr, Privilege, VirtAddr};
 ///
 /// ```
 /// use emmu_core::{Access, PhysAddr, VirtAddr};
-/// use emmu_oracle::hashed::{Entry, Fault, Reason, Registers};
+/// use emmu_oracle::hashed::{EntryPlace, Fault, Reason, Registers};
 /// use emmu_oracle::{Reference, reference::SparseMemory};
 ///
 /// // A table of 1024 entries at 0x10_0000. Page 0x403 has tag 1, and its first place is 3 ^ 1; the entry is at probe 1.
@@ -30,7 +30,7 @@ use emmu_core::{Access, AccessKind, PhysAddr, Privilege, VirtAddr};
 /// assert_eq!(load(0x40_3678).map(|found| found.pa), Ok(PhysAddr::new(0x7678)));
 ///
 /// // Page 2 has the same first place, and another tag. At probe 2 is nothing.
-/// let entry = Some(Entry { probe: 2, addr: PhysAddr::new(0x10_0020) });
+/// let entry = Some(EntryPlace { probe: 2, addr: PhysAddr::new(0x10_0020) });
 /// assert_eq!(load(0x2678), Err(Fault { reason: Reason::Absent, entry, guest: None }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,14 +70,14 @@ pub struct Fault {
     pub reason: Reason,
     /// The entry that decided it or could not be read, if it was one. That of a first stage stands in guest-physical
     /// memory.
-    pub entry: Option<Entry>,
+    pub entry: Option<EntryPlace>,
     /// The access that the second stage refused, if that stage raised the fault.
     pub guest: Option<Refused>,
 }
 
 /// Which entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Entry {
+pub struct EntryPlace {
     /// Which probe reads it.
     pub probe: u8,
     /// Where it stands.
@@ -113,7 +113,7 @@ impl Reference for Registers {
 /// The entry of a page.
 #[derive(Clone, Copy)]
 struct Page {
-    entry: Entry,
+    entry: EntryPlace,
     raw: u64,
 }
 
@@ -181,7 +181,7 @@ impl Registers {
         let (tag, first) = self.tag_and_first(addr);
         let mut last = None;
         for probe in 0..8 {
-            let entry = Entry { probe, addr: self.place(first, probe) };
+            let entry = EntryPlace { probe, addr: self.place(first, probe) };
             let raw = memory.read64(entry.addr).map_err(|Hole| entry.refuses(Reason::Hole))?;
             last = Some(entry);
             let valid = raw % 2 == 1;
@@ -198,7 +198,7 @@ impl Registers {
     }
 }
 
-impl Entry {
+impl EntryPlace {
     fn refuses(self, reason: Reason) -> Fault {
         Fault { reason, entry: Some(self), guest: None }
     }

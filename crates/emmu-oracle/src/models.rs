@@ -7,7 +7,7 @@ use crate::reference::{Reference, SparseMemory, translate_pieces};
 use crate::{aarch64, riscv, x86};
 use emmu_core::{Access, AccessKind};
 use emmu_vectors::{
-    AArch64Fault, AArch64Registers, Answer, Fault, Operation, Piece, Registers, RiscVRegisters,
+    AArch64Fault, AArch64Registers, Answer, Fault, Operation, PagePiece, Registers, RiscVRegisters,
     Subject, X86Registers,
 };
 
@@ -63,7 +63,7 @@ where
         Ok(pieces) => pieces,
         Err(fault) => return Answer::Fault(fault.into()),
     };
-    let piece = |(piece, outcome): &(Access, crate::Outcome)| Piece {
+    let piece = |(piece, outcome): &(Access, crate::Outcome)| PagePiece {
         pa: outcome.pa,
         bytes: u64::from(piece.size),
     };

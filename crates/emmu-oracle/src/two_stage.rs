@@ -199,8 +199,8 @@ impl<'a> Scratch<'a> {
     }
 
     /// The tables of one stage, as a model of one stage reads them.
-    pub(crate) fn tables(&self, stage: Stage) -> Tables<'_> {
-        Tables { scratch: self, stage }
+    pub(crate) fn tables(&self, stage: Stage) -> StageTables<'_> {
+        StageTables { scratch: self, stage }
     }
 
     /// Sums up: the answer gets what was changed.
@@ -241,12 +241,12 @@ fn overlap((a, a_size): (u64, u8), (b, b_size): (u64, u8)) -> bool {
 }
 
 /// The tables of one stage in host memory.
-pub(crate) struct Tables<'a> {
+pub(crate) struct StageTables<'a> {
     scratch: &'a Scratch<'a>,
     stage: Stage,
 }
 
-impl Memory for Tables<'_> {
+impl Memory for StageTables<'_> {
     fn read32(&self, addr: PhysAddr) -> Result<u32, Hole> {
         self.scratch.read(self.stage, addr, 4).map(low_half)
     }

@@ -68,7 +68,7 @@ impl Refusal {
 }
 
 /// The memory on which the steps of a walk are performed.
-pub(crate) trait Tables<F: Format> {
+pub(crate) trait TableMemory<F: Format> {
     /// Reads an entry.
     fn read(&mut self, format: &F, entry: EntryAddr) -> Result<u64, Refusal>;
 
@@ -102,7 +102,7 @@ pub(crate) struct OnBus<'a, S, B: ?Sized, P: ?Sized> {
     pub(crate) access: Access,
 }
 
-impl<F: Format, S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> Tables<F>
+impl<F: Format, S: SecondStage, B: Bus + ?Sized, P: Probe + ?Sized> TableMemory<F>
     for OnBus<'_, S, B, P>
 {
     #[inline]
@@ -198,7 +198,7 @@ pub(crate) struct PeekOnBus<'a, S, B: ?Sized> {
     pub(crate) access: Access,
 }
 
-impl<F: Format, S: SecondStage, B: Bus + ?Sized> Tables<F> for PeekOnBus<'_, S, B> {
+impl<F: Format, S: SecondStage, B: Bus + ?Sized> TableMemory<F> for PeekOnBus<'_, S, B> {
     fn read(&mut self, format: &F, entry: EntryAddr) -> Result<u64, Refusal> {
         let addr = self.place(entry, AccessKind::Load)?;
         guarded(format, entry, addr, AccessKind::Load, || self.bus.peek(addr, entry.width))
@@ -269,7 +269,7 @@ pub(crate) fn drive<F: Format>(
     walk: &mut Walk<F::Permissions>,
     format: &F,
     trail: &mut Trail<F::Permissions>,
-    tables: &mut impl Tables<F>,
+    tables: &mut impl TableMemory<F>,
 ) -> Result<Mapping<F::Permissions>, Refusal> {
     let mut entry = walk.start(format);
     loop {
@@ -301,7 +301,7 @@ fn settle<F: Format>(
     format: &F,
     mut step: Step<F::Permissions>,
     trail: &mut Trail<F::Permissions>,
-    tables: &mut impl Tables<F>,
+    tables: &mut impl TableMemory<F>,
 ) -> Result<Settled<F::Permissions>, Refusal> {
     loop {
         step = match step {
@@ -326,7 +326,7 @@ fn rehearse<F: Format>(
     mut walk: Walk<F::Permissions>,
     format: &F,
     trail: &mut Trail<F::Permissions>,
-    tables: &mut impl Tables<F>,
+    tables: &mut impl TableMemory<F>,
 ) -> Result<(), Refusal> {
     let mut step = walk.checked(format, trail);
     while let Step::Update { entry, current, .. } = step {

@@ -62,7 +62,7 @@ impl<H: SecondStageFormat> Stage for Paging<H> {
         let guest = self.seen(guest);
         match self.format.route(guest.access) {
             Ok(Route::Tables { access, asid }) => {
-                probe.on(Event::SecondStage(guest.told(0)));
+                probe.on(Event::SecondStage(guest.guest_access(0)));
                 let visible = self.owners.visible(asid, Context::HOST, false);
                 let hit = self.resolve(access, Query { access, visible }, bus, probe);
                 probe.on(Event::SecondStageEnd);
@@ -70,7 +70,7 @@ impl<H: SecondStageFormat> Stage for Paging<H> {
                 Ok(granted(hit.mapping))
             }
             Ok(Route::Identity { access, bits }) => Ok(unchanged(access.addr, bits)),
-            Err(cause) => Err(Fault::new(guest.access, cause).with_guest(guest.told(0))),
+            Err(cause) => Err(Fault::new(guest.access, cause).with_guest(guest.guest_access(0))),
         }
     }
 
@@ -80,7 +80,7 @@ impl<H: SecondStageFormat> Stage for Paging<H> {
         bus: &(impl Bus + ?Sized),
     ) -> Result<Mapping<Self::Permissions>, Fault> {
         let guest = self.seen(guest);
-        let refuse = |cause| Fault::new(guest.access, cause).with_guest(guest.told(0));
+        let refuse = |cause| Fault::new(guest.access, cause).with_guest(guest.guest_access(0));
         match self.format.route(guest.access).map_err(refuse)? {
             Route::Tables { access, .. } => {
                 let root = self.format.root(access).map_err(refuse)?;
@@ -190,7 +190,7 @@ impl<H: SecondStageFormat> Paging<H> {
             Some(Entry::Leaf(mapping)) => self.format.rights(mapping.permissions),
             _ => 0,
         };
-        fault.with_guest(guest.told(rights))
+        fault.with_guest(guest.guest_access(rights))
     }
 }
 

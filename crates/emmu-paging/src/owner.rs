@@ -1,4 +1,4 @@
-//! Which cached entries an address space may see, and how whole address spaces are forgotten at once.
+//! Which cached entries an address space may see, and how whole address spaces are invalidated at once.
 
 #[cfg(feature = "serde")]
 mod snapshot;

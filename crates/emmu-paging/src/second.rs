@@ -104,7 +104,8 @@ impl Guest {
         Self { access: access.at(VirtAddr::new(addr.raw()), access.size), walk: false }
     }
 
-    pub(crate) fn told(&self, rights: u8) -> GuestAccess {
+    /// Returns the access as events and faults report it, with these rights of the second stage.
+    pub(crate) fn guest_access(&self, rights: u8) -> GuestAccess {
         let Access { addr, kind, .. } = self.access;
         GuestAccess { addr: PhysAddr::new(addr.raw()), kind, walk: self.walk, rights }
     }

@@ -38,7 +38,7 @@ impl Sanitizer {
         Sanitized::new(unit, self.clone(), number)
     }
 
-    /// A bus whose writes of table entries are remembered. It has no RAM pages, so that a CPU takes no short way past
+    /// A bus whose writes of table entries are recorded. It has no RAM pages, so that a CPU takes no short path past
     /// it.
     #[must_use]
     pub fn bus<B>(&self, bus: B) -> Watched<B> {

@@ -46,7 +46,7 @@ impl Shadow {
     }
 
     /// The process has nothing there any more.
-    pub fn forget(&mut self, process: u32, addr: VirtAddr, len: usize) {
+    pub fn unmap(&mut self, process: u32, addr: VirtAddr, len: usize) {
         self.put(process, addr, core::iter::repeat_n(None, len));
     }
 

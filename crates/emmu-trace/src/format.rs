@@ -103,9 +103,9 @@ fn of_text(start: &[u8], whole: bool) -> Result<TraceFormat, TraceError> {
     if lines.iter().any(|(_, line)| lackey::is_valgrind(line)) {
         return Ok(TraceFormat::Lackey);
     }
-    let mut told = lines.iter().filter_map(|(number, line)| Some((*number, told_by(line)?)));
-    let first = told.next().ok_or_else(|| TraceError::Unrecognized { found: excerpt(start) })?;
-    match told.find(|(_, format)| *format != first.1) {
+    let mut recognized = lines.iter().filter_map(|(number, line)| Some((*number, format_of_line(line)?)));
+    let first = recognized.next().ok_or_else(|| TraceError::Unrecognized { found: excerpt(start) })?;
+    match recognized.find(|(_, format)| *format != first.1) {
         Some(second) => Err(TraceError::Ambiguous { first, second }),
         None => Ok(first.1),
     }
@@ -120,7 +120,7 @@ fn lines(start: &[u8], whole: bool) -> impl Iterator<Item = (u64, &[u8])> {
 }
 
 /// Returns the format that a line can be read as, if it is one of lackey's or dinero's. No line is of both.
-fn told_by(line: &[u8]) -> Option<TraceFormat> {
+fn format_of_line(line: &[u8]) -> Option<TraceFormat> {
     if is_line_of(&mut Lackey::default(), line) {
         Some(TraceFormat::Lackey)
     } else if is_line_of(&mut Dinero, line) {

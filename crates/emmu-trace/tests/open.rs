@@ -59,7 +59,7 @@ fn text_of(records: &[Record], format: TextFormat) -> Vec<u8> {
 }
 
 /// The format that these bytes tell.
-fn told(bytes: &[u8]) -> Result<TraceFormat, String> {
+fn format_of(bytes: &[u8]) -> Result<TraceFormat, String> {
     open(bytes).map(|trace| trace.format()).map_err(|error| error.to_string())
 }
 
@@ -82,27 +82,27 @@ fn every_encoding_of_a_trace_has_the_same_references_and_the_same_hash() {
 #[test]
 fn content_tells_the_format() {
     let champsim = Instruction { ip: 0x40_0123, ..Instruction::default() }.to_bytes();
-    assert_eq!(told(TEXT.as_bytes()), Ok(TraceFormat::Lackey));
-    assert_eq!(told(b"SB 10\n"), Ok(TraceFormat::Lackey));
-    assert_eq!(told(b"\nhello\n2 0\nr 10 4"), Ok(TraceFormat::Dinero));
-    assert_eq!(told(b"size,kind,address\n"), Ok(TraceFormat::Csv));
-    assert_eq!(told(b"size,kind,address,size,pc,pc\n"), Ok(TraceFormat::Csv), "its reader refuses");
+    assert_eq!(format_of(TEXT.as_bytes()), Ok(TraceFormat::Lackey));
+    assert_eq!(format_of(b"SB 10\n"), Ok(TraceFormat::Lackey));
+    assert_eq!(format_of(b"\nhello\n2 0\nr 10 4"), Ok(TraceFormat::Dinero));
+    assert_eq!(format_of(b"size,kind,address\n"), Ok(TraceFormat::Csv));
+    assert_eq!(format_of(b"size,kind,address,size,pc,pc\n"), Ok(TraceFormat::Csv), "its reader refuses");
     let long = format!("kind,address,size,{},pc\n", "x".repeat(5000));
-    assert_eq!(told(long.as_bytes()), Ok(TraceFormat::Csv), "its reader refuses");
-    assert_eq!(told(&champsim), Ok(TraceFormat::ChampSim));
-    assert_eq!(told(&native()), Ok(TraceFormat::Native));
+    assert_eq!(format_of(long.as_bytes()), Ok(TraceFormat::Csv), "its reader refuses");
+    assert_eq!(format_of(&champsim), Ok(TraceFormat::ChampSim));
+    assert_eq!(format_of(&native()), Ok(TraceFormat::Native));
 }
 
 #[test]
 fn a_line_of_valgrind_tells_lackey_whatever_the_program_prints() {
-    assert_eq!(told(b"0 1\n==1== Lackey\nI  10,2\n"), Ok(TraceFormat::Lackey));
+    assert_eq!(format_of(b"0 1\n==1== Lackey\nI  10,2\n"), Ok(TraceFormat::Lackey));
 }
 
 #[test]
 fn lines_of_two_formats_are_ambiguous_until_the_caller_insists() {
     let text = b"0 1\n\nI  10,2\n";
     let message = "expected a trace of one format, found dinero in line 1 and lackey in line 3";
-    assert_eq!(told(text).unwrap_err(), message);
+    assert_eq!(format_of(text).unwrap_err(), message);
     let options = OpenOptions::new().format(TraceFormat::Lackey).lenient(true);
     assert_eq!(options.open(&text[..]).unwrap().records().count(), 1);
 }
@@ -117,7 +117,7 @@ fn a_byte_order_mark_before_a_text_is_no_part_of_it() {
     ];
     for (text, format) in texts {
         let marked = format!("\u{feff}{text}");
-        assert_eq!(told(marked.as_bytes()), Ok(format));
+        assert_eq!(format_of(marked.as_bytes()), Ok(format));
         assert_eq!(run(marked.as_bytes()).unwrap(), run(text.as_bytes()).unwrap());
     }
     let options = OpenOptions::new().format(TraceFormat::Lackey);
@@ -136,7 +136,7 @@ fn what_is_of_no_format_is_quoted() {
         (&[0; 128], r#""\0\0"#),
         (b"\x7fELF\x02\x01\x01", r#""\u{7f}ELF"#),
     ] {
-        let message = told(bytes).unwrap_err();
+        let message = format_of(bytes).unwrap_err();
         assert!(message.starts_with(expected), "{message}");
         assert!(message.contains(found) || found == r#""hello\n""#, "{message}");
     }
@@ -152,11 +152,11 @@ fn only_plausible_instructions_tell_champsim() {
         Instruction { ip: 1 << 60, ..good },
         Instruction { source_memory: [0, 0, 0, 1 << 60], ..good },
     ];
-    assert_eq!(told(&good.to_bytes()), Ok(TraceFormat::ChampSim));
+    assert_eq!(format_of(&good.to_bytes()), Ok(TraceFormat::ChampSim));
     for other in implausible {
-        assert!(told(&[good.to_bytes(), other.to_bytes()].concat()).is_err(), "{other:?}");
+        assert!(format_of(&[good.to_bytes(), other.to_bytes()].concat()).is_err(), "{other:?}");
     }
-    assert!(told(&[&good.to_bytes()[..], &[0]].concat()).is_err(), "part of an instruction");
+    assert!(format_of(&[&good.to_bytes()[..], &[0]].concat()).is_err(), "part of an instruction");
     let options = OpenOptions::new().format(TraceFormat::ChampSim);
     assert_eq!(options.open(&implausible[1].to_bytes()[..]).unwrap().records().count(), 1);
 }
@@ -180,8 +180,8 @@ fn lines_cannot_be_skipped_in_a_format_without_lines() {
 #[test]
 fn other_compressed_files_are_named() {
     let expected = "expected a trace, plain or compressed by gzip, xz or zstd; found";
-    assert_eq!(told(BZIP2).unwrap_err(), format!("{expected} a bzip2 file"));
-    assert_eq!(told(b"PK\x03\x04\x14\0\0\0").unwrap_err(), format!("{expected} a ZIP archive"));
+    assert_eq!(format_of(BZIP2).unwrap_err(), format!("{expected} a bzip2 file"));
+    assert_eq!(format_of(b"PK\x03\x04\x14\0\0\0").unwrap_err(), format!("{expected} a ZIP archive"));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_compressed_file_inside_another_is_named() {
     let expected = "expected a trace, plain or compressed by gzip, xz or zstd; found";
     for (inner, name) in [(XZ, "an xz file"), (ZSTD, "a zstd file"), (BZIP2, "a bzip2 file")] {
         let message = format!("{expected} {name} inside a gzip file");
-        assert_eq!(told(&gzip(inner)).unwrap_err(), message);
+        assert_eq!(format_of(&gzip(inner)).unwrap_err(), message);
     }
 }
 
@@ -197,7 +197,7 @@ fn a_compressed_file_inside_another_is_named() {
 fn two_bytes_of_an_address_do_not_tell_gzip() {
     for ip in [0x40_8b1f, 0x4008_8b1f] {
         let bytes = Instruction { ip, ..Instruction::default() }.to_bytes();
-        assert_eq!(told(&bytes), Ok(TraceFormat::ChampSim), "{ip:#x}");
+        assert_eq!(format_of(&bytes), Ok(TraceFormat::ChampSim), "{ip:#x}");
         assert_eq!(run(&bytes[..]).unwrap().0.len(), 1);
     }
 }

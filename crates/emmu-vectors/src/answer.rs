@@ -11,7 +11,7 @@ pub enum Answer {
     /// An access within one 4 KiB page is allowed, and this is where its first byte is.
     Pa(PhysAddr),
     /// An access over several pages is allowed, and this is where its pieces are, lowest first.
-    Pas(Vec<Piece>),
+    Pas(Vec<PagePiece>),
     /// CR3 was loaded. No vector expects that.
     Loaded,
     /// It faults.
@@ -22,7 +22,7 @@ pub enum Answer {
 
 /// The part of an access that lies in one 4 KiB page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct PagePiece {
     /// Where its first byte is.
     pub pa: PhysAddr,
     /// How many bytes it has.

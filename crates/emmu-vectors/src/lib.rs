@@ -46,7 +46,7 @@ pub mod riscv;
 mod run;
 pub mod textbook;
 
-pub use answer::{AArch64Fault, Answer, Fault, Piece};
+pub use answer::{AArch64Fault, Answer, Fault, PagePiece};
 pub use field::Problem;
 pub use file::VectorFile;
 pub use format::{Format, Granule};

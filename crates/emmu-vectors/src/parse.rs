@@ -2,7 +2,7 @@
 
 use super::field::{Field, Problem};
 use super::{
-    AArch64Fault, AArch64Registers, Answer, Fault, Format, Op, Operation, Piece, Registers,
+    AArch64Fault, AArch64Registers, Answer, Fault, Format, Op, Operation, PagePiece, Registers,
     RiscVRegisters, Vector, X86Registers,
 };
 use crate::aarch64::FaultKind;
@@ -168,9 +168,9 @@ fn answer(expect: &Field<'_>, format: Format) -> Result<Answer, Problem> {
 }
 
 /// `["0xPA", nbytes]`.
-fn piece(field: &Field<'_>) -> Result<Piece, Problem> {
+fn piece(field: &Field<'_>) -> Result<PagePiece, Problem> {
     match field.items()?.as_slice() {
-        [pa, bytes] => Ok(Piece {
+        [pa, bytes] => Ok(PagePiece {
             pa: PhysAddr::new(pa.hex()?),
             bytes: bytes.integer(1, LONGEST_ACCESS)?.into(),
         }),

@@ -4,7 +4,7 @@ use crate::architecture::{Architecture, Run, SetupError, Unit, passes};
 use emmu_core::{Access, Bus, Cause, Fault, RegisterError, TranslationUnit, Width};
 use emmu_oracle::{
     Memory,
-    described::{self, Entry, Fault as Refused, Reason, Registers},
+    described::{self, EntryPlace, Fault as Refused, Reason, Registers},
 };
 use emmu_paging::{
     Paging, PagingConfig,
@@ -46,7 +46,7 @@ impl Architecture for Registers {
             Cause::DirtyFlag => Reason::NotDirty,
             _ => return None,
         };
-        let entry = fault.entry.map(|entry| Entry { level: entry.level.into(), addr: entry.addr });
+        let entry = fault.entry.map(|entry| EntryPlace { level: entry.level.into(), addr: entry.addr });
         Some(Refused { reason, entry })
     }
 

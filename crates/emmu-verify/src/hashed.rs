@@ -4,7 +4,7 @@ use crate::architecture::{Architecture, Run, SetupError, Unit, passes};
 use emmu_core::{Access, Bus, Cause, Fault, RegisterError, RegisterId, TranslationUnit};
 use emmu_oracle::{
     Memory, TwoStage,
-    hashed::{Entry, Fault as Raised, Guest, Reason, Refused, Registers},
+    hashed::{EntryPlace, Fault as Raised, Guest, Reason, Refused, Registers},
     two_stage::Nested,
 };
 use emmu_paging::{
@@ -92,7 +92,7 @@ fn raised(fault: &Fault) -> Option<Raised> {
         _ => return None,
     };
     // Probe k is level 7 - k.
-    let entry = fault.entry.map(|entry| Entry { probe: 7 - entry.level.min(7), addr: entry.addr });
+    let entry = fault.entry.map(|entry| EntryPlace { probe: 7 - entry.level.min(7), addr: entry.addr });
     let guest = fault.guest.map(|guest| Refused {
         gpa: guest.addr,
         walk: guest.walk,

@@ -32,7 +32,7 @@ pub(crate) struct Explain {
 pub(super) enum Unit {
     BaseBounds(BaseBounds),
     Segments(Segments),
-    Table(Table),
+    Table(SegmentTableArgs),
     Paging(Paging),
 }
 
@@ -41,7 +41,7 @@ impl Unit {
         match self {
             Self::BaseBounds(BaseBounds { accesses, .. })
             | Self::Segments(Segments { accesses, .. })
-            | Self::Table(Table { accesses, .. })
+            | Self::Table(SegmentTableArgs { accesses, .. })
             | Self::Paging(Paging { accesses, .. }) => accesses,
         }
     }
@@ -153,7 +153,7 @@ pub(super) struct Segments {
     "emmu explain table --segment 2047=0x80000:300:rw- --segment 5=absent 0x7ff0012b 0x500000",
     "emmu explain table --cache 0 --segment 0=32K:2K:r-x 0x64 --access fetch",
 ]))]
-pub(super) struct Table {
+pub(super) struct SegmentTableArgs {
     /// Width of virtual addresses.
     #[arg(long, value_name = "BITS", default_value = "32", value_parser = number::narrow::<u32>(1..=64))]
     pub(super) address_bits: u32,

@@ -25,22 +25,22 @@ impl Tell for BaseBounds {
     fn steps(&self, access: Access, _: &[Heard], _: &Memory, show: Radix) -> Vec<Step> {
         let register = |id| self.read_register(id).unwrap_or_default();
         let (base, bounds) = (register(Self::BASE), register(Self::BOUNDS));
-        let (va, base_told) = (show.show(access.addr), show.show(base));
+        let (va, base_text) = (show.show(access.addr), show.show(base));
         let told = show.show(bounds);
         match (self.convention(), self.relocate(access.addr)) {
             (Convention::Size, Ok((place, left))) => vec![
                 Step::new("bounds", format!("{va} < bounds {told}, {} left", bytes(left, show))),
-                Step::new("PA", format!("base {base_told} + {va} = {}", show.show(place))),
+                Step::new("PA", format!("base {base_text} + {va} = {}", show.show(place))),
             ],
             (Convention::Size, Err(Refusal::PastBounds { by })) => {
                 vec![Step::failing("bounds", past(&va, &told, by, show))]
             }
             (Convention::Size, Err(Refusal::NoPlace)) => vec![
                 Step::new("bounds", format!("{va} < bounds {told}")),
-                no_place(&base_told, &va),
+                no_place(&base_text, &va),
             ],
             (Convention::End, Ok((place, left))) => vec![
-                Step::new("PA", format!("base {base_told} + {va} = {}", show.show(place))),
+                Step::new("PA", format!("base {base_text} + {va} = {}", show.show(place))),
                 Step::new(
                     "bounds",
                     format!("{} < bounds {told}, {} left", show.show(place), bytes(left, show)),
@@ -49,11 +49,11 @@ impl Tell for BaseBounds {
             (Convention::End, Err(Refusal::PastBounds { by })) => {
                 let sum = show.show(bounds.saturating_add(by));
                 vec![
-                    Step::new("PA", format!("base {base_told} + {va} = {sum}")),
+                    Step::new("PA", format!("base {base_text} + {va} = {sum}")),
                     Step::failing("bounds", past(&sum, &told, by, show)),
                 ]
             }
-            (Convention::End, Err(Refusal::NoPlace)) => vec![no_place(&base_told, &va)],
+            (Convention::End, Err(Refusal::NoPlace)) => vec![no_place(&base_text, &va)],
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Explanation {
     pub(super) physical: Option<u64>,
     /// The value that was read, if it has 8 bytes at most.
     pub(super) value: Option<u64>,
-    pub(super) fault: Option<Told>,
+    pub(super) fault: Option<FaultStory>,
     pub(super) cycles: u64,
     #[serde(skip)]
     pub(super) show: Radix,
@@ -35,7 +35,7 @@ pub(super) struct Explanation {
 
 /// A fault, and the reaction of the operating system.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct FaultStory {
     pub(super) cause: String,
     pub(super) next: String,
 }
@@ -281,12 +281,12 @@ fn trap(heard: &Heard) -> Option<Step> {
     entered.then(|| Step::new("exception", "the CPU enters the handler").costing(heard))
 }
 
-fn tell_fault(fault: &Fault, pid: u32) -> Told {
+fn tell_fault(fault: &Fault, pid: u32) -> FaultStory {
     let next = match fault.cause {
         Cause::Absent => format!("the OS brings it in and restarts, or kills pid {pid}"),
         _ => format!("the OS kills pid {pid}"),
     };
-    Told { cause: fault.cause.to_string(), next }
+    FaultStory { cause: fault.cause.to_string(), next }
 }
 
 fn unexpected(stop: &Stop) -> String {

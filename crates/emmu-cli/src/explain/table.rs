@@ -56,7 +56,7 @@ impl NumberedDescriptor {
     }
 }
 
-impl args::Table {
+impl args::SegmentTableArgs {
     pub(super) fn unit(&self) -> Result<(SegmentTable, Contents)> {
         let cache = match self.cache {
             0 => None,
@@ -190,18 +190,18 @@ impl Reading<'_> {
     fn bounding_word(&self, addr: PhysAddr, raw: u64, heard: &Heard) -> Vec<Step> {
         let half = Descriptor { base: 0, word: raw };
         let read = |text: String| self.read(1, heard, addr, &text);
-        let (raw_told, bounds) = (self.show.show(raw), self.show.show(half.bounds()));
+        let (raw_text, bounds) = (self.show.show(raw), self.show.show(half.bounds()));
         if !half.is_present() {
             let text = format!("segment {} is not present", self.show.show(self.selector));
             return vec![
-                read(format!("{raw_told}, bit 4 (present) is 0")),
+                read(format!("{raw_text}, bit 4 (present) is 0")),
                 Step::failing("present", text),
             ];
         }
         let flags = half.flags();
         let mut steps = vec![read(format!("bounds {bounds}, {}, present", rights(flags)))];
         if half.is_malformed(self.table.last_offset()) {
-            let text = format!("the descriptor {raw_told} is malformed");
+            let text = format!("the descriptor {raw_text} is malformed");
             steps.push(Step::failing("format", text));
         }
         steps

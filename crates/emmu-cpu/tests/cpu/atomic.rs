@@ -8,13 +8,13 @@ use emmu_core::{Access, Bus, BusError, Cause, Event, PhysAddr, Width};
 use emmu_cpu::{Exception, Stop};
 
 /// Pages 0 and 1 are the same frame.
-fn twins() -> Machine {
+fn aliased_pages() -> Machine {
     machine(&[(0, Mapping::all(RAM)), (1, Mapping::all(RAM)), (2, Mapping::all(RAM + PAGE))])
 }
 
 #[test]
 fn an_amo_returns_the_old_value_and_stores_the_new() {
-    let mut cpu = twins();
+    let mut cpu = aliased_pages();
     cpu.store(va(8), Width::B8, u64::MAX).unwrap();
     // The amo is made twice, so that the second takes the short path.
     assert_eq!(cpu.amo(va(8), Width::B4, |old| old + 2), Ok(0xffff_ffff));
@@ -53,7 +53,7 @@ fn an_amo_reads_and_writes_a_device_once() {
 
 #[test]
 fn atomics_must_be_naturally_aligned() {
-    let mut cpu = twins();
+    let mut cpu = aliased_pages();
     let amo = cpu.amo(va(4), Width::B8, |old| old);
     assert_eq!(amo, Err(Stop::Trap(Exception::Misaligned(Access::amo(va(4), 8)))));
     let reserved = cpu.load_reserved(va(2), Width::B4);
@@ -65,7 +65,7 @@ fn atomics_must_be_naturally_aligned() {
 
 #[test]
 fn compare_exchange_writes_only_over_what_it_expected() {
-    let mut cpu = twins();
+    let mut cpu = aliased_pages();
     cpu.store(va(0), Width::B4, 5).unwrap();
     assert_eq!(cpu.compare_exchange(va(0), Width::B4, 4, 9), Ok(5));
     assert_eq!(cpu.load(va(0), Width::B4), Ok(5));
@@ -75,7 +75,7 @@ fn compare_exchange_writes_only_over_what_it_expected() {
 
 #[test]
 fn a_store_conditional_succeeds_once_after_a_load_reserved() {
-    let mut cpu = twins();
+    let mut cpu = aliased_pages();
     cpu.store(va(16), Width::B8, 3).unwrap();
     assert_eq!(cpu.store_conditional(va(16), Width::B8, 4), Ok(false));
     assert_eq!(cpu.load_reserved(va(16), Width::B8), Ok(3));
@@ -86,7 +86,7 @@ fn a_store_conditional_succeeds_once_after_a_load_reserved() {
 
 #[test]
 fn a_reservation_is_physical() {
-    let mut cpu = twins();
+    let mut cpu = aliased_pages();
     cpu.load_reserved(va(16), Width::B4).unwrap();
     assert_eq!(cpu.store_conditional(va(PAGE + 16), Width::B4, 7), Ok(true));
     assert_eq!(cpu.load(va(16), Width::B4), Ok(7));
@@ -95,7 +95,7 @@ fn a_reservation_is_physical() {
 #[test]
 fn a_reservation_holds_for_its_address_and_width_only() {
     for (addr, width) in [(20, Width::B4), (16, Width::B2), (2 * PAGE + 16, Width::B4)] {
-        let mut cpu = twins();
+        let mut cpu = aliased_pages();
         cpu.load_reserved(va(16), Width::B4).unwrap();
         assert_eq!(cpu.store_conditional(va(addr), width, 7), Ok(false));
         assert_eq!(cpu.store_conditional(va(16), Width::B4, 7), Ok(false), "it is used up");
@@ -113,7 +113,7 @@ fn a_store_to_any_reserved_byte_by_any_name_breaks_the_reservation() {
         |cpu| cpu.amo(va(16), Width::B4, |old| old).map(drop),
     ];
     for breaker in breakers {
-        let mut cpu = twins();
+        let mut cpu = aliased_pages();
         // The page is in the hot table before, so that the store could take the short path.
         breaker(&mut cpu).unwrap();
         cpu.load_reserved(va(16), Width::B4).unwrap();
@@ -124,7 +124,7 @@ fn a_store_to_any_reserved_byte_by_any_name_breaks_the_reservation() {
 
 #[test]
 fn a_store_beside_the_reserved_bytes_leaves_the_reservation() {
-    let mut cpu = twins();
+    let mut cpu = aliased_pages();
     cpu.load_reserved(va(16), Width::B4).unwrap();
     cpu.store(va(12), Width::B4, 1).unwrap();
     cpu.store(va(20), Width::B4, 1).unwrap();
@@ -135,7 +135,7 @@ fn a_store_beside_the_reserved_bytes_leaves_the_reservation() {
 
 #[test]
 fn a_write_behind_the_cpus_back_breaks_the_reservation() {
-    let mut cpu = twins();
+    let mut cpu = aliased_pages();
     cpu.load_reserved(va(16), Width::B4).unwrap();
     cpu.bus_mut().write(PhysAddr::new(RAM + 16), Width::B4, 1).unwrap();
     assert_eq!(cpu.store_conditional(va(16), Width::B4, 7), Ok(false));
@@ -143,7 +143,7 @@ fn a_write_behind_the_cpus_back_breaks_the_reservation() {
 
 #[test]
 fn a_trap_and_the_return_from_it_break_the_reservation() {
-    let mut cpu = twins();
+    let mut cpu = aliased_pages();
     enter_user(&mut cpu);
     cpu.load_reserved(va(16), Width::B4).unwrap();
     assert!(matches!(cpu.system_call(), Stop::Trap(Exception::SystemCall(_))));

@@ -1,13 +1,13 @@
 //! The translation of an access, in the steps that the guide page numbers.
 
-use super::{Description, Entry, Fault, Reason, Registers};
+use super::{Description, EntryPlace, Fault, Reason, Registers};
 use crate::reference::{Memory, Outcome, Write};
 use emmu_core::{Access, AccessKind, PhysAddr, Privilege};
 
 /// An entry as it was read.
 #[derive(Clone, Copy)]
 struct Read {
-    entry: Entry,
+    entry: EntryPlace,
     bits: u64,
 }
 
@@ -114,7 +114,7 @@ impl Registers {
     }
 
     fn read(&self, level: u32, place: u128, memory: &dyn Memory) -> Result<Read, Fault> {
-        let entry = Entry { level, addr: addr(place) };
+        let entry = EntryPlace { level, addr: addr(place) };
         match memory.read_entry(entry.addr, self.entry_size()) {
             Ok(bits) => Ok(Read { entry, bits }),
             Err(_) => Err(Fault { reason: Reason::Hole, entry: Some(entry) }),

@@ -4,7 +4,7 @@
 mod textbook;
 
 use emmu_core::{Access, AccessKind, PhysAddr, Privilege, VirtAddr};
-use emmu_oracle::described::{Description, Entry, Fault, Reason, Registers};
+use emmu_oracle::described::{Description, EntryPlace, Fault, Reason, Registers};
 use emmu_oracle::reference::SparseMemory;
 use emmu_oracle::{Outcome, Reference, Write};
 
@@ -65,7 +65,7 @@ fn load() -> Access {
 }
 
 fn refused(reason: Reason, level: u32, addr: u64) -> Result<Outcome, Fault> {
-    Err(Fault { reason, entry: Some(Entry { level, addr: PhysAddr::new(addr) }) })
+    Err(Fault { reason, entry: Some(EntryPlace { level, addr: PhysAddr::new(addr) }) })
 }
 
 fn reason(answer: Result<Outcome, Fault>) -> Option<Reason> {

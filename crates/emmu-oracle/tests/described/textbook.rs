@@ -2,7 +2,7 @@
 
 use core::cell::RefCell;
 use emmu_core::{Access, PhysAddr, VirtAddr};
-use emmu_oracle::described::{self, Description, Entry, Registers};
+use emmu_oracle::described::{self, Description, EntryPlace, Registers};
 use emmu_oracle::reference::SparseMemory;
 use emmu_oracle::{Hole, Memory, Reference, Write};
 use emmu_property::{VectorFile, vector_files_named};
@@ -98,8 +98,8 @@ fn byte(record: &Machine, pa: PhysAddr) -> Option<u8> {
 fn fault(record: &Machine, refused: described::Fault) -> Fault {
     match (record, refused.entry) {
         (Machine::Linear { .. }, Some(_)) => Fault::Invalid,
-        (_, Some(Entry { level: 1, .. })) => Fault::Pde,
-        (_, Some(Entry { level: 0, .. })) => Fault::Pte,
+        (_, Some(EntryPlace { level: 1, .. })) => Fault::Pde,
+        (_, Some(EntryPlace { level: 0, .. })) => Fault::Pte,
         _ => Fault::Other(format!("{refused:?}")),
     }
 }

@@ -40,7 +40,7 @@ pub trait TableFormat {
     fn target(&self, entry: u64) -> Option<PhysAddr>;
 
     /// Turns translation on, with this root and ASID 0, and returns the largest ASID; none if there are none, and to
-    /// [`enter`](Self::enter) an address space makes the machine forget the last one. Of two roots it is the kernel's.
+    /// [`enter`](Self::enter) an address space makes the machine drop the entries of the last one. Of two roots it is the kernel's.
     ///
     /// # Errors
     /// [`OsError`] if the machine cannot.
@@ -359,7 +359,7 @@ impl<F: TableFormat> AddressSpaces for Paged<F> {
         self.format.enter(kernel.cpu_mut(), self.idle, Asid(0))
     }
 
-    /// The hardware forgets the space before the first of its frames is free for others.
+    /// Invalidates the entries of the space before the first of its frames is free for others.
     fn destroy(&mut self, kernel: &mut KernelPort<'_>, space: PagedSpace) -> Result<(), OsError> {
         kernel.cpu_mut().invalidate(Invalidate::Asid(space.asid))?;
         let shape = self.shape();

@@ -55,15 +55,15 @@ impl Machine {
     }
 
     /// Makes an access, and returns the events of the TLBs, in order.
-    fn told(&mut self, access: Access) -> String {
+    fn events_of(&mut self, access: Access) -> String {
         let mut events = Vec::new();
         self.unit.translate(access, &mut self.memory, &mut events).unwrap();
-        let told: Vec<_> = events.iter().filter_map(|&event| tell(event)).collect();
-        told.join(", ")
+        let texts: Vec<_> = events.iter().filter_map(|&event| tell(event)).collect();
+        texts.join(", ")
     }
 
     fn load(&mut self, addr: u64) -> String {
-        self.told(load(addr))
+        self.events_of(load(addr))
     }
 
     /// The level that has the page, or 0.
@@ -146,7 +146,7 @@ mod exclusive {
         let walks = |second: TlbLevel| {
             let mut machine = Machine::new(vec![level(2, SMALL), second]);
             let loads = (0..15).map(|number| machine.load((number % 5) << 12));
-            loads.filter(|told| told.contains("walk")).count()
+            loads.filter(|events| events.contains("walk")).count()
         };
         assert_eq!(walks(level(3, SMALL).exclusive()), 5);
         assert_eq!(walks(level(3, SMALL)), 15);
@@ -158,30 +158,30 @@ mod exclusive {
         let mut machine = Machine::new(vec![level(1, SMALL), level(1, SMALL).exclusive(), third]);
         machine.load(0x1000);
         machine.load(0x2000);
-        let told = "L1 miss, L2 miss, L3 miss, walk, 0x3000 to L1, 0x2000 to L2, 0x1000 to L3";
-        assert_eq!(machine.load(0x3000), told);
-        let told = "L1 miss, L2 miss, L3 hit, 0x1000 to L1, 0x3000 to L2, 0x2000 to L3";
-        assert_eq!(machine.load(0x1000), told);
+        let events = "L1 miss, L2 miss, L3 miss, walk, 0x3000 to L1, 0x2000 to L2, 0x1000 to L3";
+        assert_eq!(machine.load(0x3000), events);
+        let events = "L1 miss, L2 miss, L3 hit, 0x1000 to L1, 0x3000 to L2, 0x2000 to L3";
+        assert_eq!(machine.load(0x1000), events);
     }
 
     #[test]
     fn a_third_level_that_excludes_a_second_that_does_not_takes_the_second_s_victims() {
         let mut machine =
             Machine::new(vec![level(1, SMALL), level(2, SMALL), level(1, SMALL).exclusive()]);
-        let told = "L1 miss, L2 miss, L3 miss, walk, 0x1000 to L2, 0x1000 to L1";
-        assert_eq!(machine.load(0x1000), told);
+        let events = "L1 miss, L2 miss, L3 miss, walk, 0x1000 to L2, 0x1000 to L1";
+        assert_eq!(machine.load(0x1000), events);
         machine.load(0x2000);
-        let told = "L1 miss, L2 miss, L3 miss, walk, 0x3000 to L2, 0x1000 to L3, 0x3000 to L1";
-        assert_eq!(machine.load(0x3000), told);
-        let told = "L1 miss, L2 miss, L3 hit, 0x1000 to L2, 0x2000 to L3, 0x1000 to L1";
-        assert_eq!(machine.load(0x1000), told);
+        let events = "L1 miss, L2 miss, L3 miss, walk, 0x3000 to L2, 0x1000 to L3, 0x3000 to L1";
+        assert_eq!(machine.load(0x3000), events);
+        let events = "L1 miss, L2 miss, L3 hit, 0x1000 to L2, 0x2000 to L3, 0x1000 to L1";
+        assert_eq!(machine.load(0x1000), events);
     }
 
     #[test]
     fn a_page_that_the_first_level_holds_by_parts_is_in_the_second_and_stays_there() {
         let mut machine = Machine::new(vec![level(1, SMALL), level(4, BOTH).exclusive()]);
-        let told = "L1 miss, L2 miss, walk, 0x200000 of 2^21 to L2, 0x200000 to L1";
-        assert_eq!(machine.load(0x20_0000), told);
+        let events = "L1 miss, L2 miss, walk, 0x200000 of 2^21 to L2, 0x200000 to L1";
+        assert_eq!(machine.load(0x20_0000), events);
         // The first part is lost, since the page that it is of is there.
         assert_eq!(machine.load(0x20_1000), "L1 miss, L2 hit, 0x201000 to L1");
         assert_eq!(machine.load(0x20_0000), "L1 miss, L2 hit, 0x200000 to L1");
@@ -213,10 +213,10 @@ mod exclusive {
         let first = TlbLevel::split(bank(1, SMALL), bank(1, SMALL));
         let mut machine = Machine::new(vec![first, level(4, SMALL).exclusive()]);
         machine.load(0x1000);
-        assert_eq!(machine.told(fetch(0x1000)), "L1I miss, L2 miss, walk, 0x1000 to L1I");
+        assert_eq!(machine.events_of(fetch(0x1000)), "L1I miss, L2 miss, walk, 0x1000 to L1I");
         assert_eq!(machine.load(0x2000), "L1 miss, L2 miss, walk, 0x2000 to L1, 0x1000 to L2");
         // It is there already when the other side lets go of it.
-        assert_eq!(machine.told(fetch(0x3000)), "L1I miss, L2 miss, walk, 0x3000 to L1I");
+        assert_eq!(machine.events_of(fetch(0x3000)), "L1I miss, L2 miss, walk, 0x3000 to L1I");
         assert_eq!(machine.load(0x1000), "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2");
     }
 
@@ -249,10 +249,10 @@ mod exclusive {
         machine.load(0x2000);
         let store = Access::store(VirtAddr::new(0x1000), 8);
         // It moves up clean, and is replaced where it stands then.
-        let told = "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2, walk";
-        assert_eq!(machine.told(store), told);
+        let events = "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2, walk";
+        assert_eq!(machine.events_of(store), events);
         machine.load(0x2000);
-        assert_eq!(machine.told(store), "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2");
+        assert_eq!(machine.events_of(store), "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2");
     }
 
     #[test]
@@ -261,15 +261,15 @@ mod exclusive {
         let mut machine = Machine::new(vec![first, level(4, SMALL).exclusive()]);
         machine.set(0x3008, 1 << 10 | CLEAN);
         let store = Access::store(VirtAddr::new(0x1000), 8);
-        machine.told(fetch(0x1000));
-        assert!(machine.told(store).contains("walk"));
+        machine.events_of(fetch(0x1000));
+        assert!(machine.events_of(store).contains("walk"));
         assert_eq!(
-            machine.told(fetch(0x2000)),
+            machine.events_of(fetch(0x2000)),
             "L1I miss, L2 miss, walk, 0x2000 to L1I, 0x1000 to L2"
         );
         // The clean page is in the second level now, and this evicts the dirty one from the first.
         assert_eq!(machine.load(0x2000), "L1 miss, L2 miss, walk, 0x2000 to L1");
-        assert_eq!(machine.told(store), "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2");
+        assert_eq!(machine.events_of(store), "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2");
     }
 
     #[test]
@@ -278,11 +278,11 @@ mod exclusive {
         let mut machine = Machine::new(vec![first, level(4, SMALL).exclusive()]);
         machine.set(0x3008, 1 << 10 | CLEAN);
         let store = Access::store(VirtAddr::new(0x1000), 8);
-        machine.told(fetch(0x1000));
-        machine.told(store);
+        machine.events_of(fetch(0x1000));
+        machine.events_of(store);
         assert_eq!(machine.load(0x2000), "L1 miss, L2 miss, walk, 0x2000 to L1, 0x1000 to L2");
-        assert_eq!(machine.told(fetch(0x2000)), "L1I miss, L2 miss, walk, 0x2000 to L1I");
-        assert_eq!(machine.told(store), "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2");
+        assert_eq!(machine.events_of(fetch(0x2000)), "L1I miss, L2 miss, walk, 0x2000 to L1I");
+        assert_eq!(machine.events_of(store), "L1 miss, L2 hit, 0x1000 to L1, 0x2000 to L2");
     }
 
     #[test]
@@ -305,8 +305,8 @@ mod inclusive {
     #[test]
     fn what_the_second_level_evicts_leaves_the_first() {
         let mut machine = two_levels();
-        let told = "L1 miss, L2 miss, walk, 0x1000 to L2, 0x1000 to L1";
-        assert_eq!(machine.load(0x1000), told);
+        let events = "L1 miss, L2 miss, walk, 0x1000 to L2, 0x1000 to L1";
+        assert_eq!(machine.load(0x1000), events);
         machine.load(0x2000);
         assert_eq!(machine.load(0x1000), "L1 hit");
         // Hits in the first level make nothing younger in the second.
@@ -330,7 +330,7 @@ mod inclusive {
         let first = TlbLevel::split(bank(4, SMALL), bank(4, SMALL));
         let mut machine = Machine::new(vec![first, level(1, SMALL).inclusive()]);
         machine.load(0x1000);
-        machine.told(fetch(0x1000));
+        machine.events_of(fetch(0x1000));
         machine.load(0x2000);
         assert_eq!(machine.level_of(fetch(0x1000)), 0);
     }
@@ -340,7 +340,7 @@ mod inclusive {
         let first = TlbLevel::split(bank(4, SMALL), bank(4, SMALL));
         let second = TlbLevel::split(bank(1, SMALL), bank(1, SMALL)).inclusive();
         let mut machine = Machine::new(vec![first, second]);
-        machine.told(fetch(0x1000));
+        machine.events_of(fetch(0x1000));
         machine.load(0x1000);
         machine.load(0x2000);
         assert_eq!(machine.level_of(fetch(0x1000)), 1);
@@ -389,8 +389,8 @@ mod inclusive {
         machine.set(0x3008, 1 << 10 | CLEAN);
         machine.load(0x1000);
         let store = Access::store(VirtAddr::new(0x1000), 8);
-        assert_eq!(machine.told(store), "L1 hit, walk");
-        assert_eq!(machine.told(store), "L1 hit");
+        assert_eq!(machine.events_of(store), "L1 hit, walk");
+        assert_eq!(machine.events_of(store), "L1 hit");
     }
 
     #[test]
@@ -398,12 +398,12 @@ mod inclusive {
         let first = TlbLevel::split(bank(4, BOTH), bank(4, BOTH));
         let mut machine = Machine::new(vec![first, level(4, BOTH).inclusive()]);
         machine.set(0x2008, 1 << 19 | CLEAN);
-        machine.told(fetch(0x20_5000));
+        machine.events_of(fetch(0x20_5000));
         // The superpage becomes a table, and no fence says so: a store walks, as the superpage was clean.
         machine.set(0x2008, 0x4000 >> 2 | 1);
         (0..512).for_each(|page| machine.set(0x4000 + 8 * page, (0x200 + page) << 10 | LEAF));
-        let told = "L1 miss, L2 hit, 0x200000 of 2^21 to L1, walk, 0x201000 to L2, 0x201000 to L1";
-        assert_eq!(machine.told(Access::store(VirtAddr::new(0x20_1000), 8)), told);
+        let events = "L1 miss, L2 hit, 0x200000 of 2^21 to L1, walk, 0x201000 to L2, 0x201000 to L1";
+        assert_eq!(machine.events_of(Access::store(VirtAddr::new(0x20_1000), 8)), events);
         assert_eq!(machine.level_of(fetch(0x20_5000)), 0);
     }
 }

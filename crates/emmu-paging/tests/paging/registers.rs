@@ -154,7 +154,7 @@ fn a_change_of_cr4_pge_forgets_global_pages_too() {
 
 // spec: x86-invalidate
 #[test]
-fn clearing_pcide_forgets_all_and_setting_it_nothing() {
+fn clearing_pcide_invalidates_all_and_setting_it_nothing() {
     let mut machine = long_mode();
     machine.write(CR4, PAE | PCIDE | 1 << 7).unwrap();
     assert!(machine.hits(0x1000) && machine.hits(0x2000));

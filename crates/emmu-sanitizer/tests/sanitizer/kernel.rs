@@ -135,7 +135,7 @@ impl Kernel {
         let Some(entry) = self.entry(process, addr, 0) else { return };
         let pte = self.get(entry);
         self.put(entry, 0);
-        self.shadow.forget(process, VirtAddr::new(addr), 4096);
+        self.shadow.unmap(process, VirtAddr::new(addr), 4096);
         if !self.has(Bug::UnmappedWithoutFence) {
             self.fence_page(process, addr);
         }
@@ -155,7 +155,7 @@ impl Kernel {
         self.put(pointer, 0);
         for index in 0..512 {
             let page = addr >> 21 << 21 | index << 12;
-            self.shadow.forget(process, VirtAddr::new(page), 4096);
+            self.shadow.unmap(process, VirtAddr::new(page), 4096);
         }
         if !self.has(Bug::TableFreedWithoutFence) {
             self.fence_space(process);

@@ -238,13 +238,13 @@ enum Op {
     /// Access number and size.
     Access(AccessKind, u64, u32),
     /// Rewrites a descriptor, and invalidates as said.
-    Describe(u64, (u64, u64), Scope),
+    Describe(u64, (u64, u64), FenceKind),
     Length(u64),
     Base,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Scope {
+enum FenceKind {
     All,
     Page,
     Range,
@@ -262,7 +262,7 @@ impl Arbitrary for Op {
                 Self::Access(kind, selector << OPS.offset_bits | offset, chosen(g, &[1, 8, 5000]))
             }
             11..=13 => {
-                let scope = chosen(g, &[Scope::All, Scope::Page, Scope::Range]);
+                let scope = chosen(g, &[FenceKind::All, FenceKind::Page, FenceKind::Range]);
                 Self::Describe(selector, descriptor_in_ram(g), scope)
             }
             14 => Self::Length(u64::arbitrary(g) % 9),
@@ -307,9 +307,9 @@ fn perform(cpu: &mut Machine, op: &Op) -> Result<Vec<u8>, String> {
             let bytes = [base.to_le_bytes(), word.to_le_bytes()].concat();
             cpu.store_bytes(at, &bytes).expect("the table is memory");
             let scope = match scope {
-                Scope::All => Invalidate::All,
-                Scope::Page => Invalidate::Page(addr),
-                Scope::Range => Invalidate::Range { addr, len: 1, asid: None },
+                FenceKind::All => Invalidate::All,
+                FenceKind::Page => Invalidate::Page(addr),
+                FenceKind::Range => Invalidate::Range { addr, len: 1, asid: None },
             };
             cpu.invalidate(scope).expect("supervisor mode");
             Ok(Vec::new())

@@ -275,8 +275,8 @@ mod tests {
         let nested = [&[Event::SecondStage(guest)], &walk[..], &[Event::SecondStageEnd]].concat();
         let alone = text(0, &walk);
         assert!(!alone.contains("second stage") && !alone.contains("second-stage"), "{alone}");
-        let told = text(0, &nested);
-        assert!(told.contains("walks of the second stage      1"), "{told}");
-        assert!(told.contains("second-stage entry reads"), "{told}");
+        let shown = text(0, &nested);
+        assert!(shown.contains("walks of the second stage      1"), "{shown}");
+        assert!(shown.contains("second-stage entry reads"), "{shown}");
     }
 }

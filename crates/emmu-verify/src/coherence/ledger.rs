@@ -244,11 +244,11 @@ impl<A: Manual> Fill<A> {
         let (place, whole) = (now.place(query.addr()), self.whole_bits());
         // Each address of the whole is as far into it as its guest-physical one.
         let gpa = |second: &Second<A>| second.pages.at & !low_mask(whole) | place & low_mask(whole);
-        let is_lost = |second: &Second<A>| second.pages.is_lost(gpa(second));
+        let is_invalidated = |second: &Second<A>| second.pages.is_invalidated(gpa(second));
         self.space.is_seen_from(now.space(query), self.global)
             && shifted(place, whole) == shifted(self.pages.at, whole)
-            && !self.pages.is_lost(place)
-            && !self.second.as_ref().is_some_and(is_lost)
+            && !self.pages.is_invalidated(place)
+            && !self.second.as_ref().is_some_and(is_invalidated)
     }
 
     /// The entries that it is due to.

@@ -3,7 +3,7 @@
 mod stage2;
 
 use super::entropy::Dice;
-use super::tables::{self, Entries, Mood, Shape, Tables};
+use super::tables::{self, Entries, Mood, Shape, TableWords};
 use super::{Case, Entropy, Generate};
 use emmu_core::Access;
 use emmu_oracle::aarch64::Registers;
@@ -47,7 +47,7 @@ impl Generate for Registers {
         let halves = [half(dice, &frames, false), half(dice, &frames, true)];
         let registers = registers(dice, &halves, (ips, oa_bits, pa_bits));
 
-        let mut words = Tables::new(mood);
+        let mut words = TableWords::new(mood);
         for half in &halves {
             let descriptors = Descriptors { mood, granule: half.granule, oa_bits, frames: &frames };
             for target in &half.targets {

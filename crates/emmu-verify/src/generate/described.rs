@@ -1,7 +1,7 @@
 //! Cases of described formats, and the descriptions.
 
 use super::entropy::Dice;
-use super::tables::{self, Entries, Mood, Shape, Tables, ones};
+use super::tables::{self, Entries, Mood, Shape, TableWords, ones};
 use super::{Case, Entropy, Generate};
 use emmu_core::{Access, Privilege};
 use emmu_oracle::described::{Description, Registers};
@@ -17,7 +17,7 @@ impl Generate for Registers {
         let root = root(dice, &frames);
 
         let pages = Pages { description: &description, mood, frames: &frames };
-        let mut words = Tables::new(mood);
+        let mut words = TableWords::new(mood);
         for target in &targets {
             words.paint(dice, &shape, &pages, (root, &frames), *target);
         }

@@ -16,7 +16,7 @@ impl Generate for Registers {
         let dice = &Dice::new(entropy);
         let (mood, registers) = (Mood::new(dice), registers(dice, 10));
         let pages = pages(dice, registers);
-        let mut table = Table::new(dice, mood, registers);
+        let mut table = HashedWords::new(dice, mood, registers);
         pages.iter().for_each(|page| table.put(dice, *page));
         let mem = table.into_writes();
         let (accesses, holes) = (accesses(dice, mood, &pages), holes(dice, &mem));
@@ -30,13 +30,13 @@ impl Generate for Guest {
         let mood = Mood::of_two_stages(dice);
         let machine = Guest { first: registers(dice, 10), second: registers(dice, 5) };
         let pages = pages(dice, machine.first);
-        let mut table = Table::new(dice, mood, machine.first);
+        let mut table = HashedWords::new(dice, mood, machine.first);
         pages.iter().for_each(|page| table.put(dice, *page));
         let guest = table.into_writes();
 
         let memory = nested::memory(&guest);
         let mapped = pages.iter().filter_map(|page| machine.first.leads_to(*page, &memory));
-        let mut table = Table::new(dice, mood, machine.second);
+        let mut table = HashedWords::new(dice, mood, machine.second);
         guest_pages(&guest, mapped).into_iter().for_each(|page| table.put(dice, page));
         let second = table.into_writes();
         let host = nested::memory(&second);
@@ -90,7 +90,7 @@ fn rival(dice: &Dice<'_>, registers: Registers, page: u64, entries: u64) -> u64 
 }
 
 /// The words of a table.
-struct Table {
+struct HashedWords {
     registers: Registers,
     mood: Mood,
     /// How many of 100 entries are damaged, and how many are taken out again.
@@ -99,7 +99,7 @@ struct Table {
     words: BTreeMap<PhysAddr, u64>,
 }
 
-impl Table {
+impl HashedWords {
     fn new(dice: &Dice<'_>, mood: Mood, registers: Registers) -> Self {
         let damaged = dice.pick([0, 0, 1, 5]);
         Self { registers, mood, damaged, taken_out: dice.pick([0, 10]), words: BTreeMap::new() }

@@ -3,7 +3,7 @@
 mod hypervisor;
 
 use super::entropy::Dice;
-use super::tables::{self, Entries, Mood, Shape, Tables};
+use super::tables::{self, Entries, Mood, Shape, TableWords};
 use super::{Case, Entropy, Generate};
 use emmu_core::{Access, Privilege};
 use emmu_oracle::reference::Write;
@@ -33,7 +33,7 @@ impl Generate for Registers {
             out_bits: pa_bits(scheme.xlen),
             frames: &frames,
         };
-        let mut words = Tables::new(mood);
+        let mut words = TableWords::new(mood);
         for target in &targets {
             words.paint(dice, &scheme.shape, &leaves, (root, &frames), *target);
         }

@@ -84,7 +84,7 @@ impl Shape {
 }
 
 /// The words of the tables made so far.
-pub(super) struct Tables {
+pub(super) struct TableWords {
     mood: Mood,
     /// How many of 100 entries that a path meets are made anew.
     renewed: u64,
@@ -93,7 +93,7 @@ pub(super) struct Tables {
     pointers: BTreeMap<u64, u64>,
 }
 
-impl Tables {
+impl TableWords {
     pub(super) fn new(mood: Mood) -> Self {
         Self { mood, renewed: 15, words: BTreeMap::new(), pointers: BTreeMap::new() }
     }

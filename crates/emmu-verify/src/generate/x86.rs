@@ -3,7 +3,7 @@
 mod ept;
 
 use super::entropy::Dice;
-use super::tables::{self, Entries, Mood, Shape, Tables};
+use super::tables::{self, Entries, Mood, Shape, TableWords};
 use super::{Case, Entropy, Generate};
 use emmu_core::{Access, AccessFlags, AccessKind};
 use emmu_oracle::reference::Memory;
@@ -25,7 +25,7 @@ impl Generate for Registers {
 
         let pages =
             Pages { mode, mood, maxphyaddr, nxe: registers.efer >> 11 & 1 == 1, frames: &frames };
-        let mut words = Tables::new(mood);
+        let mut words = TableWords::new(mood);
         for target in &targets {
             words.paint(dice, &shape, &pages, (root, &frames), *target);
         }

@@ -5,7 +5,7 @@ mod aarch64_properties;
 mod two_stage;
 
 use emmu_core::Access;
-use emmu_oracle::described::{self, Entry, Reason};
+use emmu_oracle::described::{self, EntryPlace, Reason};
 use emmu_oracle::riscv::Exception;
 use emmu_oracle::x86::{self, Mode};
 use emmu_oracle::{Outcome, Reference, aarch64, hashed, riscv};
@@ -110,7 +110,7 @@ fn described_cases_reach_every_refusal_at_every_level() {
     let refusals: BTreeSet<_> = happenings::<described::Registers>(20_000)
         .into_iter()
         .filter_map(|(_, _, outcome)| outcome.err())
-        .map(|fault| (fault.reason, fault.entry.map(|Entry { level, .. }| level)))
+        .map(|fault| (fault.reason, fault.entry.map(|EntryPlace { level, .. }| level)))
         .collect();
     let of_any_level = [Reason::Hole, Reason::NotValid, Reason::ReadOnly, Reason::NotAllowed]
         .into_iter()

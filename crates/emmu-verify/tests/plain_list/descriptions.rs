@@ -19,12 +19,12 @@ pub(crate) struct Level {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sides {
     /// For fetches, and for data.
-    Split(&'static [Table], &'static [Table]),
-    Unified(&'static [Table]),
+    Split(&'static [TlbShape], &'static [TlbShape]),
+    Unified(&'static [TlbShape]),
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Table {
+pub(crate) struct TlbShape {
     pub(crate) sets: u32,
     pub(crate) ways: u32,
     pub(crate) policy: Policy,
@@ -84,20 +84,20 @@ const SMALL: &[u8] = &[12];
 const LARGE: &[u8] = &[21];
 const BOTH: &[u8] = &[12, 21];
 
-const fn table(sets: u32, ways: u32, policy: Policy, sizes: &'static [u8]) -> Table {
-    Table { sets, ways, policy, sizes }
+const fn table(sets: u32, ways: u32, policy: Policy, sizes: &'static [u8]) -> TlbShape {
+    TlbShape { sets, ways, policy, sizes }
 }
 
 /// A table for small pages only.
-const fn small(sets: u32, ways: u32, policy: Policy) -> Table {
+const fn small(sets: u32, ways: u32, policy: Policy) -> TlbShape {
     table(sets, ways, policy, SMALL)
 }
 
-const fn split(instruction: &'static [Table], data: &'static [Table]) -> Level {
+const fn split(instruction: &'static [TlbShape], data: &'static [TlbShape]) -> Level {
     Level { sides: Sides::Split(instruction, data), inclusion: Inclusion::NonInclusive }
 }
 
-const fn unified(tables: &'static [Table]) -> Level {
+const fn unified(tables: &'static [TlbShape]) -> Level {
     Level { sides: Sides::Unified(tables), inclusion: Inclusion::NonInclusive }
 }
 
@@ -381,8 +381,8 @@ pub(crate) fn config(description: &Description<'_>) -> PagingConfig {
     PagingConfig { tlb: tlb.collect(), ..PagingConfig::default() }
 }
 
-fn bank(tables: &[Table]) -> Bank {
-    let table = |table: &Table| TlbTable {
+fn bank(tables: &[TlbShape]) -> Bank {
+    let table = |table: &TlbShape| TlbTable {
         geometry: Geometry::new(table.sets, table.ways, table.policy).unwrap(),
         page_bits: table.sizes.to_vec(),
     };

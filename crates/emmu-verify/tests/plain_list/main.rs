@@ -15,7 +15,7 @@ use emmu_core::{Access, Event, Probe, TlbId, TranslationUnit, VirtAddr};
 use emmu_memory::Memory;
 use emmu_paging::{Inclusion, Paging, RiscV};
 use naive::Naive;
-use trace::{Piece, leaf_of, memory, pieces};
+use trace::{TracePiece, leaf_of, memory, pieces};
 
 /// The lookups of one access, in order, and whether they found the page: three at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,12 +44,12 @@ impl Probe for Lookups {
 }
 
 /// Runs both on the trace, and counts the walks.
-fn compare(pieces: &[Piece], mut memory: Memory, description: &Description<'_>) -> usize {
+fn compare(pieces: &[TracePiece], mut memory: Memory, description: &Description<'_>) -> usize {
     let format = RiscV::rv64().with_satp(8 << 60 | 1);
     let mut unit = Paging::new(format, &config(description)).unwrap();
     let mut naive = Naive::new(description);
     let mut walks = 0;
-    for (number, &Piece { kind, addr }) in pieces.iter().enumerate() {
+    for (number, &TracePiece { kind, addr }) in pieces.iter().enumerate() {
         let mut lookups = Lookups::default();
         let access = Access::new(kind, VirtAddr::new(addr), 1);
         unit.translate(access, &mut memory, &mut lookups).unwrap();
@@ -80,9 +80,9 @@ fn plain_lists_hit_and_miss_where_the_tlbs_do_on_the_bundled_trace() {
 }
 
 /// Returns true if the lists alone distinguish two descriptions.
-fn differ(pieces: &[Piece], one: &Description<'_>, other: &Description<'_>) -> bool {
+fn differ(pieces: &[TracePiece], one: &Description<'_>, other: &Description<'_>) -> bool {
     let (mut one, mut other, large) = (Naive::new(one), Naive::new(other), one.large);
-    pieces.iter().any(|&Piece { kind, addr }| {
+    pieces.iter().any(|&TracePiece { kind, addr }| {
         let [one, other] =
             [&mut one, &mut other].map(|lists| lists.reference(kind, addr, leaf_of(addr, large)));
         one != other

@@ -2,7 +2,7 @@
 
 use crate::{
     Lookups,
-    descriptions::{Description, Level, Sides, Table},
+    descriptions::{Description, Level, Sides, TlbShape},
     duel,
     set::{Page, Set},
 };
@@ -46,7 +46,7 @@ impl Naive {
             lookups.push(bank.id, hit.is_some());
             if let Some(page) = hit {
                 if number > 0 && self.is_left_to_above(number, page, kind) {
-                    self.levels[number].bank(kind).remove_within(page);
+                    self.levels[number].bank(kind).invalidate_within(page);
                 }
                 self.fill_above(number, addr, page, kind);
                 return lookups;
@@ -83,8 +83,8 @@ impl Naive {
             let for_all = self.levels[number].banks.len() == 1;
             for above in &mut self.levels[..number] {
                 match for_all {
-                    true => above.banks.iter_mut().for_each(|bank| bank.remove_within(page)),
-                    false => above.bank(kind).remove_within(page),
+                    true => above.banks.iter_mut().for_each(|bank| bank.invalidate_within(page)),
+                    false => above.bank(kind).invalidate_within(page),
                 }
             }
         }
@@ -101,7 +101,7 @@ impl Naive {
 
 impl NaiveLevel {
     fn new(number: u8, level: &Level) -> Self {
-        let bank = |side, tables: &'static [Table]| NaiveBank {
+        let bank = |side, tables: &'static [TlbShape]| NaiveBank {
             id: TlbId { level: number, side },
             tables: tables.iter().map(NaiveTable::new).collect(),
         };
@@ -122,7 +122,7 @@ impl NaiveLevel {
 }
 
 impl NaiveBank {
-    /// Table by table, and in each the smallest size first.
+    /// TlbShape by table, and in each the smallest size first.
     fn lookup(&mut self, addr: u64) -> Option<Page> {
         self.tables.iter_mut().find_map(|NaiveTable { sizes, sets }| {
             let mut pages = sizes.iter().map(|&bits| Page::around(addr, bits));
@@ -157,14 +157,14 @@ impl NaiveBank {
             .any(|table| table.sizes.iter().any(|&bits| bits >= page.bits && held(table, bits)))
     }
 
-    fn remove_within(&mut self, page: Page) {
+    fn invalidate_within(&mut self, page: Page) {
         let sets = self.tables.iter_mut().flat_map(|table| &mut table.sets);
-        sets.for_each(|set| set.remove_within(page));
+        sets.for_each(|set| set.invalidate_within(page));
     }
 }
 
 impl NaiveTable {
-    fn new(table: &Table) -> Self {
+    fn new(table: &TlbShape) -> Self {
         let (sets, duel) = (table.sets as usize, Rc::default());
         let set = |number| {
             let side = duel::Side::of(number, sets);

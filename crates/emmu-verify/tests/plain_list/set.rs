@@ -91,7 +91,7 @@ impl Set {
     }
 
     /// Removes what is a part of this page.
-    pub(crate) fn remove_within(&mut self, page: Page) {
+    pub(crate) fn invalidate_within(&mut self, page: Page) {
         for held in &mut self.pages {
             held.take_if(|held| page.has(*held));
         }

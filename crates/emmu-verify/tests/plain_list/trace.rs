@@ -9,24 +9,24 @@ use std::{collections::BTreeSet, sync::LazyLock};
 
 /// A piece of an access that lies in one small page, by the page's first address.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Piece {
+pub(crate) struct TracePiece {
     pub(crate) kind: AccessKind,
     pub(crate) addr: u64,
 }
 
 /// Every piece of every access of the bundled trace.
-pub(crate) fn pieces() -> &'static [Piece] {
-    static PIECES: LazyLock<Vec<Piece>> = LazyLock::new(|| {
+pub(crate) fn pieces() -> &'static [TracePiece] {
+    static PIECES: LazyLock<Vec<TracePiece>> = LazyLock::new(|| {
         let records = open(bundled()).unwrap().records();
         records.flat_map(|record| pieces_of(record.unwrap())).collect()
     });
     &PIECES
 }
 
-fn pieces_of(record: Record) -> impl Iterator<Item = Piece> {
+fn pieces_of(record: Record) -> impl Iterator<Item = TracePiece> {
     let first = record.addr.block(12);
     let last = record.addr.wrapping_add(u64::from(record.size) - 1).block(12);
-    let pages = move |&kind| (first..=last).map(move |page| Piece { kind, addr: page << 12 });
+    let pages = move |&kind| (first..=last).map(move |page| TracePiece { kind, addr: page << 12 });
     record.kind.accesses().iter().flat_map(pages)
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn leaf_of(addr: u64, large: bool) -> Page {
 }
 
 /// Sv39 tables that map what the pieces touch to itself, clean of nothing: accessed and dirty.
-pub(crate) fn memory(pieces: &[Piece], large: bool) -> Memory {
+pub(crate) fn memory(pieces: &[TracePiece], large: bool) -> Memory {
     let mut memory = Memory::ram(1 << 40);
     let mut next = 0x2000;
     let addrs: BTreeSet<u64> = pieces.iter().map(|piece| piece.addr).collect();

@@ -148,7 +148,7 @@ fn a_reservation_is_kept() {
     undisturbed.store(beside, Width::B8, 1).unwrap();
     assert_eq!(undisturbed.store_conditional(reserved, Width::B8, 1), Ok(true));
 
-    // Of the two stores to the page, the second could go the short way, but must be seen.
+    // Of the two stores to the page, the second could go the short path, but must be seen.
     let mut disturbed = read();
     disturbed.store(beside, Width::B8, 1).unwrap();
     disturbed.store(reserved, Width::B8, 0).unwrap();

@@ -32,7 +32,7 @@ impl Asids {
         Ok(Asid(self.used))
     }
 
-    /// Gives one back; the hardware has been told to forget it.
+    /// Returns an ASID to the pool. Its entries must have been invalidated before.
     pub(super) fn give(&mut self, asid: Asid) {
         if self.last.is_some() {
             self.returned.push(asid);

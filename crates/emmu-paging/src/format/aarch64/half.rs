@@ -198,12 +198,12 @@ pub(super) struct Half {
     pub(super) hierarchy: Descriptor,
     pub(super) shape: Shape,
     /// Its tables, if TxSZ is in range.
-    pub(super) tables: Option<Tables>,
+    pub(super) tables: Option<HalfRoot>,
 }
 
 /// Where the walks of a half start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tables {
+pub(super) struct HalfRoot {
     pub(super) extent: Extent,
     pub(super) top_level: u8,
     /// The first table, or why it is not read.
@@ -232,7 +232,7 @@ impl Half {
             },
             shape: if control.exists() { control.shape() } else { Shape::NONE },
             tables: if control.exists() {
-                Some(Tables::new(control, ttbr, output_bits))
+                Some(HalfRoot::new(control, ttbr, output_bits))
             } else {
                 None
             },
@@ -265,7 +265,7 @@ impl Half {
     }
 }
 
-impl Tables {
+impl HalfRoot {
     const fn new(control: Control, ttbr: u64, output_bits: u32) -> Self {
         let (shape, top_level) = (control.shape(), control.levels() - 1);
         let table = first_table(ttbr, &shape, top_level);

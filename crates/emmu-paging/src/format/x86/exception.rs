@@ -26,7 +26,7 @@ impl X86 {
     fn error_code(&self, access: Access, cause: Cause) -> PageFaultCode {
         // spec: x86-error-code
         let mut code = PageFaultCode::empty();
-        let fetch_told = self.cr4.contains(Cr4::SMEP)
+        let reports_fetch = self.cr4.contains(Cr4::SMEP)
             || self.efer.contains(Efer::NXE) && self.cr4.contains(Cr4::PAE);
         code.set(PageFaultCode::P, cause != Cause::Absent);
         code.set(PageFaultCode::W, access.kind.writes());
@@ -34,7 +34,7 @@ impl X86 {
             access.privilege == Privilege::User && !access.flags.contains(AccessFlags::IMPLICIT);
         code.set(PageFaultCode::U, user);
         code.set(PageFaultCode::RSVD, cause == Cause::Reserved);
-        code.set(PageFaultCode::I, access.kind == AccessKind::Fetch && fetch_told);
+        code.set(PageFaultCode::I, access.kind == AccessKind::Fetch && reports_fetch);
         code.set(PageFaultCode::PK, cause == Cause::ProtectionKey);
         code
     }

@@ -276,12 +276,12 @@ impl X86 {
             false => self.pdptes,
         };
         self.switch(self.cr0, cr4, self.efer, pdptes);
-        Ok(self.forgotten_with_cr4(changed))
+        Ok(self.invalidated_by_cr4(changed))
     }
 
     /// Returns the invalidation that a change of these bits of CR4 entails: all where PSE, PGE or PAE has (SDM Vol.
     /// 3A, 12.9) or PCIDE was cleared, what is of the current PCID where SMEP was set (5.10.4.1).
-    fn forgotten_with_cr4(&self, changed: Cr4) -> Option<Invalidate> {
+    fn invalidated_by_cr4(&self, changed: Cr4) -> Option<Invalidate> {
         // spec: x86-invalidate
         let (set, cleared) = (changed & self.cr4, changed - self.cr4);
         let invalidating = Cr4::PSE | Cr4::PAE | Cr4::PGE;

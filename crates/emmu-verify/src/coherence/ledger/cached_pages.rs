@@ -16,7 +16,7 @@ pub(in crate::coherence) struct CachedPages {
     bits: u32,
     run: Option<Run>,
     /// Pages of the run for which it does no more.
-    lost: Vec<u64>,
+    invalidated: Vec<u64>,
 }
 
 impl CachedPages {
@@ -31,7 +31,7 @@ impl CachedPages {
         let run = registers.run_of(query, leaf, found.page_bits);
         let run = run.filter(|run| fits(*run, at, found.pa));
         let bits = run.map_or(found.page_bits, |run| run.page_bits);
-        Self { at, bits, run, lost: Vec::new() }
+        Self { at, bits, run, invalidated: Vec::new() }
     }
 
     /// Log2 of the size of all that it is.
@@ -44,8 +44,8 @@ impl CachedPages {
         self.run.is_some()
     }
 
-    pub(super) fn is_lost(&self, place: u64) -> bool {
-        self.lost.contains(&self.page(place))
+    pub(super) fn is_invalidated(&self, place: u64) -> bool {
+        self.invalidated.contains(&self.page(place))
     }
 
     /// The entries by which it was found, but with the leaf where that of another page of the run stands.
@@ -75,12 +75,12 @@ impl CachedPages {
 
     /// Strikes out the pages of these addresses; says whether nothing is left. All of a page goes if some of it is
     /// invalidated, but a run may be cached as its pages.
-    pub(super) fn lose(&mut self, places: &RangeInclusive<u64>) -> bool {
-        let lost = self.page(*places.start())..=self.page(*places.end());
-        let Some(run) = self.run else { return lost.contains(&self.page(self.at)) };
+    pub(super) fn invalidate(&mut self, places: &RangeInclusive<u64>) -> bool {
+        let invalidated = self.page(*places.start())..=self.page(*places.end());
+        let Some(run) = self.run else { return invalidated.contains(&self.page(self.at)) };
         let start = shifted(self.page(self.at), run.bits) << run.bits;
         let pages = start..=start + low_mask(run.bits);
-        self.lost.extend(pages.filter(|page| lost.contains(page)));
+        self.invalidated.extend(pages.filter(|page| invalidated.contains(page)));
         false
     }
 

@@ -220,12 +220,12 @@ impl<A: Manual> Fill<A> {
     /// left.
     fn cover_guest(&mut self, now: &A, gpa: PhysAddr) -> bool {
         let place = now.place(VirtAddr::new(gpa.raw()));
-        self.second.as_mut().is_some_and(|second| second.pages.lose(&(place..=place)))
+        self.second.as_mut().is_some_and(|second| second.pages.invalidate(&(place..=place)))
     }
 
     /// Strikes out what of it an invalidation covers; says whether nothing is left.
     fn cover(&mut self, Cover { pages, .. }: Cover, now: &A) -> bool {
-        pages.is_none_or(|(first, last)| self.pages.lose(&(now.place(first)..=now.place(last))))
+        pages.is_none_or(|(first, last)| self.pages.invalidate(&(now.place(first)..=now.place(last))))
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::generate::entropy::Dice;
 use crate::generate::nested::{self, guest_pages};
-use crate::generate::tables::{self, Entries, Mood, Shape, Tables};
+use crate::generate::tables::{self, Entries, Mood, Shape, TableWords};
 use crate::generate::{Case, Entropy, Generate};
 use emmu_core::VirtAddr;
 use emmu_oracle::aarch64::stage2::Registers;
@@ -92,7 +92,7 @@ impl Plan {
     /// The tables of stage 1, in intermediate physical memory.
     fn guest_words(&self, dice: &Dice<'_>) -> Vec<Write> {
         let Self { mood, frames, .. } = self;
-        let mut words = Tables::steady(*mood);
+        let mut words = TableWords::steady(*mood);
         for half in &self.halves {
             let (mood, granule) = (*mood, half.granule);
             let descriptors = Descriptors { mood, granule, oa_bits: self.reach.min(48), frames };
@@ -124,7 +124,7 @@ impl Plan {
         let mapped = pages.iter().filter_map(|va| vm.intermediate(VirtAddr::new(*va), &memory));
         let Second { shape, frames, root, granule, .. } = &self.second;
         let entries = S2Descriptors { plan: self, granule: *granule };
-        let mut words = Tables::steady(self.mood);
+        let mut words = TableWords::steady(self.mood);
         for ipa in guest_pages(guest, mapped) {
             let inside = ipa & ((1 << shape.va_bits()) - 1);
             words.paint(dice, shape, &entries, (*root, frames), inside);

@@ -3,7 +3,7 @@
 use super::{Leaves, Scheme, accesses, napot_run, pa_bits, pmp, registers, scheme, with_napot};
 use crate::generate::entropy::Dice;
 use crate::generate::nested::{self, guest_pages};
-use crate::generate::tables::{self, Entries, Mood, Shape, Tables};
+use crate::generate::tables::{self, Entries, Mood, Shape, TableWords};
 use crate::generate::{Case, Entropy, Generate};
 use emmu_core::{Access, AccessFlags, AccessKind, Privilege, VirtAddr};
 use emmu_oracle::reference::Write;
@@ -107,7 +107,7 @@ fn guest_words(
     let out_bits = if dice.chance(4) { pa_bits(vs.xlen) } else { gpa_bits(g) };
     let usual = Leaves { xlen: vs.xlen, mood, adue, out_bits, frames };
     let leaves = Calm { usual, svnapot: hart.hs.svnapot, stage: Stage::First };
-    let mut words = Tables::steady(mood);
+    let mut words = TableWords::steady(mood);
     for target in targets {
         words.paint(dice, &vs.shape, &leaves, (root, frames), *target);
     }
@@ -136,7 +136,7 @@ fn g_words(
     let adue = hart.hs.menvcfg >> 61 & 1 == 1;
     let usual = Leaves { xlen: g.xlen, mood, adue, out_bits: pa_bits(g.xlen), frames };
     let leaves = Calm { usual, svnapot: hart.hs.svnapot, stage: Stage::Second };
-    let mut words = Tables::steady(mood);
+    let mut words = TableWords::steady(mood);
     for address in addresses {
         let inside = address & ((1 << g.shape.va_bits()) - 1);
         words.paint(dice, &g.shape, &leaves, (root, frames), inside);

@@ -3,7 +3,7 @@
 use super::{Pages, accesses, extended, frames, loaded_pdptes, mode, registers, root, shape};
 use crate::generate::entropy::Dice;
 use crate::generate::nested::{self, guest_pages};
-use crate::generate::tables::{self, Entries, Mood, Shape, Tables};
+use crate::generate::tables::{self, Entries, Mood, Shape, TableWords};
 use crate::generate::{Case, Entropy, Generate};
 use emmu_core::VirtAddr;
 use emmu_oracle::reference::Write;
@@ -101,7 +101,7 @@ impl Plan {
         let Self { mode, mood, frames, .. } = self;
         let nxe = vm.guest.efer >> 11 & 1 == 1;
         let pages = Pages { mode: *mode, mood: *mood, maxphyaddr: self.reach, nxe, frames };
-        let mut words = Tables::steady(self.mood);
+        let mut words = TableWords::steady(self.mood);
         for target in &self.targets {
             words.paint(dice, &self.shape, &pages, (self.root, frames), *target);
         }
@@ -125,7 +125,7 @@ impl Plan {
         let shape = Shape { entry_size: 8, page_bits: 12, index_bits };
         let (root, frames) = (self.ept_root, self.ept_frames.as_slice());
         let entries = EptEntries { plan: self, execute_only: vm.execute_only };
-        let mut words = Tables::steady(self.mood);
+        let mut words = TableWords::steady(self.mood);
         for gpa in guest_pages(guest, mapped) {
             let inside = gpa & ((1 << shape.va_bits()) - 1);
             words.paint(dice, &shape, &entries, (root, frames), inside);
