@@ -1,23 +1,24 @@
-//! Units whose tables and registers change under them, against what the manuals let a TLB remember.
+//! Checks units whose tables and registers change against the rules of the manuals about cached translations.
 //!
 //! [`coherent`] plays a [`Script`] of accesses, table writes, register writes and invalidations on a unit of one stage
-//! or of two, with random TLBs and walk caches, and keeps a ledger of its own: of every walk that the unit tells of,
-//! the entries that were read, of which stage, and under which root, address space and virtual machine. An invalidation
-//! strikes out what the manual says that it covers, and so does a page fault or an EPT violation on x86. Then
-//! * an access that walks from the root is answered as the reference model answers, and changes memory so;
-//! * a walk that a walk cache shortens starts in a table to which entries on the ledger lead, and is answered as
-//!   the model answers with those entries in place of what is in memory now;
-//! * an access that hits is answered as the model answers with the entries of one walk on the ledger, *under the
+//! or of two, with random TLBs and walk caches. It keeps a ledger of its own: for every walk that the unit reports, the
+//! ledger holds the entries that were read, their stage, and the root, address space and virtual machine under which
+//! they were read. An invalidation removes the items that the manual says it covers, and so does a page fault or an EPT
+//! violation on x86. Then
+//! * an access that walks from the root gets the answer of the reference model, and makes the same changes in memory;
+//! * a walk that a walk cache shortens starts in a table to which entries on the ledger lead, and gets the answer that
+//!   the model gives if it reads those entries in place of the ones in memory now;
+//! * an access that hits gets the answer that the model gives with the entries of one walk on the ledger, *under the
 //!   permission registers of now* (SUM, MXR, MPRV, WP, SMEP, SMAP, AC, PKRU, WXN, PAN, privilege), and only if no
-//!   accessed or dirty flag is missing in them;
-//! * so is a ticket that the unit repeats.
+//!   accessed or dirty flag is missing in these entries;
+//! * a ticket that the unit repeats follows the same rule as a hit.
 //!
 //! # Two stages
 //!
-//! Each guest-physical address that the first stage has translated is to the second stage what an access is to the only
-//! one, and judged alike, with the second stage's items on the ledger. Given where these led, the first stage is judged
-//! as if there were no other. A TLB of both stages holds the entries of the first together with those that the second
-//! read for the address of the access, and is struck out by either's invalidations:
+//! The second stage translates each guest-physical address that the first stage uses. Its translations are judged by
+//! the same rules, with the second stage's items on the ledger. Given their results, the first stage is judged as if
+//! there were no other. A TLB of both stages holds the entries of the first stage together with those that the second
+//! stage read for the address of the access, and the invalidations of either stage remove it:
 //!
 //! | | first stage's walk caches | both stages' TLBs | second stage's |
 //! |---|---|---|---|
@@ -33,43 +34,42 @@
 //! | TLBI IPAS2E1 | – | – | on the way to the address, of the VMID |
 //! | TLBI VMALLS12E1, ALLE1 | of the VMID, or all | likewise | likewise |
 //!
-//! So an answer may be made of entries of several moments: of a table of the first stage that a walk cache remembers,
-//! of the page that the second stage remembers for that table's address, and of what is in memory now. That is what
-//! processors do that cache the stages apart, as RISC-V says of two conceptual caches ("Hypervisor Memory-Management
-//! Fence Instructions"), the Arm ARM of entries of stage 1 and of stage 2 alone (D8, "TLB maintenance"), and the SDM of
+//! So an answer may come from entries of several moments: from a table of the first stage that a walk cache holds, from
+//! the page that the second stage has cached for that table's address, and from memory as it is now. Processors that
+//! cache the stages apart answer so, as RISC-V says of two conceptual caches ("Hypervisor Memory-Management Fence
+//! Instructions"), the Arm ARM of entries of stage 1 and of stage 2 alone (D8, "TLB maintenance"), and the SDM of
 //! guest-physical and combined mappings ("Caching Translation Information"). The SDM's combined paging-structure-cache
-//! entries hold physical addresses; emmu's hold guest-physical ones, and ask the second stage again. What comes of that
-//! is what comes of a walk that read the guest's entry then and EPT's later: no manual says that a walk reads its
-//! entries at one moment, and what is tagged and invalidated as combined mappings are is no wider.
+//! entries hold physical addresses; emmu's hold guest-physical ones, and ask the second stage again. The result is that
+//! of a walk that read the guest's entry first and EPT's later: no manual says that a walk reads its entries at one
+//! moment. Since these entries are tagged and invalidated as combined mappings are, they allow no more than those.
 //!
-//! An entry that is one of a run (Svnapot, Contiguous) may stand for the others of it, at either stage and at both;
-//! what an invalidation of one page leaves of that is the other pages. Guests with PAE paging do not write CR3.
+//! An entry of a run (Svnapot, Contiguous) may stand for the other entries of the run, at either stage and at both. An
+//! invalidation of one page leaves the other pages of the run. Guests with PAE paging do not write CR3.
 //!
-//! # What is kept
+//! # Entries that stay
 //!
-//! An invalidation forgets what it must, and nothing else. The last accesses that came out well are made again by
-//! copies of the unit as it was just before the invalidation and as it is just after it. What a TLB answered before, or
-//! a walk cache shortened, it does so still, unless the manual lets the invalidation cover an item on the ledger by
-//! which it can have been. A run goes as a whole if one of its pages is invalidated; and where HFENCE.GVMA names an
-//! address, all that both stages made with the tables that it names, since no entry of a TLB knows by which
-//! guest-physical page it came.
+//! An invalidation drops the entries that it names, and no others. Copies of the unit as it was just before the
+//! invalidation and as it is just after it repeat the last successful accesses. A TLB that hit before must hit again,
+//! and a walk cache that shortened a walk must shorten it again, unless the manual lets the invalidation cover an item
+//! on the ledger that can explain it. A run goes as a whole if one of its pages is invalidated. Where HFENCE.GVMA names
+//! an address, all translations of both stages go that were made with the tables that it names, since a TLB entry does
+//! not record its guest-physical page.
 //!
-//! # What changes, and what there is
+//! # Registers and units
 //!
-//! Scripts write the registers that software turns while there are translations: roots, address spaces, permissions,
-//! paging on and off, `satp.MODE`, CR4.PCIDE. Behind those whose writes the manuals want a fence (PMP, `TCR_EL1`), all
-//! is invalidated, and what is checked is that nothing of before is left. Some units forget more than they are asked
-//! to, and some RISC-V units remember invalid entries, which stay on the ledger like leaves.
+//! Scripts write the registers that software changes while translations are cached: roots, address spaces, permissions,
+//! paging on and off, `satp.MODE`, CR4.PCIDE. After writes for which the manuals want a fence (PMP, `TCR_EL1`),
+//! everything is invalidated, and the check is that no earlier entry is left. Some units drop more entries than an
+//! invalidation names, and some RISC-V units cache invalid entries, which stay on the ledger like leaves.
 //!
-//! # What goes on the ledger
+//! # Contents of the ledger
 //!
-//! A faulting walk puts nothing on it: a unit that remembers entries that are not present, or not permitted to be
-//! cached, is found out at the next access. It is made of the model's own reads. It shares no code with `emmu-paging`,
-//! and is stricter than the manuals in one respect: they let a processor fill its TLB at any time, whereas emmu's units
-//! say that they fill it by accesses only, so that each hit must be due to one.
+//! A faulting walk adds no translation to the ledger. So a unit that caches entries that are not present, or that may
+//! not be cached, is found out at the next access. The ledger is made of the model's own reads. It shares no code with
+//! `emmu-paging`, and is stricter than the manuals in one respect: they let a processor fill its TLB at any time,
+//! whereas emmu's units say that they fill it by accesses only, so that each hit must be due to an access.
 //!
-//! [`accelerator_agrees`] plays a script on two CPUs, one of which may remember the way to RAM, and finds no
-//! difference.
+//! [`accelerator_agrees`] plays a script on two CPUs, one of which has the accelerator, and finds no difference.
 
 mod aarch64;
 mod accelerator;
@@ -102,7 +102,7 @@ use core::fmt;
 use thiserror::Error;
 use trial::Trial;
 
-/// Something that the unit did and the manual does not allow, at the end of what led to it.
+/// An action of the unit that the manual does not allow, with the steps that led to it.
 #[derive(Clone, PartialEq, Eq, Error)]
 #[error("{what}, after\n  {}", .history.join("\n  "))]
 pub struct Incoherent {
@@ -112,7 +112,7 @@ pub struct Incoherent {
     pub history: Vec<String>,
 }
 
-/// As it is displayed, since that is how quickcheck shows it.
+/// Shows the displayed text, because quickcheck reports findings by `Debug`.
 impl fmt::Debug for Incoherent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -46,13 +46,13 @@ impl Manual for Registers {
 
     const UNTRANSLATED: Option<Privilege> = None;
 
-    /// Bits 55:0. Bit 55 says in which half an address is; those above it are a tag or equal to it, and TLBI is not
-    /// even given them.
+    /// Returns bits 55:0. Bit 55 chooses the half of the address space; the bits above are a tag or equal to bit 55,
+    /// and TLBI does not take them.
     fn place(&self, addr: VirtAddr) -> u64 {
         addr.bits(0, 56)
     }
 
-    /// TLBI takes bits 55:12.
+    /// Returns the address with bits 63:56 equal to bit 55: TLBI takes bits 55:12.
     fn meant(&self, addr: VirtAddr) -> VirtAddr {
         let above = if addr.bits(55, 1) == 1 { 0xff << 56 } else { 0 };
         VirtAddr::new(addr.bits(0, 56) | above)
@@ -66,12 +66,12 @@ impl Manual for Registers {
         Space::of_host(asid(self))
     }
 
-    /// The nG bit of the block or page descriptor.
+    /// Returns true if the nG bit of the block or page descriptor is clear.
     fn is_global(&self, path: &[EntryRead]) -> bool {
         path.last().is_some_and(|leaf| leaf.raw >> 11 & 1 == 0)
     }
 
-    /// That of the lower half. A table has at most 64 KiB.
+    /// Returns the first table of the lower half. A table has at most 64 KiB.
     fn root(&self) -> (PhysAddr, u64) {
         (PhysAddr::new(self.ttbr0_el1 & BADDR), 1 << 16)
     }
@@ -80,12 +80,13 @@ impl Manual for Registers {
         Self { ttbr0_el1: then.ttbr0_el1, ttbr1_el1: then.ttbr1_el1, ..*self }
     }
 
-    /// "The Contiguous bit".
+    /// Returns the run of the descriptor: "The Contiguous bit".
     fn run_of(&self, query: Query, leaf: u64, page_bits: u32) -> Option<Run> {
         contiguous(leaf, page_bits, address_bits(self, query.addr()))
     }
 
-    /// No write invalidates anything. Fields of `TCR_EL1` are "permitted to be cached in a TLB".
+    /// Writes TTBR0_EL1, TTBR1_EL1, PAN, `TCR_EL1` or SCTLR_EL1. No write invalidates anything. Fields of `TCR_EL1` are
+    /// "permitted to be cached in a TLB".
     fn turn(
         &mut self,
         choice: u8,
@@ -120,7 +121,7 @@ impl Manual for Registers {
     }
 }
 
-/// `TCR_EL1.A1` says which TTBR holds it, and AS how wide it is.
+/// Returns the ASID. `TCR_EL1.A1` chooses the TTBR that holds the ASID, and AS its width.
 fn asid(registers: &Registers) -> Asid {
     let Registers { tcr_el1, ttbr0_el1, ttbr1_el1, .. } = *registers;
     let ttbr = if tcr_el1 >> 22 & 1 == 1 { ttbr1_el1 } else { ttbr0_el1 };

@@ -1,4 +1,4 @@
-//! Two CPUs that differ in the accelerator only.
+//! Checks that the accelerator of a CPU changes no result.
 
 use super::{Incoherent, Manual, Script, fixture::Fixture, script::Action, setup};
 use crate::Unit;
@@ -12,8 +12,8 @@ use emmu_paging::PagingConfig;
 
 type Machine<A> = Cpu<Unit<A>, Memory, Vec<Event>>;
 
-/// Plays the script on two CPUs, of which one may remember the way to RAM: every access, which is made twice, has the
-/// same result, and every event is told alike.
+/// Plays the script on two CPUs, one with the accelerator and one without. Makes every access twice. All results and
+/// all events of the two CPUs must be the same.
 ///
 /// # Errors
 /// The first difference.
@@ -92,7 +92,7 @@ impl<A: Manual<Second = ()>> Pair<'_, A> {
         }
     }
 
-    /// The tables as they are now, where they were in the beginning.
+    /// Returns the present tables, at their addresses in the beginning.
     fn tables(&self) -> SparseMemory {
         let mut tables = self.fixture.initial().clone();
         let words: Vec<PhysAddr> = tables.words().map(|(addr, _)| addr).collect();
@@ -133,7 +133,7 @@ fn make<A: Manual<Second = ()>>(
     made
 }
 
-/// Writes an entry: by a store of the CPU's own if it has any that are not translated.
+/// Writes an entry: by a store of the CPU if one of its privileges is not translated, or else on the bus.
 fn write<A: Manual<Second = ()>>(
     cpu: &mut Machine<A>,
     (addr, width, value): (PhysAddr, Width, u64),

@@ -1,4 +1,4 @@
-//! How much of what a property is about its cases come to.
+//! Counts how often the cases of a property reach the behaviour that it tests.
 
 use super::trace::{Source, Trace};
 use core::{fmt, iter::Sum, ops::AddAssign};
@@ -9,22 +9,22 @@ use std::collections::BTreeMap;
 /// Counts of the results of the accesses in scripts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// How many there were, without those that a ticket repeated.
+    /// Number of accesses, without those that a ticket repeated.
     pub accesses: u64,
-    /// How many of them were allowed.
+    /// Number of accesses that were allowed.
     pub allowed: u64,
-    /// Hits by stage and level of TLB. Those of what both stages made together are the first one's.
+    /// Number of hits by stage and level of TLB. A hit on a translation of both stages counts for the first stage.
     pub hits: BTreeMap<(Stage, u8), u64>,
-    /// How many walks there were of the first stage, or the only one, and of the second.
+    /// Number of walks of the first stage, or the only one, and of the second.
     pub walks: [u64; 2],
-    /// How many of them a walk cache shortened.
+    /// Number of these walks that a walk cache shortened.
     pub shortened: [u64; 2],
-    /// How often a TLB or a walk cache was found to know still, after an invalidation, what that is not for.
+    /// Number of entries outside the scope of an invalidation that stayed cached.
     pub kept: u64,
 }
 
 impl Coverage {
-    /// One access, by what the unit tells of it.
+    /// Counts one access by the events that the unit reports.
     pub(super) fn count(&mut self, events: &[Event], trace: &Trace, allowed: bool) {
         self.accesses += 1;
         self.allowed += u64::from(allowed);
@@ -51,7 +51,7 @@ impl Coverage {
         self.shortened[stage] += shortened;
     }
 
-    /// Hits in TLBs of this stage.
+    /// Returns the number of hits in TLBs of this stage.
     #[must_use]
     pub fn hits_of(&self, stage: Stage) -> u64 {
         self.hits.iter().filter(|((of, _), _)| *of == stage).map(|(_, hits)| hits).sum()
@@ -82,7 +82,7 @@ impl Sum for Coverage {
     }
 }
 
-/// In one line.
+/// Shows all counts in one line.
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { accesses, allowed, hits, walks, shortened, kept } = self;

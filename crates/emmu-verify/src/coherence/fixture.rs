@@ -8,15 +8,15 @@ use emmu_oracle::{Memory, reference::SparseMemory};
 /// The accesses, entries and roots of a case.
 pub(super) struct Fixture {
     accesses: Vec<Access>,
-    /// Those that are allowed in the beginning.
+    /// The accesses that are allowed in the beginning.
     allowed: Vec<Access>,
-    /// Where the first table is, and a copy of it.
+    /// The addresses of the first table and of a copy of it.
     roots: [PhysAddr; 2],
     initial: SparseMemory,
 }
 
 impl Fixture {
-    /// The registers of the case as a unit can hold them, and the rest of it.
+    /// Returns the registers of the case as a unit can hold them, and the fixture.
     pub(super) fn of<A: Manual>(case: Case<A>) -> Option<(A, Self)> {
         // Not where tables or their runs are in any format.
         const COPY: PhysAddr = PhysAddr::new(0xabc0_0000);
@@ -37,7 +37,7 @@ impl Fixture {
         (!fixture.accesses.is_empty()).then_some((registers, fixture))
     }
 
-    /// Where there is a table at which walks start, and where a copy of it.
+    /// Returns the addresses of a table at which walks start, and of a copy of it.
     pub(super) const fn roots(&self) -> [PhysAddr; 2] {
         self.roots
     }
@@ -46,14 +46,14 @@ impl Fixture {
         &self.initial
     }
 
-    /// An access of the case: mostly one that is allowed in the beginning, if there are such.
+    /// Returns an access of the case: mostly one that is allowed in the beginning, if there are such accesses.
     fn access(&self, which: u8) -> Access {
         let among =
             if which < 0x40 || self.allowed.is_empty() { &self.accesses } else { &self.allowed };
         among[usize::from(which) % among.len()]
     }
 
-    /// An access of the case, or one much like it.
+    /// Returns an access of the case, or one that differs a little from it.
     pub(super) fn varied(&self, which: u8, how: u8, beyond: u8) -> Access {
         let access = self.access(which);
         let is_other_kind = how & 0b100 != 0 && how < 0x40;
@@ -79,7 +79,7 @@ impl Fixture {
         Access { kind, privilege, flags, ..access.at(addr.into(), access.size) }
     }
 
-    /// An invalidation that concerns an access.
+    /// Makes an invalidation that concerns an access.
     pub(super) fn scope(&self, which: u8, scope: u8, asid: u8) -> Invalidate {
         let addr = self.varied(which, 0, asid >> 2).addr;
         let len = [1, 0x1000, 0x4000, 0x1_0000][usize::from(asid >> 4 & 0b11)];
@@ -99,7 +99,7 @@ impl Fixture {
         }
     }
 
-    /// A write of an entry on the way of an access: where, how wide, and what.
+    /// Makes a write of an entry on the way of an access: its address, width and value.
     pub(super) fn poke<A: Manual>(
         &self,
         now: &A,
@@ -122,7 +122,7 @@ impl Fixture {
         Some((entry.addr, width, value & width.mask()))
     }
 
-    /// A register write.
+    /// Makes a register write.
     pub(super) fn turn<A: Manual>(
         &self,
         (now, given): (&mut A, &A),

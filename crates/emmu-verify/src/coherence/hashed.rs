@@ -9,16 +9,16 @@ const ON: u64 = 1 << 63;
 const BASE: u64 = 0xff_ffff_e000;
 
 impl Manual for Registers {
-    /// Which probe a page's entry is not before is remembered until the page is invalidated.
+    /// A walk cache holds the probe at which the search for a page begins, until the page is invalidated.
     const PAGE_WALK_CACHE_SCOPE: [WalkCacheScope; 2] = [WalkCacheScope::OnTheWay; 2];
 
-    /// V, R or what tells a deleted entry, W, X, U, A, D, and low bits of probe, frame and tag.
+    /// V, R or the mark of a deleted entry, W, X, U, A, D, and low bits of probe, frame and tag.
     const BITS: &'static [u64] =
         &[1, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8, 1 << 10, 1 << 38];
 
     const UNTRANSLATED: Option<Privilege> = None;
 
-    /// Each page has a way of its own, though others may come by the same entries.
+    /// Returns the page number: each page is searched for on its own, though searches may read the same entries.
     fn which_root(&self, query: Query) -> u64 {
         query.addr().raw() >> 12
     }
@@ -28,7 +28,7 @@ impl Manual for Registers {
         Space::of_host(Asid(u16::from_le_bytes([low, high])))
     }
 
-    /// There are no global pages.
+    /// Returns false: there are no global pages.
     fn is_global(&self, _: &[EntryRead]) -> bool {
         false
     }
@@ -41,8 +41,9 @@ impl Manual for Registers {
         *then
     }
 
-    /// No write invalidates anything: another table, another address space, or translation off and on. Each table has
-    /// address spaces of its own: one "that takes the place of another, under the same ASID", needs an invalidation.
+    /// Selects another table or another address space, or turns translation off or on. No such write invalidates
+    /// anything. Each table has address spaces of its own: an address space "that takes the place of another, under the
+    /// same ASID", needs an invalidation.
     fn turn(
         &mut self,
         choice: u8,

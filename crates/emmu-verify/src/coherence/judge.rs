@@ -13,7 +13,7 @@ use emmu_core::{Access, PhysAddr};
 use emmu_oracle::{Outcome, two_stage::Visit};
 use std::collections::BTreeMap;
 
-/// One of the answers that a stage may give by what is remembered, and the entries that it is due to.
+/// One of the answers that a stage may give from cached entries, and the entries that it comes from.
 #[derive(Clone)]
 struct Choice<A: Manual> {
     result: Result<Outcome, A::Fault>,
@@ -40,7 +40,7 @@ struct Seen<'s, 'c, A: Manual> {
     overlooks: bool,
 }
 
-/// Where a walk may have begun: behind these entries.
+/// The point at which a walk may have begun: after these entries.
 #[derive(Clone)]
 struct Start<A> {
     walk_path: WalkPath<A>,
@@ -90,7 +90,7 @@ impl<A: Manual> Trial<A> {
         let choices: Vec<_> = all.iter().filter(fits).cloned().collect();
         if choices.is_empty() {
             let said: Vec<_> = all.iter().map(|choice| &choice.result).collect();
-            let what = format!("{guest}: what the second stage may remember says {said:x?}");
+            let what = format!("{guest}: what the second stage may have cached says {said:x?}");
             return Err(self.incoherent(&what));
         }
         for Choice { result, walk_path, top } in choices.clone() {
@@ -105,7 +105,7 @@ impl<A: Manual> Trial<A> {
         Ok(choices)
     }
 
-    /// All that the second stage may have answered.
+    /// Returns all answers that the second stage may have given.
     fn choices(&self, query: Query, part: &Part) -> Vec<Choice<A>> {
         let recalled = |Recalled { result, walk_path }| Choice { result, walk_path, top: 0 };
         if let Source::Hit = part.source() {
@@ -139,7 +139,7 @@ impl<A: Manual> Trial<A> {
         is_refused.then_some(Choice { result: walked.result, walk_path, top: 0 })
     }
 
-    /// Where a walk may have begun that began where it is told.
+    /// Returns the points at which the walk may have begun, according to the events.
     fn starts(&self, query: Query, part: &Part) -> Vec<Start<A>> {
         let root = WalkPath { registers: self.now.clone(), path: Vec::new() };
         match part.source() {
@@ -157,8 +157,8 @@ impl<A: Manual> Trial<A> {
         }
     }
 
-    /// A walk of the first stage, or of the only one, is answered as by the model if the tables are so that may be
-    /// remembered, and guest-physical addresses lead where the second stage may have said.
+    /// Checks that a walk of the first stage, or of the only one, gives the answer of the model on tables that may be
+    /// cached, with guest-physical addresses translated as the second stage may have done.
     fn first_stage(
         &mut self,
         access: Access,
@@ -176,9 +176,9 @@ impl<A: Manual> Trial<A> {
         let choices = &choices[part.after..];
         let mut walks = Vec::new();
         for start in self.starts(query, part) {
-            // An entry that is on the way twice may be updated: the model would update what is remembered of it, too.
-            let remembered = start.walk_path.path.iter().map(|entry| entry.host);
-            let is_twice = revisits(remembered.chain(part.reads.iter().map(|traced| traced.host)));
+            // An entry that is on the way twice may be updated: the model would update its cached copy, too.
+            let cached = start.walk_path.path.iter().map(|entry| entry.host);
+            let is_twice = revisits(cached.chain(part.reads.iter().map(|traced| traced.host)));
             for parts in combinations(choices) {
                 for overlooks in [false, true].into_iter().take(1 + usize::from(is_twice)) {
                     let seen =
@@ -193,7 +193,7 @@ impl<A: Manual> Trial<A> {
         if agreeing.is_empty() {
             let said = walks.iter().map(|walk| (&walk.walked.result, &walk.walked.changes));
             let said: Vec<_> = said.collect();
-            let what = format!("the tables that there are, or may be remembered, say {said:x?}");
+            let what = format!("the tables that there are, or may be cached, say {said:x?}");
             return Err(self.incoherent(&what));
         }
         for Possible { start, walked, .. } in &agreeing {
@@ -211,8 +211,9 @@ impl<A: Manual> Trial<A> {
         Ok(())
     }
 
-    /// The walk of the first stage on these entries, with these answers of the second stage, and others as its tables
-    /// have them: what is found out to be refused before anything is changed is so by what is in memory.
+    /// Replays a walk of the first stage. The cached entries given here replace those in memory; all other entries are
+    /// read as the unit reports them, or from memory. The given answers of the second stage are used first; for other
+    /// addresses, its tables in memory give the answer.
     fn walk_first(
         &self,
         now: &A,
@@ -285,14 +286,14 @@ impl<A: Manual> Trial<A> {
 }
 
 impl<A: Manual> Choice<A> {
-    /// The second stage's part in what both made together, for what it was asked.
+    /// Returns the second stage's part of a translation of both stages, if the second stage allowed the query.
     fn of_both(&self, query: Query) -> Option<Second<A>> {
         let pages = CachedPages::of(query, &self.walk_path, self.result.as_ref().ok()?);
         Some(Second { walk_path: self.walk_path.clone(), pages })
     }
 }
 
-/// Each answer of one part with each of the others, but of those that are alike only one.
+/// Returns the combinations of one answer of each part. Of answers that are equal, one is used.
 fn combinations<A: Manual>(choices: &[Vec<Choice<A>>]) -> Vec<Vec<&Choice<A>>> {
     choices.iter().fold(vec![Vec::new()], |heads, part| {
         let mut distinct: Vec<&Choice<A>> = Vec::new();
@@ -328,8 +329,8 @@ fn agrees<A: Manual>(
     is_open || same && (wanders || is_done(&trace.whole, walked, start.walk_path.path.len()))
 }
 
-/// Returns true if the unit read and changed the entries of the walk, without reading the first `remembered` ones.
-fn is_done<F>(part: &Part, walked: &Walked<F>, remembered: usize) -> bool {
+/// Returns true if the unit read and changed the entries of the walk, without reading the first `cached` ones.
+fn is_done<F>(part: &Part, walked: &Walked<F>, cached: usize) -> bool {
     let traced: BTreeMap<_, _> = part.updates.iter().copied().collect();
     let due = walked.changes.iter().map(|write| (write.addr, write.value));
     let due: BTreeMap<_, _> = due.collect();
@@ -339,7 +340,7 @@ fn is_done<F>(part: &Part, walked: &Walked<F>, remembered: usize) -> bool {
         _ if is_open => true,
         // Physical memory protection refused what the second stage allows.
         Ok(_) if part.faulted == Some(true) => traced.is_empty(),
-        Ok(_) => traced == due && walked.path.len() == remembered + part.reads.len(),
+        Ok(_) => traced == due && walked.path.len() == cached + part.reads.len(),
         Err(_) => traced.iter().all(|(addr, raw)| due.get(addr) == Some(raw)),
     }
 }

@@ -16,26 +16,26 @@ use emmu_oracle::{Outcome, reference::SparseMemory, two_stage::Visit};
 use emmu_paging::format::Format;
 use std::collections::BTreeSet;
 
-/// All that the caches of a unit may hold of the walks that it made, of either stage.
+/// The entries that the caches of a unit may hold, of the walks that the unit made, of either stage.
 pub(super) struct Ledger<A> {
     fills: Vec<Fill<A>>,
     pointers: Vec<Pointer<A>>,
-    /// Where walks ended at an entry that allows no access, if such may be remembered.
+    /// Walks that ended at an entry that allows no access, if the unit may cache such entries.
     refusals: Vec<Pointer<A>>,
 }
 
-/// Entries that were read, the root's first, and under which registers.
+/// Entries that a walk read, the root's first, and the registers during the walk.
 #[derive(Clone, PartialEq)]
 pub(super) struct WalkPath<A> {
     pub(super) registers: A,
     pub(super) path: Vec<EntryRead>,
 }
 
-/// The second stage's part in what both stages made together.
+/// The second stage's part of a translation of both stages.
 #[derive(Clone, PartialEq)]
 pub(super) struct Second<A> {
     pub(super) walk_path: WalkPath<A>,
-    /// Around the guest-physical address of the access.
+    /// The pages of the guest-physical address of the access.
     pub(super) pages: CachedPages,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Second<A> {
 pub(super) struct Fill<A> {
     space: Space,
     global: bool,
-    /// Of two stages, the first one's.
+    /// The pages of the first stage, or of the only one.
     pages: CachedPages,
     pub(super) walk_path: WalkPath<A>,
     second: Option<Second<A>>,
@@ -73,7 +73,7 @@ pub(super) struct Success<A> {
     pub(super) walk_path: WalkPath<A>,
     /// The level of the first entry on its path.
     pub(super) top: u8,
-    /// Of two stages, what the first one found.
+    /// The outcome of the first stage, or of the only one.
     pub(super) outcome: Outcome,
     pub(super) second: Option<Second<A>>,
 }
@@ -83,13 +83,13 @@ impl<A: Manual> Ledger<A> {
         Self { fills: Vec::new(), pointers: Vec::new(), refusals: Vec::new() }
     }
 
-    /// Whose virtual machines' tables may be remembered.
+    /// Returns the virtual machines whose tables may be cached.
     pub(super) fn vmids(&self) -> BTreeSet<Vmid> {
         let tables = self.pointers.iter().chain(&self.refusals);
         tables.filter_map(|pointer| pointer.space.vmid).collect()
     }
 
-    /// Takes note of a walk.
+    /// Adds the pointers and the translation of a walk.
     pub(super) fn note(&mut self, success: Success<A>) {
         let Success { query, walk_path, top, outcome, second } = success;
         let (space, addr) = (walk_path.registers.space(query), query.addr());
@@ -109,7 +109,7 @@ impl<A: Manual> Ledger<A> {
         note(&mut self.fills, fill);
     }
 
-    /// Takes note of a walk that was refused by the last of these entries, if that allows no access at all.
+    /// Adds a walk that was refused by the last of these entries, if that entry allows no access at all.
     pub(super) fn note_refusal(
         &mut self,
         query: Query,
@@ -129,7 +129,7 @@ impl<A: Manual> Ledger<A> {
         }
     }
 
-    /// The refusals of this that may be remembered.
+    /// Returns the refusals of this query that may be cached.
     pub(super) fn refusals_of(
         &self,
         now: &A,
@@ -146,8 +146,8 @@ impl<A: Manual> Ledger<A> {
         of_space.filter_map(recall).collect()
     }
 
-    /// The ways to tables of this level that may be found remembered, with the entry that is asked for at `addr` if
-    /// that is known; under the registers of now, but with the root of then.
+    /// Returns the paths to tables of this level that a walk cache may hold, with the registers of now but the roots of
+    /// the walk. If `addr` is given, the next entry must be at that address.
     pub(super) fn pointers_to(
         &self,
         now: &A,
@@ -178,7 +178,7 @@ impl<A: Manual> Ledger<A> {
         self.pointers.iter().filter(of_level).filter_map(leads)
     }
 
-    /// All that may be answered out of a TLB.
+    /// Returns the answers that a TLB may give.
     pub(super) fn answers(&self, now: &A, query: Query, memory: &SparseMemory) -> Vec<Recalled<A>> {
         // No walk reads the leaf of another page of a run, so that its protection may count or not.
         let open = now.unprotected();
@@ -199,7 +199,7 @@ impl<A: Manual> Ledger<A> {
 }
 
 impl<A: Manual> Pointer<A> {
-    /// The walk that comes by the table, if it does.
+    /// Returns the walk for the query, if it passes through the table.
     fn toward(
         &self,
         registers: &A,
@@ -215,7 +215,7 @@ impl<A: Manual> Pointer<A> {
 }
 
 impl<A: Manual> Pointer<A> {
-    /// The refusal by the last of its entries, if the walk comes by it.
+    /// Returns the refusal by the last entry of the path, if the walk passes through that entry.
     fn refuses(
         &self,
         registers: &A,
@@ -230,7 +230,7 @@ impl<A: Manual> Pointer<A> {
 }
 
 impl<A: Manual> Fill<A> {
-    /// Log2 of the size of all that the entry may stand for.
+    /// Returns log2 of the size in bytes of the range that the entry may translate.
     fn whole_bits(&self) -> u32 {
         let of_second = self.second.as_ref().map_or(u32::MAX, |second| second.pages.whole_bits());
         self.pages.whole_bits().min(of_second)
@@ -251,13 +251,13 @@ impl<A: Manual> Fill<A> {
             && !self.second.as_ref().is_some_and(is_invalidated)
     }
 
-    /// The entries that it is due to.
+    /// Returns the entries that the translation comes from.
     fn walk_path_for(&self, now: &A, query: Query) -> WalkPath<A> {
         let path = self.pages.path_for(&self.walk_path.path, now.place(query.addr()));
         WalkPath { registers: self.walk_path.registers.clone(), path }
     }
 
-    /// Returns the answer of the model on the remembered entries, if these need no update.
+    /// Returns the answer of the model on the cached entries, if these need no update.
     fn answer(
         &self,
         now: &A,
@@ -289,7 +289,7 @@ impl<A: Manual> Fill<A> {
         Some(walked.result.map(led))
     }
 
-    /// Returns the remembered second-stage translation of the address that the first stage found.
+    /// Returns the cached second-stage translation of the address that the first stage found.
     fn beyond(
         &self,
         now: &A,
@@ -315,8 +315,8 @@ impl<A: Manual> Fill<A> {
     }
 }
 
-/// Adds an item that is not there yet. Each may lead to several others: if some were there twice, they would be
-/// without number before long.
+/// Adds an item unless it is there already. Each item may lead to several others, so that duplicates would multiply
+/// without end.
 fn note<T: PartialEq>(items: &mut Vec<T>, item: T) {
     if !items.contains(&item) {
         items.push(item);

@@ -19,29 +19,29 @@ pub trait Manual: Architecture + PartialEq {
     /// second-stage translations.
     const FIRST_OUTLIVES_SECOND: bool = false;
 
-    /// Bits of an entry whose change means something else.
+    /// Bits of an entry whose change gives the entry another meaning.
     const BITS: &'static [u64];
 
-    /// The privilege whose accesses are to physical addresses, if there is one.
+    /// The privilege whose accesses use physical addresses, if there is one.
     const UNTRANSLATED: Option<Privilege>;
 
-    /// The address as a number by which pages can be told apart.
+    /// Returns the address as a number by which pages can be told apart.
     fn place(&self, addr: VirtAddr) -> u64 {
         addr.raw()
     }
 
-    /// The address that an invalidation means by this one.
+    /// Returns the address that an invalidation uses for this one.
     fn meant(&self, addr: VirtAddr) -> VirtAddr {
         addr
     }
 
-    /// At which of several first tables the walk starts.
+    /// Returns the number of the first table at which the walk starts, of several.
     fn which_root(&self, query: Query) -> u64 {
         let _ = query;
         0
     }
 
-    /// Whose translations answer.
+    /// Returns the tags of the translations that can answer the query.
     fn space(&self, query: Query) -> Space;
 
     /// Returns true if an invalidation that names no virtual machine concerns this address space.
@@ -49,7 +49,7 @@ pub trait Manual: Architecture + PartialEq {
         space.vmid.is_none()
     }
 
-    /// How translations are tagged that were made with the second-stage tables that an invalidation names so.
+    /// Returns the tag of the translations that were made with the second-stage tables that an invalidation names.
     #[must_use]
     fn tables(number: u64) -> u64 {
         number
@@ -58,14 +58,15 @@ pub trait Manual: Architecture + PartialEq {
     /// Returns true if a first-stage translation by these entries, the root's first, holds in every address space.
     fn is_global(&self, path: &[EntryRead]) -> bool;
 
-    /// A table at which walks start, of the last stage, and its size in bytes.
+    /// Returns a table at which walks of the last stage start, and its size in bytes.
     fn root(&self) -> (PhysAddr, u64);
 
-    /// These registers, but with roots and address spaces as they were `then`.
+    /// Returns these registers with the roots and address spaces of `then`.
     #[must_use]
     fn with_root_of(&self, then: &Self) -> Self;
 
-    /// These registers without physical memory protection: of what it refuses, the tables may be remembered.
+    /// Returns these registers without physical memory protection: a unit may cache the tables of an access that the
+    /// protection refuses.
     #[must_use]
     fn unprotected(&self) -> Self {
         self.clone()
@@ -95,7 +96,8 @@ pub trait Manual: Architecture + PartialEq {
         Nested { answer, other: None, reads: Vec::new(), changes: Vec::new(), entangled: false }
     }
 
-    /// Of which run the leaf entry of a walk is that found a page of 2^`page_bits` bytes, or of the whole run.
+    /// Returns the run of the leaf entry of a walk, if it has one. The walk found a page of 2^`page_bits` bytes, or the
+    /// whole run.
     fn run_of(&self, query: Query, leaf: u64, page_bits: u32) -> Option<Run> {
         let _ = (query, leaf, page_bits);
         None
@@ -107,13 +109,13 @@ pub trait Manual: Architecture + PartialEq {
         FaultInvalidates::default()
     }
 
-    /// An invalidation of one of two stages by these numbers, if there are two.
+    /// Makes an invalidation of one of two stages from these numbers, if there are two stages.
     fn guest_scope(&self, choice: u8, named: Operands) -> Option<Invalidate> {
         let _ = (choice, named);
         None
     }
 
-    /// Changes a register by these numbers, as software may.
+    /// Makes a register write from these numbers, as software may, and changes the registers accordingly.
     fn turn(
         &mut self,
         choice: u8,
@@ -127,20 +129,20 @@ pub trait Manual: Architecture + PartialEq {
 pub struct WriteContext<'a, A> {
     /// The registers as they were in the beginning.
     pub given: &'a A,
-    /// Where the table at [`Manual::root`] is, and a copy of it.
+    /// The addresses of the table at [`Manual::root`] and of a copy of it.
     pub roots: [PhysAddr; 2],
     /// Memory as it is now.
     pub memory: &'a SparseMemory,
 }
 
-/// Which entries of walk caches an invalidation of one page covers.
+/// The entries of walk caches that an invalidation of one page covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkCacheScope {
-    /// None.
+    /// No entries.
     Nothing,
-    /// Those for tables on the way to the page.
+    /// The entries for tables on the way to the page.
     OnTheWay,
-    /// All of the address spaces concerned.
+    /// All entries of the address spaces concerned.
     AddressSpace,
 }
 
@@ -164,7 +166,7 @@ pub struct Operands {
     pub asid: Asid,
     /// True to name the present virtual machine and tables, and not others.
     pub own: bool,
-    /// Where the first table of either virtual machine is.
+    /// The address of the first table of either virtual machine.
     pub roots: [PhysAddr; 2],
 }
 
@@ -183,7 +185,7 @@ pub struct RegisterWrite {
 }
 
 impl RegisterWrite {
-    /// A write that invalidates nothing.
+    /// Makes a write that invalidates nothing.
     pub(super) const fn plain(id: RegisterId, value: u64) -> Self {
         Self { id, value, invalidates: None, fenced: false }
     }
@@ -193,7 +195,7 @@ impl RegisterWrite {
         Self { fenced: true, ..Self::plain(id, value) }
     }
 
-    /// A write that invalidates this.
+    /// Makes a write that causes this invalidation.
     pub(super) const fn invalidating(
         id: RegisterId,
         value: u64,

@@ -1,11 +1,11 @@
-//! Cases in which much succeeds.
+//! Cases in which most accesses succeed.
 
 use super::Manual;
 use crate::generate::Case;
 use quickcheck::{Arbitrary, Gen};
 
-/// A case of which, mostly, many accesses are allowed: what is refused fills no TLB. Of several that were drawn it is the
-/// one of which most are, but every fourth is the first that comes.
+/// A case with many allowed accesses, since a refused access fills no TLB. The generator draws up to 24 cases and keeps
+/// the one with the most allowed accesses; one time in four it keeps the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MostlyAllowed<A>(pub Case<A>);
 
@@ -29,7 +29,7 @@ impl<A: Manual + 'static> Arbitrary for MostlyAllowed<A> {
     }
 }
 
-/// How many accesses of the case are.
+/// Returns the number of accesses of the case that the model allows.
 fn allowed<A: Manual>(case: &Case<A>) -> usize {
     let registers = case.registers.clone().implemented(&case.memory());
     let case = Case { registers, ..case.clone() };

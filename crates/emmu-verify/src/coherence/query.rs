@@ -6,9 +6,9 @@ use emmu_oracle::two_stage::{Stage, Visit};
 /// An address for one stage to translate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// To the first stage, or the only one: an access.
+    /// An access, for the first stage or the only one.
     First(Access),
-    /// To the second stage: a guest-physical address that an access uses.
+    /// A guest-physical address that an access uses, for the second stage.
     Second {
         /// The access.
         access: Access,
@@ -20,7 +20,7 @@ pub enum Query {
 }
 
 impl Query {
-    /// Something that comes by the tables of `space` for this address.
+    /// Makes a query that uses the tables of `space` for this address.
     pub(super) fn probing(space: Space, addr: VirtAddr) -> Self {
         let load = Access::load(addr, 1);
         match (space.stage, space.vmid) {
@@ -51,7 +51,7 @@ impl Query {
         each.collect()
     }
 
-    /// The access that it is for.
+    /// Returns the access of the query.
     #[must_use]
     pub fn access(self) -> Access {
         match self {
@@ -59,7 +59,7 @@ impl Query {
         }
     }
 
-    /// The address that is translated: virtual, or guest-physical.
+    /// Returns the address that is translated: virtual, or guest-physical.
     #[must_use]
     pub fn addr(self) -> VirtAddr {
         match self {
@@ -68,7 +68,7 @@ impl Query {
         }
     }
 
-    /// Which stage it is put to.
+    /// Returns the stage that translates the query.
     #[must_use]
     pub fn stage(self) -> Stage {
         match self {
@@ -81,24 +81,25 @@ impl Query {
 /// The tags of a cached translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// Of which stage they are; those of both together are the first stage's.
+    /// The stage. Translations of both stages together have the first stage.
     pub stage: Stage,
     /// The address space. The second stage has none.
     pub asid: Asid,
-    /// The virtual machine whose first-stage translations they are, if it is one's.
+    /// The virtual machine, for first-stage translations of a virtual machine.
     pub vmid: Option<Vmid>,
-    /// The second-stage tables that they were made with, if they were: by VMID, or on x86 by the first table.
+    /// The second-stage tables that the translation was made with, if any: their VMID, or on x86 the address of the
+    /// first table.
     pub tables: Option<u64>,
 }
 
 impl Space {
-    /// An address space where there are no virtual machines.
+    /// Returns the tags of an address space without a virtual machine.
     #[must_use]
     pub fn of_host(asid: Asid) -> Self {
         Self { stage: Stage::First, asid, vmid: None, tables: None }
     }
 
-    /// Second-stage translations by these tables.
+    /// Returns the tags of second-stage translations by these tables.
     #[must_use]
     pub fn of_second(tables: u64) -> Self {
         Self { stage: Stage::Second, asid: Asid(0), vmid: None, tables: Some(tables) }

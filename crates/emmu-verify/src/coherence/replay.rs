@@ -1,4 +1,4 @@
-//! The entries that a walk of the reference model reads, some of them remembered.
+//! Replays walks of the reference model, which read some entries as a cache holds them.
 
 use super::{Manual, Query};
 use core::cell::{Cell, RefCell};
@@ -13,51 +13,52 @@ use std::collections::BTreeSet;
 /// An entry that a walk read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryRead {
-    /// Where it stands: in guest-physical memory, if it is the first of two stages that reads it.
+    /// The address of the entry: guest-physical, if the first of two stages reads it.
     pub addr: PhysAddr,
-    /// Where that was on the bus.
+    /// The address of the entry on the bus at that time.
     pub host: PhysAddr,
-    /// Its size in bytes: 4 or 8.
+    /// The size of the entry in bytes: 4 or 8.
     pub size: u8,
     /// The value of the entry.
     pub raw: u64,
 }
 
-/// An entry that the unit says it has read.
+/// An entry that the unit reports as read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TracedRead {
     pub(super) level: u8,
     pub(super) addr: PhysAddr,
     pub(super) host: PhysAddr,
-    /// The eight bytes there at that time.
+    /// The eight bytes at the address at that time.
     pub(super) held: u64,
 }
 
-/// Memory in which the first reads find what a walk found some time ago, and those after them what the unit says that
-/// it has read.
+/// Memory that answers the first reads with the cached entries of an earlier walk, and the next reads with the entries
+/// that the unit reports as read.
 pub(super) struct ReplayMemory<'a> {
-    remembered: &'a [EntryRead],
+    cached: &'a [EntryRead],
     traced: &'a [TracedRead],
     memory: &'a SparseMemory,
     read: RefCell<Vec<EntryRead>>,
-    /// Where the next entry stands in guest-physical memory.
+    /// The guest-physical address of the next entry.
     guest: Cell<Option<PhysAddr>>,
 }
 
 impl<'a> ReplayMemory<'a> {
     pub(super) fn new(
-        remembered: &'a [EntryRead],
+        cached: &'a [EntryRead],
         traced: &'a [TracedRead],
         memory: &'a SparseMemory,
     ) -> Self {
         let (read, guest) = (RefCell::default(), Cell::new(None));
-        Self { remembered, traced, memory, read, guest }
+        Self { cached, traced, memory, read, guest }
     }
 
-    /// The entry at this guest-physical address is to be read: where it stands, if it is remembered.
+    /// Takes note of the guest-physical address of the next entry. Returns the entry's address on the bus, if the entry
+    /// is cached.
     fn expect(&self, gpa: PhysAddr) -> Option<PhysAddr> {
         self.guest.set(Some(gpa));
-        let next = self.remembered.get(self.read.borrow().len());
+        let next = self.cached.get(self.read.borrow().len());
         next.filter(|entry| entry.addr == gpa).map(|entry| entry.host)
     }
 
@@ -68,10 +69,10 @@ impl<'a> ReplayMemory<'a> {
     ) -> Result<u64, Hole> {
         let addr = self.guest.take().unwrap_or(host);
         let mut read = self.read.borrow_mut();
-        let known = match self.remembered.get(read.len()) {
+        let known = match self.cached.get(read.len()) {
             Some(entry) => Some((entry.addr, entry.host, entry.raw)),
             None => {
-                let traced = self.traced.get(read.len() - self.remembered.len());
+                let traced = self.traced.get(read.len() - self.cached.len());
                 traced.map(|traced| (traced.addr, traced.host, traced.held))
             }
         };
@@ -102,18 +103,18 @@ pub(super) struct Walked<F> {
     pub(super) result: Result<Outcome, F>,
     /// Another exception that may be reported instead, if the access is refused.
     pub(super) other: Option<F>,
-    /// The entries that it changes, or may have changed before it is refused.
+    /// The entries that the walk changes, or may have changed before it is refused.
     pub(super) changes: Vec<Write>,
-    /// The entries that it read, the root's first.
+    /// The entries that the walk read, the root's first.
     pub(super) path: Vec<EntryRead>,
 }
 
 impl<F> Walked<F> {
     /// Returns true if the walk read all of these entries first.
-    pub(super) fn follows(&self, remembered: &[EntryRead]) -> bool {
+    pub(super) fn follows(&self, cached: &[EntryRead]) -> bool {
         let place = |entry: &EntryRead| entry.addr;
-        self.path.len() >= remembered.len()
-            && self.path.iter().map(place).zip(remembered).all(|(addr, entry)| addr == entry.addr)
+        self.path.len() >= cached.len()
+            && self.path.iter().map(place).zip(cached).all(|(addr, entry)| addr == entry.addr)
     }
 
     /// Returns true if the walk read the same entry on several levels.
@@ -121,13 +122,13 @@ impl<F> Walked<F> {
         revisits(self.path.iter().map(|entry| entry.host))
     }
 
-    /// The entries as they are after these updates, but the first `remembered` ones as they were remembered.
+    /// Returns the entries after these updates, except the first `cached` ones, which stay as they were.
     pub(super) fn path_after(
         &self,
-        remembered: usize,
+        cached: usize,
         updates: &[(PhysAddr, u64)],
     ) -> Vec<EntryRead> {
-        let (kept, read) = self.path.split_at(remembered.min(self.path.len()));
+        let (kept, read) = self.path.split_at(cached.min(self.path.len()));
         let updated = |entry: &EntryRead| {
             let update = updates.iter().rev().find(|(host, _)| *host == entry.host);
             EntryRead { raw: update.map_or(entry.raw, |(_, raw)| *raw), ..*entry }
@@ -136,8 +137,8 @@ impl<F> Walked<F> {
     }
 }
 
-/// Returns the answer of the model if it reads the entries from the replay, and translates guest-physical addresses
-/// with `second`, except those of remembered entries, whose places are remembered too.
+/// Returns the answer of the model that reads the entries from the replay. `second` translates guest-physical
+/// addresses, except those of cached entries, whose addresses on the bus are cached too.
 pub(super) fn walk<A: Manual>(
     registers: &A,
     query: Query,
@@ -165,21 +166,21 @@ pub(super) fn revisits(mut places: impl Iterator<Item = PhysAddr>) -> bool {
     !places.all(|place| seen.insert(place))
 }
 
-/// A walk of the model with the second stage's own tables in memory.
+/// Returns the walk of the model that uses the second stage's tables in memory.
 pub(super) fn walk_alone<A: Manual>(
     registers: &A,
     now: &A,
     query: Query,
-    remembered: &[EntryRead],
+    cached: &[EntryRead],
     memory: &SparseMemory,
 ) -> Walked<A::Fault> {
     let second = |gpa, visit| {
         now.second(query.access(), (gpa, visit), memory).answer.map(|found| unpaged(found.pa))
     };
-    walk(registers, query, &ReplayMemory::new(remembered, &[], memory), &second)
+    walk(registers, query, &ReplayMemory::new(cached, &[], memory), &second)
 }
 
-/// An address that says nothing of a page around it.
+/// Returns an outcome with this address, which makes no statement about the size of the page.
 pub(super) fn unpaged(pa: PhysAddr) -> Outcome {
     Outcome { pa, page_bits: 64, writes: Vec::new() }
 }

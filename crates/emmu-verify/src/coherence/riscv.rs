@@ -43,8 +43,8 @@ impl Manual for Registers {
         Space::of_host(asid(self.xlen, self.satp))
     }
 
-    /// "For non-leaf PTEs, the global setting implies that all mappings in the subsequent levels of the page table
-    /// are global" ("Addressing and Memory Protection").
+    /// Returns true if an entry on the path has G set: "For non-leaf PTEs, the global setting implies that all mappings
+    /// in the subsequent levels of the page table are global" ("Addressing and Memory Protection").
     fn is_global(&self, path: &[EntryRead]) -> bool {
         path.iter().any(|entry| entry.raw >> 5 & 1 == 1)
     }
@@ -65,13 +65,14 @@ impl Manual for Registers {
         Self { pmp: Vec::new(), ..self.clone() }
     }
 
-    /// "Svnapot": sixteen entries that are all alike.
+    /// Returns the run of the leaf. "Svnapot": sixteen equal entries.
     fn run_of(&self, _: Query, leaf: u64, _: u32) -> Option<Run> {
         (leaf >> 63 == 1).then_some(Run { bits: 4, page_bits: 12, step: Some(0) })
     }
 
-    /// No write invalidates anything. "Changes in satp.MODE from Bare to other modes and vice versa also take effect
-    /// immediately, without the need to execute an SFENCE.VMA instruction"; writes of PMP registers need one.
+    /// Writes satp, sstatus, mstatus, menvcfg or a PMP register. No write invalidates anything. "Changes in satp.MODE
+    /// from Bare to other modes and vice versa also take effect immediately, without the need to execute an SFENCE.VMA
+    /// instruction"; writes of PMP registers need one.
     fn turn(
         &mut self,
         choice: u8,
@@ -111,8 +112,8 @@ impl Manual for Registers {
     }
 }
 
-/// The mode that satp or vsatp gets, in its place: mostly what it was in the beginning, now and then Bare, or another with
-/// other tables for the same addresses.
+/// Returns the new MODE of satp or vsatp, shifted to its field: mostly the mode of the beginning, sometimes Bare,
+/// sometimes another mode, which reads other tables for the same addresses.
 fn mode(xlen: Xlen, [satp, given]: [u64; 2], number: u64) -> u64 {
     let shift = if xlen == Xlen::Rv32 { 31 } else { 60 };
     let mode = match (satp >> shift, number) {
@@ -134,9 +135,9 @@ trait Protects {
 }
 
 impl Protects for Registers {
-    /// Other rights for a PMP entry that is not locked. "When the PMP settings are modified, M-mode software must synchronize
-    /// the PMP settings with the virtual memory system and any PMP or address-translation caches" ("Physical Memory
-    /// Protection and Paging").
+    /// Changes the rights of a PMP entry that is not locked. "When the PMP settings are modified, M-mode software must
+    /// synchronize the PMP settings with the virtual memory system and any PMP or address-translation caches"
+    /// ("Physical Memory Protection and Paging").
     fn protect(&mut self, value: u8) -> Option<RegisterWrite> {
         let index = usize::from(value >> 3).checked_rem(self.pmp.len())?;
         let entry = self.pmp.get_mut(index).filter(|entry| entry.cfg & 0x80 == 0)?;
@@ -150,7 +151,7 @@ impl Protects for Registers {
     }
 }
 
-/// The address space that satp or vsatp says.
+/// Returns the ASID field of satp or vsatp.
 fn asid(xlen: Xlen, satp: u64) -> Asid {
     let asid = match xlen {
         Xlen::Rv32 => satp >> 22 & 0x1ff,

@@ -2,29 +2,29 @@
 
 use quickcheck::{Arbitrary, Gen};
 
-/// How a unit is made, and what happens to it. Any numbers will do.
+/// The caches of a unit, and the steps that follow. All numbers are valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Which TLBs and walk caches it has.
+    /// The number of the configuration of TLBs and walk caches.
     pub setup: u16,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
-/// One thing that happens: what, and three numbers that say how.
+/// One step: its kind, and three numbers that choose the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step(pub [u8; 4]);
 
-/// A step, made out.
+/// The meaning of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// An access: which of the case's, and how it differs from that.
+    /// An access: its number in the case, and its differences from that access.
     Access { which: u8, how: u8, beyond: u8 },
-    /// The repetition of an access that a ticket was given for.
+    /// The repetition of an access for which a ticket was given.
     Repeat { which: u8 },
-    /// A write of an entry on the way of an access: which one, and which bits change.
+    /// A write of an entry on the way of an access: the entry, and the bits that change.
     Poke { which: u8, level: u8, change: u8 },
-    /// An invalidation: of what concerns an access, how wide, in which address space.
+    /// An invalidation: the access that it concerns, its scope, and its address space.
     Invalidate { which: u8, scope: u8, asid: u8 },
     /// A register write.
     RegisterWrite { choice: u8, value: u8 },
@@ -44,8 +44,8 @@ impl Step {
 }
 
 impl Script {
-    /// A script of the first bytes, and the bytes left over. The first two are the setup, the third the number of
-    /// steps.
+    /// Makes a script of the first bytes, and returns it with the bytes left over. The first two bytes are the setup,
+    /// the third is the number of steps.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> (Self, &[u8]) {
         let at = |index: usize| bytes.get(index).copied().unwrap_or(0);
@@ -68,7 +68,7 @@ impl Arbitrary for Script {
         Self { setup: u16::arbitrary(entropy), steps: Vec::arbitrary(entropy) }
     }
 
-    /// With fewer steps.
+    /// Returns scripts with fewer steps.
     fn shrink(&self) -> Box<dyn Iterator<Item = Self>> {
         let setup = self.setup;
         Box::new(self.steps.shrink().map(move |steps| Self { setup, steps }))

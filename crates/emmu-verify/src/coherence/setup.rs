@@ -1,4 +1,4 @@
-//! Units with all sorts of TLBs and walk caches.
+//! Configurations of TLBs and walk caches of many kinds.
 
 use crate::Architecture;
 use emmu_paging::{
@@ -8,12 +8,12 @@ use emmu_paging::{
 
 /// Log2 of the sizes of all pages, blocks and runs up to 16 GiB.
 const ALL: [u8; 10] = [12, 14, 16, 21, 22, 25, 29, 30, 34, 39];
-/// Only the smallest: larger pages are held by parts.
+/// Only the smallest size: a TLB holds parts of larger pages.
 const SMALL: [u8; 1] = [12];
-/// Something between.
+/// Two of the sizes.
 const MIDDLE: [u8; 2] = [12, 21];
 
-/// The configuration of this number.
+/// Returns the configuration of this number.
 pub(crate) fn config(number: u16) -> PagingConfig {
     let mut digits = Digits(scattered(number));
     let policy = digits.pick(Policy::BUILT_IN).unwrap_or_default();
@@ -37,8 +37,8 @@ pub(crate) fn config(number: u16) -> PagingConfig {
     PagingConfig { tlb, walk_cache: walk_caches(number / 7 % 4, policy), ..PagingConfig::default() }
 }
 
-/// Returns the configuration of this number for a processor of this architecture. Every eighth invalidates more than it
-/// is asked to.
+/// Returns the configuration of this number for a processor of this architecture. Every eighth configuration
+/// invalidates more than it is asked to.
 pub(crate) fn config_of<A: Architecture>(number: u16) -> PagingConfig {
     let config = match A::Format::MAY_CACHE_INVALID {
         true => config_with_invalid_entries(number),
@@ -48,7 +48,7 @@ pub(crate) fn config_of<A: Architecture>(number: u16) -> PagingConfig {
     PagingConfig { reach, ..config }
 }
 
-/// Each scope exact, or as wide as it can be, or something between.
+/// Makes each scope exact, as wide as possible, or something between.
 fn reach(number: u16) -> InvalidationReach {
     let wider = |shift: u32, possible: &[Reach]| {
         let which = usize::from(number.rotate_right(shift));
@@ -68,7 +68,8 @@ fn reach(number: u16) -> InvalidationReach {
     }
 }
 
-/// Returns the configuration of this number for a processor that may cache invalid entries. Every other one does.
+/// Returns the configuration of this number for a processor that may cache invalid entries. Every other configuration
+/// caches them.
 pub(crate) fn config_with_invalid_entries(number: u16) -> PagingConfig {
     let policy = Digits(scattered(number)).pick(Policy::BUILT_IN).unwrap_or_default();
     let geometry = geometry(1 + u32::from(number / 2 % 2), 2, policy);
@@ -76,7 +77,7 @@ pub(crate) fn config_with_invalid_entries(number: u16) -> PagingConfig {
     PagingConfig { invalid_entries, ..config(number) }
 }
 
-/// A second level that includes the first, excludes it, or neither.
+/// Makes a second level that includes the first, excludes it, or neither.
 fn bound(bank: Vec<TlbTable>, number: u16) -> TlbLevel {
     let level = TlbLevel::unified(bank);
     match number / 28 % 3 {
@@ -94,7 +95,7 @@ fn table(sets: u32, ways: u32, policy: Policy, sizes: &[u8]) -> Option<TlbTable>
     Some(TlbTable { geometry: geometry(sets, ways, policy)?, page_bits: sizes.to_vec() })
 }
 
-/// A table with this policy, or with LRU where the policy cannot have so many sets.
+/// Makes a geometry with this policy, or with LRU where the policy does not allow so many sets.
 pub(crate) fn geometry(sets: u32, ways: u32, policy: Policy) -> Option<Geometry> {
     let policy = if policy.sets().allows(sets) { policy } else { Policy::default() };
     Geometry::new(sets, ways, policy).ok()
@@ -120,7 +121,7 @@ const fn scattered(number: u16) -> u16 {
     number.wrapping_mul(0x9e37).rotate_left(8)
 }
 
-/// Decisions out of one number.
+/// Draws decisions from one number.
 struct Digits(u16);
 
 impl Digits {

@@ -1,4 +1,4 @@
-//! How an access found its answer, by what the unit tells.
+//! Reads the source of an access's answer from the events that the unit reports.
 
 use super::replay::TracedRead;
 use emmu_core::{Event, GuestAccess, PhysAddr};
@@ -11,7 +11,7 @@ pub(super) struct Trace {
     pub(super) whole: Part,
     /// The translations of the second stage for this access, in order.
     pub(super) parts: Vec<Part>,
-    /// Memory as it is to be after it.
+    /// Memory as it must be after the access.
     pub(super) memory: SparseMemory,
 }
 
@@ -25,37 +25,38 @@ pub(super) struct Part {
     began: bool,
     /// True if the walk ended in a fault; `None` if there was no walk.
     pub(super) faulted: Option<bool>,
-    /// Level of the table that a walk cache remembered.
-    remembered: Option<u8>,
-    /// The entries that the walk read, the last time that it began.
+    /// The level of the table that a walk cache held.
+    cached_level: Option<u8>,
+    /// The entries that the walk read after its last beginning.
     pub(super) reads: Vec<TracedRead>,
-    /// The entries that it changed, all the time.
+    /// The entries that the walk changed since its first beginning.
     pub(super) updates: Vec<(PhysAddr, u64)>,
     /// True if the walk began more than once.
     pub(super) restarted: bool,
-    /// How many parts of the second stage were over when it last began.
+    /// Number of second-stage translations that were over when the walk last began.
     pub(super) after: usize,
-    /// Where the first stage found the entry that it looked for at the address.
+    /// The address at which the first stage found the entry that it looked for.
     pub(super) led: Option<PhysAddr>,
     /// True if the first stage changed that entry there.
     pub(super) updating: bool,
 }
 
-/// How one stage came to its answer.
+/// The source of a stage's answer.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// No table decides about it.
+    /// No table was used.
     Untranslated,
-    /// A TLB knew.
+    /// A TLB held the translation.
     Hit,
-    /// A walk from an entry of this level on, the topmost.
+    /// A walk from the root, whose first entry has this level.
     FromRoot { level: u8 },
-    /// A walk that began in a table of this level that was remembered, with this entry unless it could not be read.
+    /// A walk that began in a table of this level that a walk cache held, and the first entry that it read, if any.
     Shortened { level: u8, addr: Option<PhysAddr> },
 }
 
 impl Trace {
-    /// Made of the events of an access that found memory so. `None` if an entry held something else than it tells.
+    /// Makes the trace of an access from its events and memory before it. Returns `None` if an entry held another value
+    /// than the event reports.
     pub(super) fn of(events: &[Event], memory: SparseMemory) -> Option<Self> {
         let mut trace = Self { whole: Part::default(), parts: Vec::new(), memory };
         let (mut inside, mut pending) = (false, false);
@@ -94,8 +95,8 @@ impl Trace {
         if inside { self.parts.last_mut() } else { Some(&mut self.whole) }
     }
 
-    /// The first stage is at an entry, to which the second one has led it just now, if at all: from this
-    /// guest-physical address.
+    /// Records that the first stage is at an entry. If the second stage has just translated the entry's guest-physical
+    /// address, returns that address.
     fn arrive(&mut self, pending: &mut bool, host: PhysAddr, updating: bool) -> Option<PhysAddr> {
         let part = self.parts.last_mut().filter(|_| *pending)?;
         *pending = false;
@@ -103,7 +104,7 @@ impl Trace {
         part.guest.map(|guest| guest.addr)
     }
 
-    /// The eight bytes that are there now, which begin with what is told.
+    /// Returns the eight bytes that are there now, if they begin with the reported value.
     fn held(&self, addr: PhysAddr, raw: u64) -> Option<u64> {
         let word = |addr| self.memory.read32(addr).map_or(0, u64::from);
         let (low, high) = (word(addr), word(addr.wrapping_add(4)));
@@ -119,12 +120,12 @@ impl Part {
             Event::TlbMiss { .. } => self.missed = true,
             Event::WalkBegin(_) => self.began = true,
             Event::WalkEnd { faulted } => self.faulted = Some(faulted),
-            Event::WalkCacheHit { level } => self.remembered = Some(level),
+            Event::WalkCacheHit { level } => self.cached_level = Some(level),
             _ => {}
         }
     }
 
-    /// A walk that goes up begins again, from the root.
+    /// Adds a read. A walk whose level does not go down has begun again from the root.
     fn read(&mut self, traced: TracedRead, after: usize) {
         if self.reads.last().is_some_and(|last| last.level <= traced.level) {
             self.begin_again(after);
@@ -134,11 +135,11 @@ impl Part {
 
     fn begin_again(&mut self, after: usize) {
         self.reads.clear();
-        (self.restarted, self.remembered, self.after) = (true, None, after);
+        (self.restarted, self.cached_level, self.after) = (true, None, after);
     }
 
-    /// Returns true if the first stage went on without a change of the entry that this part translated for: the entry
-    /// held something else by then, and the walk begins again.
+    /// Returns true if the second stage translated for a change of an entry, and the first stage went on without the
+    /// change: the entry held another value by then, and the walk begins again.
     fn lost_update(&self) -> bool {
         self.guest.is_some_and(|guest| guest.walk) && self.led.is_none()
     }
@@ -150,7 +151,7 @@ impl Part {
 
     pub(super) fn source(&self) -> Source {
         let (level, addr) = self.reads.first().map(|traced| (traced.level, traced.addr)).unzip();
-        match self.remembered {
+        match self.cached_level {
             Some(level) => Source::Shortened { level, addr },
             None if self.began => Source::FromRoot { level: level.unwrap_or(0) },
             None if self.hit => Source::Hit,
@@ -175,7 +176,7 @@ mod tests {
     use super::*;
     use emmu_core::AccessKind;
 
-    /// The second stage is asked where the entry at this guest-physical address is, and knows.
+    /// Makes the events of a second-stage translation, of the entry at this guest-physical address, that hits.
     fn query(gpa: u64) -> [Event; 2] {
         let (addr, kind) = (PhysAddr::new(gpa), AccessKind::Amo);
         let guest = GuestAccess { addr, kind, walk: true, rights: 0 };

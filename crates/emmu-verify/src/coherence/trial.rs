@@ -1,4 +1,4 @@
-//! One unit, and the ledger beside it.
+//! `Trial`: one unit and its ledger.
 
 mod kept;
 
@@ -27,7 +27,7 @@ pub(super) struct Trial<A: Manual> {
     tickets: Vec<(Ticket, Access, PhysAddr)>,
     /// The guest-physical addresses that were used so far.
     gpas: Vec<PhysAddr>,
-    /// The last accesses that came out well, the latest last.
+    /// The last successful accesses, the latest last.
     witnesses: Vec<Access>,
     history: Vec<String>,
     coverage: Coverage,
@@ -37,7 +37,7 @@ pub(super) struct Trial<A: Manual> {
 pub(super) type Answer<F> = Result<PhysAddr, Option<F>>;
 
 impl<A: Manual> Trial<A> {
-    /// A unit with the registers of the case; none if there cannot be one.
+    /// Makes a unit with the registers of the case. Returns `None` if there cannot be one.
     pub(super) fn switch_on(case: Case<A>, number: u16) -> Option<Self> {
         let (now, fixture) = Fixture::of(case)?;
         let [first, second] = [number, number.rotate_left(7)].map(setup::config_of::<A>);
@@ -100,7 +100,7 @@ impl<A: Manual> Trial<A> {
         }
     }
 
-    /// Half of them are of those that are there for two stages, if there are two.
+    /// Makes an invalidation: half of the time one that is for two stages, if there are two.
     fn invalidate(&mut self, which: u8, scope: u8, asid: u8) -> Result<(), Incoherent> {
         let gpa = usize::from(which).checked_rem(self.gpas.len()).map(|from| self.gpas[from]);
         let named = Operands {
@@ -182,7 +182,7 @@ impl<A: Manual> Trial<A> {
         }
     }
 
-    /// A unit that repeats an access says that it hits.
+    /// Repeats an access with its ticket. A unit that repeats it reports a hit.
     fn repeat(&mut self, which: u8) -> Result<(), Incoherent> {
         let Some(from_last) = usize::from(which).checked_rem(self.tickets.len()) else {
             return Ok(());
@@ -203,7 +203,7 @@ impl<A: Manual> Trial<A> {
         found.map(|found| found.addr).map_err(|fault| A::exception(self.unit.format(), &fault))
     }
 
-    /// A hit is answered by some walk that may be remembered.
+    /// Checks that the answer of a hit is that of some walk that may be cached.
     pub(super) fn allowed_hit(
         &self,
         access: Access,
@@ -218,7 +218,7 @@ impl<A: Manual> Trial<A> {
         if allowed.iter().any(same) || answer.is_err() && same(&fresh()) {
             return Ok(());
         }
-        Err(self.incoherent(&format!("the walks that may be remembered say {allowed:x?}")))
+        Err(self.incoherent(&format!("the walks that may be cached say {allowed:x?}")))
     }
 
     pub(super) fn incoherent(&self, what: &str) -> Incoherent {

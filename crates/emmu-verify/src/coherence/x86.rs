@@ -48,7 +48,7 @@ impl Manual for Registers {
 
     const UNTRANSLATED: Option<Privilege> = None;
 
-    /// That of one of four PDPTEs, under PAE paging.
+    /// Returns the number of the PDPTE under PAE paging, which has four.
     fn which_root(&self, query: Query) -> u64 {
         if self.mode() == Mode::Pae { query.addr().bits(30, 2) } else { 0 }
     }
@@ -57,7 +57,7 @@ impl Manual for Registers {
         Space::of_host(self.pcid())
     }
 
-    /// The G flag of the entry that maps the page, if CR4.PGE = 1 (5.10.2.4, "Global Pages").
+    /// Returns true if the G flag of the entry that maps the page is set and CR4.PGE = 1 (5.10.2.4, "Global Pages").
     fn is_global(&self, path: &[EntryRead]) -> bool {
         self.cr4 & PGE != 0 && path.last().is_some_and(|leaf| leaf.raw >> 8 & 1 == 1)
     }
@@ -73,10 +73,11 @@ impl Manual for Registers {
         Self { cr3: then.cr3, pdptes: then.pdptes, ..*self }
     }
 
-    /// "A page-fault exception resulting from an attempt to use a linear address will invalidate any TLB entries that
-    /// are for a page number corresponding to that linear address and that are associated with the current PCID. It also
-    /// invalidates all entries in the paging-structure caches that would be used for that linear address". Those that
-    /// are global too, or else the exception would recur.
+    /// Returns the entries that a page fault invalidates: "A page-fault exception resulting from an attempt to use a
+    /// linear address will invalidate any TLB entries that are for a page number corresponding to that linear address
+    /// and that are associated with the current PCID. It also invalidates all entries in the paging-structure caches
+    /// that would be used for that linear address". Global entries are invalidated too, or else the exception would
+    /// recur.
     fn invalidated_by(&self, fault: &Fault) -> FaultInvalidates {
         FaultInvalidates { linear: matches!(fault, Fault::PageFault { .. }), gpa: None }
     }
@@ -123,8 +124,8 @@ impl Switches for Registers {
         Asid(u16::try_from(pcid).unwrap_or(0))
     }
 
-    /// MOV to CR3: without PCIDs, everything of PCID 0 but global translations; with them, the same of the new
-    /// PCID, or nothing if bit 63 of the operand is set.
+    /// Makes a MOV to CR3. Without PCIDs, it invalidates the non-global translations of PCID 0; with PCIDs, those of
+    /// the new PCID, or none if bit 63 of the operand is set.
     fn switch(
         &mut self,
         value: u8,
@@ -146,7 +147,8 @@ impl Switches for Registers {
         Some(RegisterWrite::invalidating(CR3, self.cr3 | bit_63, invalidates))
     }
 
-    /// MOV to CR0: everything if PG is cleared, which PCIDs forbid; nothing if it is set.
+    /// Makes a MOV to CR0 that changes PG. Clearing PG, which PCIDs forbid, invalidates everything; setting it,
+    /// nothing.
     fn paging(&mut self, memory: &SparseMemory) -> Option<RegisterWrite> {
         let mut then = Self { cr0: self.cr0 ^ PG, ..*self };
         let (turns_on, pcids) = (then.cr0 & PG != 0, self.cr4 & PCIDE != 0);
@@ -159,13 +161,14 @@ impl Switches for Registers {
         Some(RegisterWrite::invalidating(CR0, self.cr0, invalidates))
     }
 
-    /// Outside of IA-32e mode CR3 has 32 bits.
+    /// Returns true if CR3 can hold the root: outside of IA-32e mode CR3 has 32 bits.
     fn takes_root(&self, root: u64) -> bool {
         root >> 32 == 0 || !matches!(self.mode(), Mode::Bits32 | Mode::Pae)
     }
 
-    /// MOV to CR4: everything if PGE changes or PCIDE is cleared; everything of the current PCID if SMEP is set. PCIDE can
-    /// be set in IA-32e mode and with PCID 0 only. With PAE paging, changes of PGE and SMEP load the PDPTEs (5.4.1).
+    /// Makes a MOV to CR4. A change of PGE and clearing PCIDE invalidate everything; setting SMEP invalidates the
+    /// entries of the current PCID. PCIDE can be set in IA-32e mode and with PCID 0 only. With PAE paging, changes of
+    /// PGE and SMEP load the PDPTEs (5.4.1).
     fn control(&mut self, value: u8, memory: &SparseMemory) -> Option<RegisterWrite> {
         let flip = [PGE, PGE, SMEP, SMAP, PKE, PCIDE][usize::from(value % 6)];
         let mut then = Self { cr4: self.cr4 ^ flip, ..*self };

@@ -1,4 +1,4 @@
-//! Units remember what the manuals let them, and nothing else.
+//! Units cache the entries that the manuals allow, and no others.
 
 use emmu_core::{Access, Privilege, VirtAddr};
 use emmu_oracle::{aarch64, hashed, riscv, x86};
@@ -8,7 +8,7 @@ use emmu_verify::coherence::{
 };
 use emmu_verify::generate::Case;
 
-fn remembers<A: Manual + 'static>() {
+fn stays_coherent<A: Manual + 'static>() {
     let property = |MostlyAllowed(case): MostlyAllowed<A>, script| coherent(case, script);
     check(4000, property as fn(_, Script) -> Result<(), Incoherent>);
 }
@@ -20,37 +20,37 @@ fn accelerator<A: Manual<Second = ()> + 'static>() {
 
 #[test]
 fn riscv_units_remember_what_the_manual_lets_them() {
-    remembers::<riscv::Registers>();
+    stays_coherent::<riscv::Registers>();
 }
 
 #[test]
 fn x86_units_remember_what_the_manual_lets_them() {
-    remembers::<x86::Registers>();
+    stays_coherent::<x86::Registers>();
 }
 
 #[test]
 fn aarch64_units_remember_what_the_manual_lets_them() {
-    remembers::<aarch64::Registers>();
+    stays_coherent::<aarch64::Registers>();
 }
 
 #[test]
 fn units_of_hashed_tables_remember_what_the_guide_lets_them() {
-    remembers::<hashed::Registers>();
+    stays_coherent::<hashed::Registers>();
 }
 
 #[test]
 fn riscv_units_of_two_stages_remember_what_the_manual_lets_them() {
-    remembers::<riscv::hypervisor::Registers>();
+    stays_coherent::<riscv::hypervisor::Registers>();
 }
 
 #[test]
 fn x86_units_with_ept_remember_what_the_manual_lets_them() {
-    remembers::<x86::ept::Registers>();
+    stays_coherent::<x86::ept::Registers>();
 }
 
 #[test]
 fn aarch64_units_with_stage_2_remember_what_the_manual_lets_them() {
-    remembers::<aarch64::stage2::Registers>();
+    stays_coherent::<aarch64::stage2::Registers>();
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn aarch64_cpus_with_and_without_accelerator_do_the_same() {
     accelerator::<aarch64::Registers>();
 }
 
-/// A guest that translates nothing itself, and stores where the second stage may remember that it must not.
+/// A guest that translates nothing itself, and stores where the second stage may have cached that it must not.
 fn untranslated_guest() -> Case<aarch64::stage2::Registers> {
     let el1 = aarch64::Registers { pa_bits: 36, ..aarch64::Registers::default() };
     let (hcr_el2, vtcr_el2, vttbr_el2) = (1, 0x69_0061, 0xf826_0201_abff_0000);

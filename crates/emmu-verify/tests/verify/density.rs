@@ -35,22 +35,22 @@ fn is_dense(coverage: &Coverage) {
 }
 
 #[test]
-fn riscv_units_hit_and_find_tables_remembered() {
+fn riscv_units_hit_and_find_tables_cached() {
     is_dense_in_the_first_stage(&coverage::<riscv::Registers>());
 }
 
 #[test]
-fn x86_units_hit_and_find_tables_remembered() {
+fn x86_units_hit_and_find_tables_cached() {
     is_dense_in_the_first_stage(&coverage::<x86::Registers>());
 }
 
 #[test]
-fn aarch64_units_hit_and_find_tables_remembered() {
+fn aarch64_units_hit_and_find_tables_cached() {
     is_dense_in_the_first_stage(&coverage::<aarch64::Registers>());
 }
 
 #[test]
-fn units_of_hashed_tables_hit_and_find_probes_remembered() {
+fn units_of_hashed_tables_hit_and_find_probes_cached() {
     let coverage = coverage::<hashed::Registers>();
     at_least(33, coverage.allowed, coverage.accesses);
     at_least(7, coverage.hits_of(Stage::First), coverage.accesses);
@@ -59,16 +59,16 @@ fn units_of_hashed_tables_hit_and_find_probes_remembered() {
 }
 
 #[test]
-fn riscv_units_of_two_stages_hit_and_find_tables_remembered() {
+fn riscv_units_of_two_stages_hit_and_find_tables_cached() {
     is_dense(&coverage::<riscv::hypervisor::Registers>());
 }
 
 #[test]
-fn x86_units_with_ept_hit_and_find_tables_remembered() {
+fn x86_units_with_ept_hit_and_find_tables_cached() {
     is_dense(&coverage::<x86::ept::Registers>());
 }
 
 #[test]
-fn aarch64_units_with_stage_2_hit_and_find_tables_remembered() {
+fn aarch64_units_with_stage_2_hit_and_find_tables_cached() {
     is_dense(&coverage::<aarch64::stage2::Registers>());
 }

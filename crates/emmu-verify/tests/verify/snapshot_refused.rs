@@ -66,7 +66,7 @@ fn x86_segments_that_no_processor_has_are_refused() {
     assert!(refusal("/ldtr", json!(8)).starts_with("ldt: "));
 }
 
-/// Lets the unit meet an entry of an empty table, and damages what it remembers of it.
+/// Lets the unit meet an entry of an empty table, and damages the cached copy.
 fn damage_to_invalid_entries_is_refused<U>(mut unit: U, register: RegisterId, stage: &str)
 where
     U: TranslationUnit<Memory, ()> + Serialize + DeserializeOwned,

@@ -21,7 +21,8 @@ impl Manual for Registers {
     /// TLBI VAE1 and TLBI IPAS2E1 apply to entries "from any level of the translation table walk" of their stage.
     const PAGE_WALK_CACHE_SCOPE: [WalkCacheScope; 2] = [WalkCacheScope::OnTheWay; 2];
 
-    /// Valid, table, AP and S2AP, AF, nG, DBM, Contiguous, XN, the hierarchical ones, and low bits of the address at each level.
+    /// Valid, table, AP and S2AP, AF, nG, DBM, Contiguous, XN, the hierarchical ones, and low bits of the address at
+    /// each level.
     const BITS: &'static [u64] = &[
         1,
         1 << 1,
@@ -61,7 +62,7 @@ impl Manual for Registers {
         }
     }
 
-    /// By VMID, and of stage 1 by ASID too.
+    /// Returns the VMID, and for stage 1 the ASID too.
     fn space(&self, query: Query) -> Space {
         let tables = vmid(self).0.into();
         match query {
@@ -74,7 +75,7 @@ impl Manual for Registers {
         }
     }
 
-    /// "The entry would be used with the current VMID."
+    /// Returns true for the current VMID: "The entry would be used with the current VMID."
     fn is_present(&self, space: Space) -> bool {
         space.vmid == Some(vmid(self))
     }
@@ -109,8 +110,8 @@ impl Manual for Registers {
         self.second_stage(access, visit, memory)
     }
 
-    /// "The Contiguous bit" of either stage's descriptors. That of stage 2 means nothing where its input addresses are
-    /// fewer than the run.
+    /// Returns the run of the descriptor: "The Contiguous bit" of either stage. The bit of a stage-2 descriptor has no
+    /// effect where the input addresses of stage 2 are fewer than the run.
     fn run_of(&self, query: Query, leaf: u64, page_bits: u32) -> Option<Run> {
         match query {
             Query::First(_) => self.el1.run_of(query, leaf, page_bits),
@@ -121,8 +122,8 @@ impl Manual for Registers {
         }
     }
 
-    /// TLBI IPAS2E1, which leaves what holds the outcome of both stages, TLBI VMALLS12E1, VMALLE1 and ALLE1. But for the
-    /// last one, they are for the current VMID.
+    /// Makes a TLBI IPAS2E1, which leaves translations of both stages, a TLBI VMALLS12E1, VMALLE1 or ALLE1. All but
+    /// ALLE1 are for the current VMID.
     fn guest_scope(&self, choice: u8, Operands { gpa, .. }: Operands) -> Option<Invalidate> {
         let tables = Some(vmid(self).0.into());
         Some(match choice % 8 {
@@ -133,7 +134,7 @@ impl Manual for Registers {
         })
     }
 
-    /// No write invalidates anything.
+    /// Writes a register of stage 1, or VTTBR_EL2. No write invalidates anything.
     fn turn(
         &mut self,
         choice: u8,
@@ -157,7 +158,7 @@ impl Manual for Registers {
     }
 }
 
-/// `VTCR_EL2.VS`: of 16 bits, or of 8.
+/// Returns the VMID, which has 16 bits or 8 (`VTCR_EL2.VS`).
 fn vmid(registers: &Registers) -> Vmid {
     let mask = if registers.vtcr_el2 >> 19 & 1 == 1 { 0xffff } else { 0xff };
     Vmid(u16::try_from(registers.vttbr_el2 >> 48 & mask).unwrap_or(0))

@@ -7,15 +7,15 @@ use core::ops::RangeInclusive;
 use emmu_core::{PhysAddr, low_mask};
 use emmu_oracle::Outcome;
 
-/// The page that a walk found, and those beside it that its leaf entry stands for too, if that is one of a run.
+/// The page that a walk found, and the other pages of its run, for which its leaf entry stands too.
 #[derive(Clone, PartialEq)]
 pub(in crate::coherence) struct CachedPages {
-    /// The address that was asked for, as [`Manual::place`] has it.
+    /// The address of the query, as [`Manual::place`] returns it.
     pub(super) at: u64,
     /// Log2 of the size of the page.
     bits: u32,
     run: Option<Run>,
-    /// Pages of the run for which it does no more.
+    /// Pages of the run that were invalidated.
     invalidated: Vec<u64>,
 }
 
@@ -34,7 +34,7 @@ impl CachedPages {
         Self { at, bits, run, invalidated: Vec::new() }
     }
 
-    /// Log2 of the size of all that it is.
+    /// Returns log2 of the size in bytes of the page, or of its whole run.
     pub(super) fn whole_bits(&self) -> u32 {
         self.bits + self.run.map_or(0, |run| run.bits)
     }
@@ -48,7 +48,7 @@ impl CachedPages {
         self.invalidated.contains(&self.page(place))
     }
 
-    /// The entries by which it was found, but with the leaf where that of another page of the run stands.
+    /// Returns the entries of the walk, with the leaf moved to the place of the leaf of another page of the run.
     pub(super) fn path_for(&self, path: &[EntryRead], place: u64) -> Vec<EntryRead> {
         let mut path = path.to_vec();
         if let (Some(run), Some(leaf)) = (self.run, path.last_mut()) {
@@ -62,7 +62,7 @@ impl CachedPages {
         path
     }
 
-    /// Where the run leads from this place, if the leaf leads to `pa` from where it is taken for.
+    /// Returns the address to which the run maps this place, if the leaf maps the place of its own page to `pa`.
     pub(super) fn led(&self, pa: PhysAddr, place: u64) -> PhysAddr {
         let within = if self.is_run() { low_mask(self.whole_bits()) } else { 0 };
         PhysAddr::new(pa.raw() & !within | place & within)
@@ -73,8 +73,8 @@ impl CachedPages {
         Outcome { pa: self.led(found.pa, place), ..found }
     }
 
-    /// Strikes out the pages of these addresses; says whether nothing is left. All of a page goes if some of it is
-    /// invalidated, but a run may be cached as its pages.
+    /// Marks the pages of these addresses as invalidated, and returns true if none is left. A page goes as a whole if a
+    /// part of it is invalidated, but a TLB may hold a run as single pages.
     pub(super) fn invalidate(&mut self, places: &RangeInclusive<u64>) -> bool {
         let invalidated = self.page(*places.start())..=self.page(*places.end());
         let Some(run) = self.run else { return invalidated.contains(&self.page(self.at)) };

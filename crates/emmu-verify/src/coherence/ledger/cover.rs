@@ -1,4 +1,4 @@
-//! Invalidations and faults strike entries out of the ledger.
+//! Invalidations and faults remove items from the ledger.
 
 use super::{Fill, Ledger, Pointer};
 use crate::coherence::{FaultInvalidates, Manual, Query, Space, WalkCacheScope, trace::Source};
@@ -11,17 +11,17 @@ use emmu_oracle::{
 /// The translations of one address space that an invalidation names.
 #[derive(Clone, Copy)]
 struct Cover {
-    /// Those of this address space that are not global; of all.
+    /// The address space of the non-global translations that are named; `None` means all address spaces.
     asid: Option<Asid>,
-    /// Global ones stay.
+    /// True if global translations stay.
     keeps_global: bool,
-    /// The pages from the first to the last of these addresses; all.
+    /// The pages from the first to the last of these addresses; `None` means all.
     pages: Option<(VirtAddr, VirtAddr)>,
     walk_caches: WalkCacheScope,
 }
 
 impl<A: Manual> Ledger<A> {
-    /// Strikes out what an invalidation covers.
+    /// Removes the items that an invalidation covers.
     pub(in crate::coherence) fn strike(
         &mut self,
         scope: Invalidate,
@@ -66,7 +66,7 @@ impl<A: Manual> Ledger<A> {
         }
     }
 
-    /// Strikes out what a fault of the access does.
+    /// Removes the items that a fault of the access invalidates.
     pub(in crate::coherence) fn strike_faulted(
         &mut self,
         FaultInvalidates { linear, gpa }: FaultInvalidates,
@@ -83,7 +83,7 @@ impl<A: Manual> Ledger<A> {
         }
     }
 
-    /// Strikes out what would be used to translate this.
+    /// Removes the items that could be used to translate this query.
     fn strike_used(&mut self, now: &A, query: Query, memory: &SparseMemory) {
         let (space, addr) = (now.space(query), query.addr());
         let cover = Cover {
@@ -147,7 +147,7 @@ fn at_most_on_the_way(scope: WalkCacheScope) -> WalkCacheScope {
 }
 
 impl<A: Manual> Pointer<A> {
-    /// Returns the part of this table that an invalidation names.
+    /// Returns the items of this pointer's space that the invalidation names, if there are any.
     fn cover_of(&self, scope: Invalidate, now: &A) -> Option<Cover> {
         let outlives = A::FIRST_OUTLIVES_SECOND && self.space.stage == Stage::First;
         match scope {
@@ -190,8 +190,8 @@ impl<A: Manual> Pointer<A> {
 }
 
 impl<A: Manual> Fill<A> {
-    /// Returns the part of this translation that an invalidation names. A TLB entry does not know which guest-physical
-    /// page it came from.
+    /// Returns the translations of this item's space that the invalidation names, if they include this one. A TLB entry
+    /// does not record the guest-physical page that it came from.
     fn cover_of(&self, scope: Invalidate, now: &A) -> Option<Cover> {
         let scope = match scope {
             Invalidate::SecondStage { tables, combined, .. }
@@ -216,14 +216,14 @@ impl<A: Manual> Fill<A> {
         })
     }
 
-    /// Strikes out what came by the second stage's page that holds this guest-physical address; says whether nothing is
-    /// left.
+    /// Removes the part of the translation that uses the second stage's page with this guest-physical address. Returns
+    /// true if nothing is left.
     fn cover_guest(&mut self, now: &A, gpa: PhysAddr) -> bool {
         let place = now.place(VirtAddr::new(gpa.raw()));
         self.second.as_mut().is_some_and(|second| second.pages.invalidate(&(place..=place)))
     }
 
-    /// Strikes out what of it an invalidation covers; says whether nothing is left.
+    /// Removes the part of the translation that an invalidation covers. Returns true if nothing is left.
     fn cover(&mut self, Cover { pages, .. }: Cover, now: &A) -> bool {
         pages.is_none_or(|(first, last)| self.pages.invalidate(&(now.place(first)..=now.place(last))))
     }

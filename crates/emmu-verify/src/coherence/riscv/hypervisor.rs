@@ -17,8 +17,8 @@ use emmu_paging::format::riscv::{HENVCFG, HGATP, MSTATUS, VSATP, VSSTATUS};
 const MPV: u64 = 1 << 39;
 
 impl Manual for Registers {
-    /// HFENCE.VVMA with an address is as SFENCE.VMA, for leaf entries only; HFENCE.GVMA is for all "implicit reads … done for
-    /// G-stage address translation" of it.
+    /// HFENCE.VVMA with an address covers leaf entries only, like SFENCE.VMA; HFENCE.GVMA covers all "implicit reads …
+    /// done for G-stage address translation" of the address.
     const PAGE_WALK_CACHE_SCOPE: [WalkCacheScope; 2] =
         [WalkCacheScope::Nothing, WalkCacheScope::OnTheWay];
 
@@ -31,7 +31,7 @@ impl Manual for Registers {
 
     const UNTRANSLATED: Option<Privilege> = Some(Privilege::Machine);
 
-    /// Of hosts by ASID; of guests by VMID and the guest's ASID; of the second stage by VMID.
+    /// Returns the ASID for hosts, the VMID and the guest's ASID for guests, and the VMID for the second stage.
     fn space(&self, query: Query) -> Space {
         let (xlen, tables) = (self.hs.xlen, vmid(self).0.into());
         match query {
@@ -84,7 +84,7 @@ impl Manual for Registers {
         self.hs.run_of(query, leaf, page_bits)
     }
 
-    /// HFENCE.VVMA, which is for the virtual machine of hgatp, and HFENCE.GVMA, with every combination of operands.
+    /// Makes an HFENCE.VVMA for the virtual machine of hgatp, or an HFENCE.GVMA, with every combination of operands.
     fn guest_scope(&self, choice: u8, named: Operands) -> Option<Invalidate> {
         let Operands { addr, gpa, asid, own, .. } = named;
         let with = |bit: u8| choice & bit != 0;
@@ -105,7 +105,8 @@ impl Manual for Registers {
         })
     }
 
-    /// No write invalidates anything: "writing satp", and so vsatp and hgatp, "does not imply any ordering constraints".
+    /// Writes a register of the guest or of the host. No write invalidates anything: "writing satp", and so vsatp and
+    /// hgatp, "does not imply any ordering constraints".
     fn turn(
         &mut self,
         choice: u8,

@@ -8,11 +8,11 @@ use crate::coherence::{
 };
 use emmu_core::{Access, Invalidate, TranslationUnit};
 
-/// As many accesses are made again before and after an invalidation: the last ones that came out well.
+/// The number of recent successful accesses that are repeated before and after an invalidation.
 const WITNESSES: usize = 6;
 
 impl<A: Manual> Trial<A> {
-    /// Remembers an access that came out well, so that something is cached for it.
+    /// Records a successful access, so that it can be repeated.
     pub(super) fn witness(&mut self, access: Access) {
         self.witnesses.retain(|other| *other != access);
         self.witnesses.push(access);
@@ -20,25 +20,26 @@ impl<A: Manual> Trial<A> {
         self.witnesses.drain(..surplus);
     }
 
-    /// Checks that a TLB or a walk cache still holds the translation of an access after an invalidation that names no
-    /// entry of the ledger by which it can have known. `before` is the unit as it was.
+    /// Checks that a TLB or a walk cache still holds the translation of an access after an invalidation. There is no
+    /// check if the invalidation names an entry of the ledger that can explain the answer. `before` is the unit before
+    /// the invalidation.
     ///
-    /// The stages are compared up to the first that fills something: from then on, what there is may have been evicted.
-    /// Of units that forget more, nothing is said.
+    /// The stages are compared up to the first that fills a cache, since a fill may evict entries. Units that
+    /// invalidate more than they must are not checked.
     pub(super) fn keeps(&mut self, before: &Unit<A>, scope: Invalidate) -> Result<(), Incoherent> {
         let mut witnesses = if self.is_exact { self.witnesses.clone() } else { Vec::new() };
         witnesses.retain(|access| !self.now.leaves_address_space(*access));
         for access in witnesses {
             let traces = [before, &self.unit].map(|unit| self.retraced(unit, access));
             let [Some(was), Some(is)] = traces else { continue };
-            // Of a walk that began again, the last beginning is told, which knows nothing.
+            // Of a walk that began again, the trace holds the last beginning, which uses no cache.
             if was.whole.restarted || is.whole.restarted {
                 continue;
             }
             for ((query, was), (_, is)) in parts(access, &was).zip(parts(access, &is)) {
                 self.keeps_part(scope, access, query, [was.source(), is.source()])?;
                 let fills = |part: &Part| part.guest.is_some() && !part.fills_nothing();
-                if knows(&was.source()) != knows(&is.source()) || fills(was) || fills(is) {
+                if cached_share(&was.source()) != cached_share(&is.source()) || fills(was) || fills(is) {
                     break;
                 }
             }
@@ -53,17 +54,17 @@ impl<A: Manual> Trial<A> {
         query: Query,
         [was, is]: [Source; 2],
     ) -> Result<(), Incoherent> {
-        if knows(&was) == 0 || self.ledger.concerns(scope, &self.now, (query, &was), &self.memory) {
+        if cached_share(&was) == 0 || self.ledger.concerns(scope, &self.now, (query, &was), &self.memory) {
             return Ok(());
         }
         self.coverage.kept += 1;
-        // An invalid entry that is remembered too refuses the access where a TLB knows nothing of it any more.
-        if knows(&is) >= knows(&was) || matches!(is, Source::Untranslated) {
+        // A cached invalid entry also refuses the access, after a TLB has dropped the translation.
+        if cached_share(&is) >= cached_share(&was) || matches!(is, Source::Untranslated) {
             return Ok(());
         }
         let traced =
             format!("{access} in the {:?} stage: {was:?} before, then {is:?}", query.stage());
-        Err(self.incoherent(&format!("{scope:x?} forgot what it is not for: {traced}")))
+        Err(self.incoherent(&format!("{scope:x?} drops an entry that it does not name: {traced}")))
     }
 
     /// Makes the access on a copy of the unit, and returns its trace.
@@ -85,8 +86,9 @@ fn parts(access: Access, trace: &Trace) -> impl Iterator<Item = (Query, &Part)> 
     core::iter::once((Query::First(access), &trace.whole)).chain(of_guest)
 }
 
-/// How much was known: nothing, a table (the lower the more), or everything.
-fn knows(source: &Source) -> u8 {
+/// Returns the share of the answer that was cached: 0 for nothing, more for a table the lower its level is, and most
+/// for a TLB hit.
+fn cached_share(source: &Source) -> u8 {
     match source {
         Source::Untranslated | Source::FromRoot { .. } => 0,
         Source::Shortened { level, .. } => u8::MAX - 1 - level,

@@ -24,7 +24,7 @@ impl Manual for Registers {
     const PAGE_WALK_CACHE_SCOPE: [WalkCacheScope; 2] =
         [WalkCacheScope::AddressSpace, WalkCacheScope::Nothing];
 
-    /// Those of the guest's entries, and of EPT's: R, W, X, page, A, D.
+    /// Bits of the guest's entries, and of EPT's: R, W, X, page, A, D.
     const BITS: &'static [u64] = &[
         1,
         1 << 1,
@@ -52,8 +52,9 @@ impl Manual for Registers {
         }
     }
 
-    /// Guest-physical mappings are associated with the current EPTRTA; combined mappings with "the current VPID, the
-    /// current PCID, and the current EPTRTA"; linear mappings, without EPT, with VPID and PCID.
+    /// Returns the tags of a mapping. Guest-physical mappings are associated with the current EPTRTA; combined mappings
+    /// with "the current VPID, the current PCID, and the current EPTRTA"; linear mappings, without EPT, with VPID and
+    /// PCID.
     fn space(&self, query: Query) -> Space {
         let tables = Self::tables(self.eptp);
         match query {
@@ -66,8 +67,9 @@ impl Manual for Registers {
         }
     }
 
-    /// "Operations that architecturally invalidate entries in the TLBs or paging-structure caches independent of VMX
-    /// operation … are required to do so only for the current VPID (but, for combined mappings, all EPTRTAs)".
+    /// Returns true for the current VPID: "Operations that architecturally invalidate entries in the TLBs or
+    /// paging-structure caches independent of VMX operation … are required to do so only for the current VPID (but, for
+    /// combined mappings, all EPTRTAs)".
     fn is_present(&self, space: Space) -> bool {
         space.vmid == Some(Vmid(self.vpid))
     }
@@ -106,10 +108,11 @@ impl Manual for Registers {
         self.second_stage(access, visit, memory)
     }
 
-    /// "An EPT violation invalidates any guest-physical mappings (associated with the current EPTRTA) that would be
-    /// used to translate the guest-physical address that caused the EPT violation. If that guest-physical address was
-    /// the translation of a linear address, the EPT violation also invalidates any combined mappings for that linear
-    /// address associated with the current PCID, the current VPID, and the current EPTRTA."
+    /// Returns the entries that the fault invalidates: "An EPT violation invalidates any guest-physical mappings
+    /// (associated with the current EPTRTA) that would be used to translate the guest-physical address that caused the
+    /// EPT violation. If that guest-physical address was the translation of a linear address, the EPT violation also
+    /// invalidates any combined mappings for that linear address associated with the current PCID, the current VPID,
+    /// and the current EPTRTA."
     fn invalidated_by(&self, fault: &Fault) -> FaultInvalidates {
         match fault {
             Fault::Exception(exception) => self.guest.invalidated_by(exception),
@@ -121,7 +124,8 @@ impl Manual for Registers {
         }
     }
 
-    /// INVVPID for an address, for a VPID, and for one but global translations; INVEPT for one EPTP, and for all.
+    /// Makes an INVVPID for an address, for a VPID, or for a VPID without global translations; or an INVEPT for one
+    /// EPTP or for all.
     fn guest_scope(&self, choice: u8, named: Operands) -> Option<Invalidate> {
         let Operands { addr, own, roots, .. } = named;
         let vmid = Vmid(if own { self.vpid } else { self.vpid ^ 3 });
