@@ -1,41 +1,41 @@
-//! Units against reference models, on generated cases, access by access.
+//! Compares units with reference models on generated cases, access by access.
 //!
-//! [`agree`] runs a [`Case`] on one unit per [`Setting`] and compares with the model of the same registers
+//! [`agree`] runs a [`Case`] on one unit per [`Setting`], and compares with the model of the same registers
 //! * the physical address of the first byte, or the exception in the architecture's own terms;
-//! * memory afterwards: accessed and dirty bits, and nothing else, and nothing at all if the access faults (but see
-//!   below on two stages);
-//! * what was told to the probe: the entries read are those that the model reads, in its order, of which caches spare the
-//!   unit some; the entry of a fault was read, the updates were made; what a second stage does is between the events
-//!   that say so;
-//! * `peek`, which answers like `translate` and has nothing to write with;
-//! * the span: the model allows the same access to its last byte, no page or block ends before it does, and for a
-//!   unit without caches no larger one would do.
+//! * memory afterwards: accessed and dirty bits may change, nothing else, and nothing at all if the access faults (but
+//!   see below on two stages);
+//! * the events: the entries read are those that the model reads, in the same order, except those that caches spare the
+//!   unit; the entry of a fault was read, and the updates were made; the events of a second stage stand between the
+//!   events of its beginning and its end;
+//! * `peek`, which answers like `translate` and cannot write;
+//! * the span: the model allows the same access to the last byte of the span, the page or block contains the whole
+//!   span, and a unit without caches gives the largest possible span.
 //!
 //! [`spans_agree`] makes accesses that leave their page, through a CPU. [`fences_suffice`] changes entries of two
-//! stages between accesses, each time behind a fence that is just enough, and lets virtual machines take turns.
+//! stages between accesses, each time followed by the narrowest sufficient fence, and lets virtual machines take turns.
 //!
-//! # Where they may differ
+//! # Permitted differences
 //!
 //! The manuals let an implementation choose, and model and unit chose differently:
-//! * AArch64 physical addresses: the unit has 48 bits, so the model gets as many ([`Architecture::implemented`]).
+//! * AArch64 physical addresses: the unit has 48 bits, so the model gets 48 bits too ([`Architecture::implemented`]).
 //! * Runs of entries that map one contiguous range (AArch64 Contiguous bit, RISC-V Svnapot): the model takes every
-//!   entry for itself, the unit the run for one. Software has to see to it that they say the same (Arm ARM D8.7.1;
-//!   "Svnapot"), and where they do not, what comes of it is left open. So a span may reach to the end of a run, and
-//!   [`Setting::Warm`] is only for cases whose runs are whole and protected alike. Of a whole run hardware may set the
-//!   flags in any one entry, and a cached run needs none: what is written then is not compared.
+//!   entry for itself, the unit takes the run as one entry. Software has to make the entries of a run agree (Arm ARM
+//!   D8.7.1; "Svnapot"); where they do not, the manuals leave the result open. So a span may reach to the end of a run,
+//!   and [`Setting::Warm`] is only for cases whose runs are whole and have equal protection. Hardware may set the flags
+//!   of a whole run in any one entry, and a cached run needs no flags: writes to a run are not compared then.
 //! * Past the last address ([`Architecture::leaves_address_space`]) and in larger pages under PMP
 //!   ([`Architecture::has_memory_protection`]) an access that leaves its 4 KiB page may be one or several.
 //! * A fault past the first page of such an access: flags that its lower pieces set may stay set. They do, in both.
-//! * Entries that overlap because tables are not aligned, as described formats let them be: one that is cached, and of
-//!   which an update of the other changes a part, is stale. On units that remember something such an access is not made.
-//! * Two stages: the second one's flags are set for each guest-physical address that it lets pass, even if the access
-//!   comes to a fault later; how many it lets pass before the fault is found is open. The unit never sets flags of the
-//!   first stage then. Of two refusals, of the update of a flag and of the access itself, either may be reported
+//! * Entries that overlap because tables are not aligned, as described formats allow: a cached entry becomes stale when
+//!   an update of the other entry changes a part of it. On units with caches such an access is not made.
+//! * Two stages: the second stage's flags are set for each guest-physical address that it allows, even if the access
+//!   faults later; the number of addresses that it allows before the fault is found is open. The unit never sets flags
+//!   of the first stage then. Of two refusals, of the update of a flag and of the access itself, either may be reported
 //!   ([`Nested::other`](emmu_oracle::two_stage::Nested::other)).
 //! * An entry of both stages that one of them changes
-//!   ([`Nested::entangled`](emmu_oracle::two_stage::Nested::entangled)): what comes of such an access is not compared, and
-//!   where something is cached it is not made. Nor is an access on [`Setting::Warm`] units where some entry of either
-//!   stage says that it is one of a run.
+//!   ([`Nested::entangled`](emmu_oracle::two_stage::Nested::entangled)): the result of such an access is not compared,
+//!   and units with caches do not make the access. [`Setting::Warm`] units do not make an access either if some entry
+//!   of either stage says that it belongs to a run.
 
 mod case_bus;
 mod fences;
@@ -64,7 +64,7 @@ use trial::Trial;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{setting}, {place}: {mismatch}")]
 pub struct Disagreement {
-    /// How the unit was set up.
+    /// The setting of the unit.
     pub setting: Setting,
     /// The number of the access in the case, and the access; or the switching on.
     pub place: String,
@@ -76,7 +76,7 @@ pub struct Disagreement {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{what}: expected {expected}, got {got}")]
 pub struct Mismatch {
-    /// Of which answer.
+    /// The kind of answer.
     pub what: &'static str,
     /// The answer of the model.
     pub expected: String,
@@ -98,8 +98,8 @@ fn same<T: Debug + PartialEq>(what: &'static str, expected: &T, got: &T) -> Resu
     Err(Mismatch { what, expected: format!("{expected:x?}"), got: format!("{got:x?}") })
 }
 
-/// Runs the case on units without caches, with caches that are flushed before each access, and with caches that
-/// stay, and compares each access with the model.
+/// Runs the case on units without caches, with caches that are flushed before each access, and with caches that are
+/// never flushed, and compares each access with the model.
 ///
 /// # Errors
 /// The first [`Disagreement`].
@@ -114,13 +114,13 @@ pub fn agree<A: Architecture>(case: Case<A>) -> Result<(), Disagreement> {
     Ok(())
 }
 
-/// The case with registers that the unit can hold.
+/// Returns the case with registers that the unit can hold.
 fn implemented<A: Architecture>(case: Case<A>) -> Case<A> {
     let memory = case.memory();
     Case { registers: case.registers.implemented(&memory), ..case }
 }
 
-/// Runs the case on one unit. Returns whether all runs of entries that it used were whole.
+/// Runs the case on one unit. Returns true if all runs of entries that it used were whole.
 fn run<A: Architecture>(case: &Case<A>, setting: Setting) -> Result<bool, Disagreement> {
     let switched_on = Trial::switch_on(case, setting).map_err(|mismatch| {
         let place = "switching on".to_owned();

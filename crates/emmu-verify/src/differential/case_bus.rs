@@ -1,4 +1,4 @@
-//! The buses that cases are put on.
+//! Buses that hold the memory of a case.
 
 use emmu_core::{Bus, PhysAddr, Width};
 use emmu_memory::Memory;
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 
 /// A bus that can hold the memory of a case.
 pub(crate) trait CaseBus: Bus + Sized {
-    /// The bus with just this on it.
+    /// Makes a bus with this memory and nothing else.
     fn with(memory: &SparseMemory, holes: &[PhysAddr]) -> Option<Self>;
 
-    /// The address of a word that is not as in `memory`, if there is one. Those that are neither there nor were
-    /// `before` need not be looked at.
+    /// Returns the address of a word whose value differs from `memory`, if there is one. Words that are neither in
+    /// `memory` nor in `before` may be passed over.
     fn difference(&self, before: &SparseMemory, memory: &SparseMemory) -> Option<PhysAddr> {
         let mut words = before.words().chain(memory.words()).map(|(addr, _)| addr);
         words.find(|&addr| {
@@ -24,7 +24,7 @@ pub(crate) trait CaseBus: Bus + Sized {
     }
 }
 
-/// Shows every word that changed.
+/// Compares every word.
 impl CaseBus for SparseMemory {
     fn with(memory: &SparseMemory, _: &[PhysAddr]) -> Option<Self> {
         Some(memory.clone())
@@ -35,7 +35,7 @@ impl CaseBus for SparseMemory {
     }
 }
 
-/// Has RAM pages, which a CPU remembers the way to.
+/// Has RAM pages, for which a CPU uses its accelerator.
 impl CaseBus for Memory {
     fn with(memory: &SparseMemory, holes: &[PhysAddr]) -> Option<Self> {
         let mut bus = Self::new();
@@ -62,7 +62,8 @@ impl CaseBus for Memory {
     }
 }
 
-/// Makes those of the `changes` in memory that were made on the bus, whole or some of their bits. Returns them.
+/// Copies to `memory` those of the `changes` that were made on the bus, with all or some of their bits. Returns the
+/// copied writes.
 pub(super) fn adopt(
     memory: &mut SparseMemory,
     changes: &[Write],

@@ -1,4 +1,4 @@
-//! Guests whose tables change, and fences that are enough.
+//! Checks the fences after which guests may rely on changed tables.
 
 use super::{
     Disagreement, Mismatch, Setting, implemented,
@@ -23,14 +23,15 @@ pub trait Fenced: Architecture {
         true
     }
 
-    /// The first table of the second stage, and a size in bytes that it does not exceed.
+    /// Returns the first table of the second stage, and a size in bytes that it does not exceed.
     fn second_root(&self) -> (PhysAddr, u64);
 
-    /// Lets another virtual machine run: its number is the present one's or next to it, as `odd` says, and the first
+    /// Lets another virtual machine run. Its number is the present one or the next to it, as `odd` says, and the first
     /// table of its second stage is at `root`. Returns the registers to write.
     fn enter(&mut self, odd: bool, root: PhysAddr) -> Vec<(RegisterId, u64)>;
 
-    /// Lets another address space of the guest run, likewise, with the same tables; nothing where that is not tried.
+    /// Lets another address space of the guest run in the same way, with the same tables. Returns no registers where
+    /// this is not tried.
     fn turn(&mut self, odd: bool) -> Vec<(RegisterId, u64)> {
         let _ = odd;
         Vec::new()
@@ -51,13 +52,14 @@ pub trait Fenced: Architecture {
     }
 }
 
-/// A change, and numbers that say which: switching, an access, or a change of an entry that some access meets.
+/// A step: its kind (a switch, an access, or a change of an entry that some access meets), and the numbers that choose
+/// the details.
 pub type Step = [u8; 4];
 
-/// Runs accesses of the case on a unit that keeps what it has cached, while software changes entries of both stages,
-/// each time with as narrow a fence as is enough for all accesses that have met the entry so far, and lets two virtual
-/// machines, whose second stages differ in their first tables, and two address spaces take turns without any. Each
-/// access does what the model does.
+/// Runs accesses of the case on a unit whose caches are never flushed, while software changes entries of both stages.
+/// Each change is followed by the narrowest fence that is enough for all accesses that have met the entry so far. Two
+/// virtual machines, whose second stages differ in their first tables, and two address spaces take turns without any
+/// fence. Each access must give the result of the model.
 ///
 /// # Errors
 /// The first [`Disagreement`].
@@ -76,7 +78,7 @@ pub fn fences_suffice<A: Fenced>(case: Case<A>, steps: &[Step]) -> Result<(), Di
     })
 }
 
-/// The case with a copy of the second stage's first table, and where both are.
+/// Returns the case with a copy of the second stage's first table, and the addresses of both tables.
 fn with_second_root<A: Fenced>(mut case: Case<A>) -> (Case<A>, [PhysAddr; 2]) {
     // Aligned to all that a first table can be, and in reach of all.
     const COPY: PhysAddr = PhysAddr::new(0xabc0_0000);
@@ -90,7 +92,7 @@ fn with_second_root<A: Fenced>(mut case: Case<A>) -> (Case<A>, [PhysAddr; 2]) {
     (case, [root, COPY])
 }
 
-/// How an access has met an entry.
+/// The use of an entry by an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Meeting {
     stage: Stage,
@@ -102,7 +104,7 @@ struct Meeting {
     table: bool,
     /// True if the walk ended with this entry.
     last: bool,
-    /// True if the outcome may hold in all address spaces.
+    /// True if the translation may be global.
     global: bool,
 }
 
@@ -117,7 +119,7 @@ struct Met {
 struct Scene<'a, A: Fenced> {
     case: &'a Case<A>,
     trial: Trial<A>,
-    /// A unit without caches, which says what each access meets.
+    /// A unit without caches, whose events show the entries that each access meets.
     guide: Unit<A>,
     roots: [PhysAddr; 2],
     machine: bool,
@@ -198,7 +200,7 @@ impl<'a, A: Fenced> Scene<'a, A> {
         met
     }
 
-    /// Changes an entry on the way of an access, and fences.
+    /// Changes an entry on the way of an access, and makes the fences.
     fn change(&mut self, which: u8, how: u8, more: u8) {
         let met = self.meetings(self.which(which));
         let count = met.len().max(1);
@@ -256,10 +258,10 @@ impl<'a, A: Fenced> Scene<'a, A> {
     }
 }
 
-/// Bits whose change means something in some format. None makes an entry one of a run.
+/// Bits whose change gives an entry another meaning in some format. None of them makes an entry part of a run.
 const BITS: [u32; 21] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 21, 22, 51, 53, 54, 62];
 
-/// The page in which the entry was met, each time at the end of a walk, if there was only one.
+/// Returns the page in which the entry was met, each time at the end of a walk, if there was only one such page.
 fn single<'m>(mut met: impl Iterator<Item = &'m Meeting>) -> Option<u64> {
     let first = met.next().filter(|meeting| meeting.last)?;
     met.all(|other| other.last && other.page == first.page).then_some(first.page)

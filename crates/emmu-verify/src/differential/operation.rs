@@ -1,9 +1,10 @@
-//! Accesses by the operations of the CPU that are meant for them.
+//! Makes accesses by the operations of the CPU that are meant for them.
 
 use emmu_core::{Access, AccessKind, Bus, Probe, TranslationUnit, Width};
 use emmu_cpu::{Cpu, Stop};
 
-/// Makes the access, with `bytes` if it writes. Returns what it read; nothing if that is not told.
+/// Makes the access, with `bytes` if it writes. Returns the bytes that it read, or `None` if the CPU does not return
+/// them.
 pub(crate) fn perform<U: TranslationUnit<B, P>, B: Bus, P: Probe>(
     cpu: &mut Cpu<U, B, P>,
     access: Access,
@@ -58,12 +59,12 @@ fn write<U: TranslationUnit<B, P>, B: Bus, P: Probe>(
     }
 }
 
-/// The width of an access that has one and no flags, so that the CPU makes it by itself.
+/// Returns the width of an access that has one and no flags, so that an operation of the CPU can make it.
 fn width(access: Access) -> Option<Width> {
     Width::from_bytes(access.size.into()).filter(|_| access.flags.is_empty())
 }
 
-/// The first eight bytes as a little-endian number.
+/// Returns the first eight bytes as a little-endian number.
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().take(8).rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

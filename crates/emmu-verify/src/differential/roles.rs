@@ -1,4 +1,4 @@
-//! Which stages' entries a word of memory is.
+//! `Roles`: the stages whose walks read a word of memory as an entry.
 
 use emmu_core::PhysAddr;
 use emmu_oracle::{
@@ -7,7 +7,7 @@ use emmu_oracle::{
 };
 use std::collections::BTreeSet;
 
-/// Of which stages the words are that were read so far, and as entries of which size.
+/// The words that were read so far with the stages that read them, and the entries with their sizes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Roles {
     words: BTreeSet<(Stage, PhysAddr)>,
@@ -15,8 +15,8 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    /// Adds what an access does, and says whether it changes an entry of both stages, or a part of another entry, as
-    /// where tables are not aligned: where that is remembered, the change means that it should be no more.
+    /// Adds the reads of an access. Returns true if the access changes an entry of both stages, or a part of another
+    /// entry, as is possible where tables are not aligned: a cache that holds such an entry becomes stale.
     pub(super) fn clash<F>(&mut self, nested: &Nested<F>) -> bool {
         self.words.extend(nested.reads.iter().map(|entry| (entry.stage, word(entry.addr))));
         self.entries.extend(nested.reads.iter().map(|entry| (entry.addr, entry.size)));
@@ -36,13 +36,13 @@ fn cuts(write: &Write, addr: PhysAddr, size: u8) -> bool {
         && (after(write.addr, addr) < write.size.into() || after(addr, write.addr) < size.into())
 }
 
-/// The eight bytes that the entry is, or is half of.
+/// Returns the address of the eight bytes that the entry is, or is half of.
 fn word(addr: PhysAddr) -> PhysAddr {
     addr.align_down(3)
 }
 
 /// Returns true if a walk that sets these flags reads, on another level, an entry that it has changed itself, and so
-/// begins again: it has read the same entry twice before the change.
+/// begins again: the walk has read the same entry twice before the change.
 pub(super) fn restarts<F>(nested: &Nested<F>) -> bool {
     nested.changes.iter().any(|write| {
         let reads = nested.reads.iter().filter(|entry| entry.addr == write.addr);
@@ -52,9 +52,9 @@ pub(super) fn restarts<F>(nested: &Nested<F>) -> bool {
     })
 }
 
-/// Returns true if the access is refused, but more than one refusal may be reported: the walk of the first stage meets
-/// an entry on two levels, and so sets flags of it for either before or after those of the entries between, each of
-/// which the second stage may refuse.
+/// Returns true if the access is refused, but more than one refusal may be reported. The walk of the first stage then
+/// meets an entry on two levels, and sets its flags either before or after those of the entries between, each of which
+/// the second stage may refuse.
 pub(super) fn is_ambiguous<F>(nested: &Nested<F>) -> bool {
     let of = |stage| nested.reads.iter().filter(move |entry| entry.stage == stage);
     let mut places = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Rules that have to do with neither a unit nor a model.
+//! Rules that need neither a unit nor a model.
 
 use super::{Mismatch, same, trace::Trace};
 use crate::Run;
@@ -9,12 +9,12 @@ use emmu_oracle::{
     two_stage::{Nested, Stage},
 };
 
-/// A mismatch between a rule and what the unit says.
+/// Makes a mismatch between a rule and an answer of the unit.
 pub(super) fn refused(what: &'static str, got: &str) -> Mismatch {
     Mismatch { what, expected: "something sound".to_owned(), got: got.to_owned() }
 }
 
-/// Bytes from `addr` on to the end of its 2^`bits`-byte block.
+/// Returns the number of bytes from `addr` to the end of its 2^`bits`-byte block.
 pub(super) fn to_the_end(addr: PhysAddr, bits: u32) -> u64 {
     match 1_u64.checked_shl(bits) {
         Some(size) => size - addr.raw() % size,
@@ -40,8 +40,8 @@ pub(super) fn is_part<T: PartialEq>(items: &[T], all: &[T]) -> bool {
 
 pub(super) const LOW: u64 = 0xffff_ffff;
 
-/// The entry of the first stage, or of the only one, was read just now. It stands in guest-physical memory if there is
-/// a second stage, and the probe is told where it is on the bus.
+/// Checks that the entry of the fault is the one that the first stage, or the only one, read last. If there is a second
+/// stage, the entry's address is guest-physical, and the events report its address on the bus.
 pub(super) fn sound_entry(entry: FaultEntry, trace: &Trace) -> Result<(), Mismatch> {
     let last = trace.last_of(Stage::First);
     let last =
@@ -49,7 +49,7 @@ pub(super) fn sound_entry(entry: FaultEntry, trace: &Trace) -> Result<(), Mismat
     same("faulting entry", &last, &Some(entry))
 }
 
-/// The entry as it is after its change, if it has one.
+/// Returns the entry as it is after its change, if the model changes it.
 pub(super) fn after<F>(entry: FaultEntry, expected: &Nested<F>) -> FaultEntry {
     let change = expected.changes.iter().find(|write| write.addr == entry.addr);
     FaultEntry { raw: change.map(|write| write.value).or(entry.raw), ..entry }

@@ -1,21 +1,21 @@
-//! How the units are set up.
+//! The settings of the units that are compared.
 
 use core::fmt;
 use emmu_paging::{Geometry, PagingConfig, Policy, TlbLevel, TlbTable, WalkCacheTable};
 
 /// The caches of a unit, and how long it keeps their entries.
 ///
-/// No table word changes during a case but by the unit itself, and the flags that it sets make no other entry mean
-/// something else. So what is cached never grows stale, and caches may stay.
+/// During a case, only the unit itself changes table words, and the flags that it sets do not change the meaning of any
+/// other entry. So no cached entry becomes stale, and caches need no flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// Every access walks from the root.
     Uncached,
-    /// TLBs of all sizes and walk caches, flushed before each access. Those of a second stage hold 4 KiB, so that
-    /// within one access no run stands for another of its entries.
+    /// TLBs of all sizes and walk caches, flushed before each access. TLBs of a second stage hold pages of 4 KiB, so
+    /// that within one access no run stands for another of its entries.
     Flushed,
     /// TLBs of 4 KiB, or of the smallest pages if these are smaller, and walk caches, never flushed. Larger pages are
-    /// cached by parts, of a run never more than a part of one entry.
+    /// cached by parts; a part of a run never exceeds one entry.
     WarmPages,
     /// TLBs of all sizes and walk caches, never flushed.
     Warm,
@@ -35,8 +35,8 @@ impl Setting {
         matches!(self, Self::WarmPages | Self::Warm)
     }
 
-    /// Small tables, so that entries are evicted and found again one level below: those of the whole, and those of a
-    /// second stage. `sizes` are those that are to be held.
+    /// Returns the configurations of the unit and of its second stage: small tables, so that entries are evicted and
+    /// found again one level below. `sizes` are the page sizes to hold.
     pub(super) fn configs(self, sizes: &[u8]) -> [PagingConfig; 2] {
         let smallest = sizes.iter().copied().fold(12, u8::min);
         match self {

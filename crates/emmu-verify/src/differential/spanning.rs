@@ -1,4 +1,4 @@
-//! Accesses that may leave their page, through a CPU, beside the model piece by piece and the bytes one by one.
+//! Compares accesses that may leave their page, made through a CPU, with the model piece by piece and byte by byte.
 
 use super::{
     Disagreement, Mismatch, Setting,
@@ -19,12 +19,12 @@ use emmu_oracle::{
 };
 use std::collections::BTreeSet;
 
-/// Makes the accesses of the case, but stretched over the ends of pages, on CPUs: without any cache, and with TLBs
-/// that stay, RAM that the CPU may remember the way to, and every access made twice. All pieces of an access are
-/// translated, lower page first, and all bytes found on the bus, before the first byte moves; a fault names the
-/// first byte that cannot be reached.
+/// Makes the accesses of the case, stretched over the ends of pages, on CPUs: once without caches, and once with TLBs
+/// that are never flushed, RAM for which the CPU may use its accelerator, and every access made twice. All pieces of an
+/// access must be translated, lower page first, and all bytes found on the bus, before the first byte is transferred; a
+/// fault names the first byte that cannot be reached.
 ///
-/// A store that changes a table word is followed by an invalidation, as it is in correct software.
+/// A store that changes a table word is followed by an invalidation, as in correct software.
 ///
 /// # Errors
 /// The first [`Disagreement`].
@@ -48,7 +48,7 @@ fn run<A: Architecture, B: CaseBus>(case: &Case<A>, setting: Setting) -> Result<
     Ok(())
 }
 
-/// The case without memory behind a page that is accessed, now and then.
+/// Removes the memory behind an accessed page from some cases.
 fn without_a_page<A: Architecture>(mut case: Case<A>) -> Case<A> {
     let (memory, pieces) = (case.memory(), case.registers.piece_bits());
     let found = case.accesses.iter().rev().find_map(|access| {
@@ -63,8 +63,8 @@ fn without_a_page<A: Architecture>(mut case: Case<A>) -> Case<A> {
     case
 }
 
-/// The access with another size, and in most cases over the end of a page of 2^`page` bytes or of something larger. The
-/// address decides, so that the same case always gives the same accesses.
+/// Returns the access with another size, and in most cases over the end of a page of 2^`page` bytes or of something
+/// larger. The address decides, so that the same case always gives the same accesses.
 fn stretched(access: Access, page: u32) -> Access {
     const SIZES: [u32; 16] = [1, 2, 2, 4, 4, 4, 8, 8, 8, 8, 8, 16, 16, 16, 24, 100];
     let ends = [0, page, page, page + 9];
@@ -82,7 +82,7 @@ fn stretched(access: Access, page: u32) -> Access {
     access.at(VirtAddr::new(last.raw().wrapping_sub(back)), size)
 }
 
-/// A CPU, and what its memory should hold.
+/// A CPU, and the expected contents of its memory.
 struct Machine<'a, A: Architecture, B> {
     registers: &'a A,
     cpu: Cpu<Unit<A>, B>,
@@ -102,17 +102,17 @@ struct Expected<E> {
     stale: bool,
 }
 
-/// Why an access did not happen.
+/// The reason why an access was refused.
 #[derive(Clone, Debug, PartialEq)]
 enum Refused<E> {
-    /// It cannot be translated.
+    /// The access cannot be translated.
     Exception(Option<E>),
     /// The bus has nothing for this byte.
     Bus(VirtAddr, BusError),
 }
 
 impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
-    /// A machine with the registers and the memory of the case; none if they cannot be.
+    /// Makes a machine with the registers and the memory of the case. Returns `None` if there cannot be one.
     fn switch_on(case: &'a Case<A>, setting: Setting) -> Option<Self> {
         let (registers, mut memory) = (&case.registers, case.memory());
         let mut bus = B::with(&memory, &case.holes)?;
@@ -143,8 +143,8 @@ impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
         registers.leaves_address_space(access) || spans_pages(access) && pages(access).any(any)
     }
 
-    /// Returns true if the access changes an entry of both stages, or if several refusals may be reported. If not, the
-    /// entries that it reads are noted.
+    /// Returns true if the access changes an entry of both stages, or if several refusals may be reported. Otherwise
+    /// adds the entries that it reads.
     fn clashes(&mut self, access: Access) -> bool {
         let (mut roles, mut memory) = (self.roles.clone(), self.memory.clone());
         for piece in pieces_of(access, self.registers.piece_bits()) {
@@ -201,7 +201,7 @@ impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
         Expected { read, other: None, open: Vec::new(), stale }
     }
 
-    /// Translates each piece, and makes what it changes; or says why one is refused.
+    /// Translates each piece, and makes its changes. Returns the refusal of a piece as the error.
     fn translate(&mut self, access: Access) -> Result<Vec<(Access, Outcome)>, Nested<A::Fault>> {
         if let Err(fault) = self.registers.check_whole(access) {
             let (reads, changes) = (Vec::new(), Vec::new());
@@ -218,7 +218,7 @@ impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
         Ok(pieces)
     }
 
-    /// Writes bytes, and says whether they were part of eight that could be a table entry.
+    /// Writes bytes. Returns true if they were part of eight bytes that could be a table entry.
     fn write(&mut self, places: &[(VirtAddr, PhysAddr)], bytes: &[u8]) -> bool {
         // One that is not aligned begins among the eight before.
         let around = |addr: PhysAddr| {
@@ -234,7 +234,7 @@ impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
         stale
     }
 
-    /// Makes the access on the CPU. Returns what it read, if it says so.
+    /// Makes the access on the CPU. Returns the bytes that it read, if the CPU returns them.
     fn perform(
         &mut self,
         access: Access,
@@ -259,7 +259,7 @@ fn spans_pages(access: Access) -> bool {
     access.addr.offset(12) + u64::from(access.size) > 1 << 12
 }
 
-/// The access in each page that it touches, as an access to one byte.
+/// Returns the access in each page that it touches, as an access to one byte.
 fn pages(access: Access) -> impl Iterator<Item = Access> {
     let last = (access.addr.offset(12) + u64::from(access.size) - 1) >> 12;
     let page = access.addr.align_down(12);
@@ -267,13 +267,13 @@ fn pages(access: Access) -> impl Iterator<Item = Access> {
     core::iter::once(access.addr).chain(later).map(move |addr| access.at(addr, 1))
 }
 
-/// Where each byte of a piece is, before and behind translation.
+/// Returns the virtual and the physical address of each byte of a piece.
 fn places((piece, outcome): &(Access, Outcome)) -> impl Iterator<Item = (VirtAddr, PhysAddr)> {
     let (addr, pa) = (piece.addr, outcome.pa);
     (0..u64::from(piece.size)).map(move |at| (addr.wrapping_add(at), pa.wrapping_add(at)))
 }
 
-/// Bytes to write, which differ from their neighbours.
+/// Returns bytes to write, which differ from their neighbours.
 fn data(access: Access) -> Vec<u8> {
     (0..access.size).map(|at| (at % 251).to_le_bytes()[0] ^ 0xa5).collect()
 }

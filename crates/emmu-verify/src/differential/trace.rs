@@ -4,7 +4,7 @@ use super::{Mismatch, same};
 use emmu_core::{Event, FaultEntry, GuestAccess, PhysAddr, Side, TlbId};
 use emmu_oracle::two_stage::Stage;
 
-/// An entry that a unit says it has read.
+/// An entry that a unit reports as read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TracedRead {
     pub(super) stage: Stage,
@@ -13,23 +13,23 @@ pub(super) struct TracedRead {
     pub(super) guest: Option<GuestAccess>,
 }
 
-/// The entries that a unit says it has read and changed.
+/// The entries that a unit reports as read and as changed.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
-    /// In order.
+    /// The entries read, in order.
     pub(super) reads: Vec<TracedRead>,
-    /// In order: where, and what the entry holds from then on.
+    /// The entries changed, in order: their stage, address and new value.
     pub(super) updates: Vec<(Stage, PhysAddr, u64)>,
     /// True if the second stage translated at least one address for the access.
     pub(super) nested: bool,
-    /// How many walks are under way, of each stage.
+    /// Number of walks under way, of each stage.
     walks: [u32; 2],
     second: Option<GuestAccess>,
 }
 
 impl Trace {
-    /// Made of the events of one access, each in its place: second-stage translations begin and end one after the
-    /// other, and each stage has its own walks and TLBs.
+    /// Makes a trace of the events of one access, and checks their order: second-stage translations begin and end one
+    /// after the other, and each stage has its own walks and TLBs.
     pub(super) fn of(events: &[Event]) -> Result<Self, Mismatch> {
         let mut trace = Self::default();
         for event in events {
@@ -79,7 +79,7 @@ impl Trace {
         self.walks[usize::from(self.second.is_some())] == 1
     }
 
-    /// Begins or ends a walk, of which a stage has one at a time.
+    /// Begins or ends a walk. Returns true if the stage then has at most one walk.
     fn walk(&mut self, by: i32) -> bool {
         let walks = &mut self.walks[usize::from(self.second.is_some())];
         let sum = walks.checked_add_signed(by);
@@ -87,7 +87,7 @@ impl Trace {
         sum.is_some_and(|walks| walks <= 1)
     }
 
-    /// The entry that this stage read last.
+    /// Returns the entry that this stage read last.
     pub(super) fn last_of(&self, stage: Stage) -> Option<FaultEntry> {
         self.reads.iter().rev().find(|traced| traced.stage == stage).map(|traced| traced.entry)
     }

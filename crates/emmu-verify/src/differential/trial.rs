@@ -1,4 +1,4 @@
-//! One unit, and its accesses beside the model's.
+//! `Trial`: one unit, whose accesses are compared with the model's.
 
 use super::{
     Mismatch, Setting,
@@ -25,9 +25,9 @@ pub(super) struct Trial<A: Architecture> {
     registers: A,
     setting: Setting,
     unit: Unit<A>,
-    /// As the case has it.
+    /// Memory of the case.
     initial: SparseMemory,
-    /// As the accesses so far leave it.
+    /// Memory after the accesses so far.
     memory: SparseMemory,
     whole_runs: bool,
     roles: Roles,
@@ -41,7 +41,7 @@ struct Observed {
 }
 
 impl<A: Architecture> Trial<A> {
-    /// A unit with the registers of the case; none if the model says that it cannot be switched on.
+    /// Makes a unit with the registers of the case. Returns `None` if the model says that it cannot be switched on.
     pub(super) fn switch_on(case: &Case<A>, setting: Setting) -> Result<Option<Self>, Mismatch> {
         let (registers, initial) = (case.registers.clone(), case.memory());
         let [config, second] = setting.configs(&registers.sizes());
@@ -82,7 +82,7 @@ impl<A: Architecture> Trial<A> {
         self.registers.run(access, &self.memory).is_some()
     }
 
-    /// Changes a word of memory, and invalidates.
+    /// Changes a word of memory, and makes these invalidations.
     pub(super) fn change(&mut self, write: Write, fences: &[Invalidate]) {
         self.memory.apply(write);
         self.invalidate(fences);
@@ -94,7 +94,7 @@ impl<A: Architecture> Trial<A> {
         }
     }
 
-    /// Changes registers, and writes those that are named.
+    /// Changes the registers, and writes to the unit those that `turn` returns.
     pub(super) fn turn(
         &mut self,
         turn: impl Fn(&mut A) -> Vec<(RegisterId, u64)>,
@@ -107,7 +107,7 @@ impl<A: Architecture> Trial<A> {
         Ok(writes)
     }
 
-    /// Makes an access, and compares all that comes of it; nothing where that is open.
+    /// Makes an access, and compares its results, except those that the manual leaves open.
     pub(super) fn access(&mut self, access: Access) -> Result<(), Mismatch> {
         let before = self.memory.clone();
         let expected = self.registers.ask(access, &before);
@@ -146,7 +146,8 @@ impl<A: Architecture> Trial<A> {
         self.setting.is_warm() && self.roles.clash(expected)
     }
 
-    /// Makes an access of which nothing is known but that it comes to an end. Caches are to stay as they should be.
+    /// Makes an access whose result is open, only to see that it comes to an end. A unit that keeps its caches does not
+    /// make it, so that the caches stay correct.
     fn stumble(&mut self, access: Access) {
         if !self.setting.is_warm() {
             let _ = self.observe(access);
@@ -178,8 +179,8 @@ impl<A: Architecture> Trial<A> {
         same("answer", other.as_ref().filter(|other| **other == got).unwrap_or(&answer), &got)
     }
 
-    /// The tables know no more and no less than the unit; only that they know larger pages than a TLB may hold, and
-    /// entries before flags are set in them.
+    /// Checks that `peek` gives the answer of `translate`. The tables may give larger spans than a TLB holds, and
+    /// entries before their flags are set; these are not compared.
     fn same_peek(&self, expected: &Nested<A::Fault>, observed: &Observed) -> Result<(), Mismatch> {
         let found = |found: Translation| {
             let span = if self.setting == Setting::Uncached { found.span } else { 0 };
@@ -191,8 +192,8 @@ impl<A: Architecture> Trial<A> {
         same("peek", &comparable(observed.translated), &comparable(observed.peeked))
     }
 
-    /// The unit read the entries that had to be read, in order. Caches spare it some of them, and so does a fault that
-    /// it foresees.
+    /// Checks that the unit read the entries that had to be read, in order. Caches spare the unit some reads, and so
+    /// does a fault that it foresees.
     fn same_reads(
         &self,
         expected: &Nested<A::Fault>,
@@ -215,7 +216,7 @@ impl<A: Architecture> Trial<A> {
         if sound { Ok(()) } else { same("entries read", &needed, &traced) }
     }
 
-    /// Memory changed as it had to, and the probe was told of it.
+    /// Checks that memory changed as it had to, and that the events report the changes.
     fn same_updates(
         &self,
         mut memory: SparseMemory,
@@ -230,7 +231,7 @@ impl<A: Architecture> Trial<A> {
     }
 
     /// Compares the updates of an access that faults. The second stage may have set flags for the addresses that it
-    /// allowed before the fault; the probe must have been told of them.
+    /// allowed before the fault; the events must report them.
     fn same_updates_of_fault(
         &self,
         mut memory: SparseMemory,
@@ -245,7 +246,7 @@ impl<A: Architecture> Trial<A> {
         same("update by the first stage before a fault", &None, &by_first)
     }
 
-    /// The span of an allowed access: what it promises is true under the tables that the access found.
+    /// Checks that the span of an allowed access is true under the tables that the access found.
     fn sound_span(
         &self,
         access: Access,
@@ -270,8 +271,8 @@ impl<A: Architecture> Trial<A> {
         Ok(())
     }
 
-    /// A ticket is good for the RAM page: the model allows the same access anywhere in it. Protection can end at any
-    /// fourth byte; some of them are tried.
+    /// Checks a ticket, which is valid for the RAM page: the model must allow the same access anywhere in the page.
+    /// Protection can end at any fourth byte; some of these bytes are tried.
     fn sound_ticket(
         &self,
         access: Access,
@@ -288,7 +289,7 @@ impl<A: Architecture> Trial<A> {
         Ok(())
     }
 
-    /// The model allows the same access to the last byte of the span.
+    /// Checks that the model allows the same access to the last byte of the span.
     fn allows_last_byte(
         &self,
         access: Access,
@@ -301,7 +302,7 @@ impl<A: Architecture> Trial<A> {
         same("last byte of the span", &found, &Ok(outcome.pa.wrapping_add(span - 1)))
     }
 
-    /// The model refuses a larger access than the span.
+    /// Checks that the model refuses a larger access than the span.
     fn allows_no_more(
         &self,
         access: Access,
@@ -315,7 +316,7 @@ impl<A: Architecture> Trial<A> {
         }
     }
 
-    /// The fault names the access, and the entry that decided it if there is one.
+    /// Checks that the fault names the access, and the entry that decided it if there is one.
     fn sound_fault(&self, access: Access, fault: &Fault, trace: &Trace) -> Result<(), Mismatch> {
         same("faulting access", &(access, access.addr), &(fault.access, fault.addr))?;
         match (fault.entry, fault.guest) {
@@ -342,8 +343,8 @@ impl<A: Architecture> Trial<A> {
         }
     }
 
-    /// Returns true if the access is possible in every page of the run: the address space has all of them, and memory
-    /// protection lets each entry be read and its flags be set.
+    /// Returns true if the access is possible in every page of the run: the address space contains all pages, and
+    /// memory protection allows each entry to be read and its flags to be set.
     fn allows_all(&self, access: Access, run: Run) -> bool {
         let first = access.addr.align_down(run.page_bits + run.bits);
         (0..1 << run.bits).all(|number: u64| {
