@@ -1,17 +1,17 @@
-//! Random cases, biased to what is interesting, as plain data.
+//! Random cases, biased to the interesting ones, as plain data.
 //!
-//! A [`Case`] is registers, page tables, holes and a sequence of accesses. It comes from quickcheck
-//! ([`Arbitrary`]), from the bytes of a fuzzer ([`Case::from_bytes`]) or from a seed ([`Case::from_seed`]);
-//! the same source gives the same case. [`Case::outcomes`] says what the reference model makes of it.
+//! A [`Case`] is registers, page tables, holes and a sequence of accesses. It comes from quickcheck ([`Arbitrary`]),
+//! from the bytes of a fuzzer ([`Case::from_bytes`]) or from a seed ([`Case::from_seed`]); the same source gives the
+//! same case. [`Case::outcomes`] returns the answers of the reference model.
 //!
-//! The tables are made along a few addresses, of a few indices and a few frames, so that paths share
-//! tables, tables point to themselves and to each other, superpages stand at every level, and entries are
-//! now and then absent, damaged in one bit, or noise. The accesses go to those addresses, near them, and
-//! past the edges of the address space. No access leaves its 4 KiB page, or its page where pages can be smaller.
+//! The generators make tables along a few addresses, of a few indices and a few frames, so that paths share tables,
+//! tables point to themselves and to each other, superpages stand at every level, and some entries are absent, damaged
+//! in one bit, or noise. The accesses go to those addresses, near them, and past the edges of the address space. No
+//! access leaves its 4 KiB page, or its page where pages can be smaller.
 //!
-//! Cases of two stages have tables for both: first those of the guest, in guest-physical memory, then those
-//! of the second stage, along the addresses of the guest's entries and of the pages that they map. The guest's words
-//! stand where the second stage maps them to: now and then nowhere, twice, or among the second stage's own.
+//! Cases of two stages have tables for both: first those of the guest, in guest-physical memory, then those of the
+//! second stage, along the addresses of the guest's entries and of the pages that they map. The guest's words stand
+//! where the second stage maps them: in some cases nowhere, twice, or among the second stage's own words.
 //!
 //! ```
 //! use emmu_verify::generate::Case;
@@ -50,14 +50,14 @@ pub struct Case<R> {
     pub accesses: Vec<Access>,
 }
 
-/// Registers of which cases can be made.
+/// Registers for which cases can be generated.
 pub trait Generate: Sized {
-    /// Makes a case of `entropy`.
+    /// Makes a case from `entropy`.
     fn generate(entropy: &mut dyn Entropy) -> Case<Self>;
 }
 
 impl<R> Case<R> {
-    /// Memory as the first access finds it.
+    /// Returns memory as the first access finds it.
     #[must_use]
     pub fn memory(&self) -> SparseMemory {
         let mut memory = SparseMemory::default();
@@ -68,13 +68,13 @@ impl<R> Case<R> {
 }
 
 impl<R: Generate> Case<R> {
-    /// Makes a case of the bytes of a fuzzer. Any bytes do: behind the last one there are zeros.
+    /// Makes a case from the bytes of a fuzzer. All bytes are valid; after the last one, zeros follow.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         R::generate(&mut Bytes::new(bytes))
     }
 
-    /// The case of this number.
+    /// Makes the case of this number.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         R::generate(&mut Seed::new(seed))
@@ -103,8 +103,7 @@ impl<R: Generate + Clone + Debug + 'static> Arbitrary for Case<R> {
         R::generate(entropy)
     }
 
-    /// Smaller cases: with one access, half of them, or without one of them; without one word; without one
-    /// hole.
+    /// Returns smaller cases: with half of the accesses, or without one access, one word or one hole.
     fn shrink(&self) -> Box<dyn Iterator<Item = Self>> {
         let with_accesses = |accesses| Self { accesses, ..self.clone() };
         let half = self.accesses.len() / 2;
@@ -120,7 +119,7 @@ impl<R: Generate + Clone + Debug + 'static> Arbitrary for Case<R> {
     }
 }
 
-/// `items` without the first, without the second, and so on.
+/// Returns `items` without the first, without the second, and so on.
 fn each_without_one<T: Clone>(items: &[T]) -> impl Iterator<Item = Vec<T>> + '_ {
     (0..items.len()).map(|left_out| {
         let mut rest = items.to_vec();

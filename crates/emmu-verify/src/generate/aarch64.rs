@@ -17,11 +17,11 @@ struct Half {
     granule: Granule,
     txsz: u32,
     shape: Shape,
-    /// Its first table.
+    /// The address of its first table.
     root: u64,
     /// True if addresses may have a tag.
     tbi: bool,
-    /// The addresses that its tables are made along.
+    /// The addresses along which its tables are made.
     targets: Vec<u64>,
 }
 
@@ -34,8 +34,8 @@ struct Granule {
 }
 
 impl Generate for Registers {
-    /// All fields of the registers have values that mean something: no reserved granule or IPS, and a `TxSZ`
-    /// within its limits.
+    /// Makes a case. All fields of the registers have valid values: no reserved granule or IPS, and a `TxSZ` within its
+    /// limits.
     fn generate(entropy: &mut dyn Entropy) -> Case<Self> {
         let dice = &Dice::new(entropy);
         let mood = Mood::new(dice);
@@ -75,14 +75,15 @@ fn half(dice: &Dice<'_>, frames: &[u64], upper: bool) -> Half {
     Half { upper, granule, txsz, shape, root, tbi: dice.chance(40), targets }
 }
 
-/// Any size, but those in common use and the limits more often.
+/// Draws any `TxSZ`, those in common use and the limits more often.
 fn txsz(dice: &Dice<'_>, granule: Granule) -> u32 {
     let largest = if granule.bits == 16 { 47 } else { 48 };
     let drawn = 16 + dice.small(largest - 15);
     dice.pick([16, 25, drawn, drawn, drawn, 17, 22, 28, 39, largest])
 }
 
-/// Tables that resolve as many bits as fit into a granule, and a first one that resolves the rest.
+/// Returns the shape of tables that resolve as many bits as fit into a granule, with a first table that resolves the
+/// rest.
 fn shape(granule: Granule, va_bits: u32) -> Shape {
     let mut rest = va_bits - granule.bits;
     let mut index_bits = Vec::new();
@@ -94,7 +95,7 @@ fn shape(granule: Granule, va_bits: u32) -> Shape {
     Shape { entry_size: 8, page_bits: granule.bits, index_bits }
 }
 
-/// An address in one of the frames, aligned to the size of the first table.
+/// Draws an address in one of the frames, aligned to the size of the first table.
 fn root(dice: &Dice<'_>, shape: &Shape, frames: &[u64]) -> u64 {
     let frame = dice.pick_from(frames).unwrap_or(0);
     let size = 8 << shape.index_bits.last().copied().unwrap_or(0);
@@ -123,14 +124,14 @@ fn registers(
     }
 }
 
-/// A base register: ASID, CnP, and now and then bits that are ignored, or an address beyond IPS.
+/// Makes a base register with ASID and CnP, and in a few cases with ignored bits, or with an address beyond IPS.
 fn ttbr(dice: &Dice<'_>, half: &Half, oa_bits: u32) -> u64 {
     let (asid, cnp) = (dice.word() << 48, dice.maybe(30, 1));
     let ignored = dice.maybe(10, 1 << 3);
     half.root | asid | cnp | ignored | beyond(dice, oa_bits)
 }
 
-/// Seldom: an address bit from 2^`oa_bits` up to 2^47.
+/// Returns, in a few cases, an address bit from 2^`oa_bits` up to 2^47, and otherwise 0.
 fn beyond(dice: &Dice<'_>, oa_bits: u32) -> u64 {
     let bits = u64::from(48 - oa_bits);
     if bits > 0 { dice.maybe(4, 1 << (u64::from(oa_bits) + dice.below(bits))) } else { 0 }
@@ -181,7 +182,7 @@ impl Entries for Descriptors<'_> {
     }
 }
 
-/// D8.7.1: entries with rising output addresses.
+/// Returns the run of a descriptor with the Contiguous bit: entries with rising output addresses (D8.7.1).
 fn contiguous_run(granule: Granule, word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
     let size = granule.bits + level * (granule.bits - 3);
     let count = match (granule.bits, level) {
@@ -198,8 +199,8 @@ fn contiguous_run(granule: Granule, word: u64, addr: u64, level: u32) -> Vec<(u6
 }
 
 impl Descriptors<'_> {
-    /// The address of a page or block of 2^`size` bytes: any, or one of the tables' own. In most cases the
-    /// bits below, which are reserved but for a page of 4 KiB, are 0.
+    /// Draws the address of a page or block of 2^`size` bytes: any, or one of the tables' own. In most cases the bits
+    /// below, which are reserved but for a page of 4 KiB, are 0.
     fn address(&self, dice: &Dice<'_>, size: u32) -> u64 {
         let mask = (1 << self.oa_bits) - (1 << 12);
         let table = dice.pick_from(self.frames).unwrap_or(0);
@@ -220,7 +221,7 @@ fn accesses(dice: &Dice<'_>, mood: Mood, halves: &[Half; 2]) -> Vec<Access> {
     accesses
 }
 
-/// `va` in its half: the bits above are all 0 or all 1, but for a tag, and now and then for another bit.
+/// Returns `va` in its half: the bits above are all 0 or all 1, but for a tag, and in a few cases for another bit.
 fn extended(dice: &Dice<'_>, half: &Half, va: u64) -> u64 {
     let va_bits = u64::from(half.shape.va_bits());
     let va = if half.upper { va | u64::MAX << va_bits } else { va };

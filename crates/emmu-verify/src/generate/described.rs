@@ -29,8 +29,8 @@ impl Generate for Registers {
     }
 }
 
-/// A description that is possible: of any shape, with each optional bit in about two of three cases, and all of them
-/// anywhere in the entry.
+/// Draws a valid description: of any shape, with each optional bit in about two of three cases, and all bits anywhere
+/// in the entry.
 fn description(dice: &Dice<'_>) -> Description {
     let entry_size = dice.pick([8, 4, 2, 1, 8, 4]);
     let (page_bits, index_bits) = geometry(dice, entry_size);
@@ -59,8 +59,8 @@ fn description(dice: &Dice<'_>) -> Description {
     }
 }
 
-/// Log2 of the size of a page, and the index bits of one to six levels, topmost first: those of known machines, and any
-/// that make no more than 64 bits and no table larger than that.
+/// Draws log2 of the size of a page, and the index bits of one to six levels, topmost first: those of known machines,
+/// or others with at most 64 bits in all and no table larger than that.
 fn geometry(dice: &Dice<'_>, entry_size: u8) -> (u32, Vec<u32>) {
     let page_bits = match dice.below(8) {
         0 | 1 => 12,
@@ -91,7 +91,7 @@ fn geometry(dice: &Dice<'_>, entry_size: u8) -> (u32, Vec<u32>) {
     (page_bits, index_bits)
 }
 
-/// The frame number's lowest bit and its bits, with room for the valid bit on one side or the other.
+/// Draws the lowest bit and the number of bits of the frame number. One side of it leaves room for the valid bit.
 fn frame(dice: &Dice<'_>, entry_size: u8, page_bits: u32) -> (u32, u32) {
     let width = 8 * u32::from(entry_size);
     let most = (width - 1).min(64 - page_bits);
@@ -107,7 +107,8 @@ fn shape(description: &Description) -> Shape {
     Shape { entry_size, page_bits, index_bits: index_bits.iter().rev().copied().collect() }
 }
 
-/// One of the frames, or, more rarely, something that is not aligned, or the end of all addresses.
+/// Draws the address of the first table: one of the frames, or, in a few cases, an address that is not aligned or at
+/// the end of all addresses.
 fn root(dice: &Dice<'_>, frames: &[u64]) -> u64 {
     let frame = dice.pick_from(frames).unwrap_or(0);
     match dice.below(24) {
@@ -164,7 +165,7 @@ impl Entries for Pages<'_> {
 }
 
 impl Pages<'_> {
-    /// The frame number of an address, in its place.
+    /// Returns the frame number of an address, shifted to its field.
     fn numbered(&self, addr: u64) -> u64 {
         let (low, count) = self.description.frame;
         (addr >> self.description.page_bits & ones(count)) << low
@@ -174,14 +175,14 @@ impl Pages<'_> {
         if dice.chance(3) { 0 } else { 1 << self.description.valid }
     }
 
-    /// The bits that make an entry a pointer, and where to.
+    /// Returns the bits that make an entry a pointer, and the bits of its frame number.
     fn fixed(&self) -> u64 {
         let (low, count) = self.description.frame;
         let superpage = place(self.description.superpage);
         ones(count) << low | 1 << self.description.valid | superpage
     }
 
-    /// All bits that mean something.
+    /// Returns all bits that have a meaning.
     fn known(&self) -> u64 {
         let Description { read, write, execute, user, global, accessed, dirty, .. } =
             *self.description;
@@ -189,7 +190,7 @@ impl Pages<'_> {
         flags.into_iter().fold(self.fixed(), |all, flag| all | flag)
     }
 
-    /// Where a page of this level is: anywhere or in one of the tables' own frames, aligned in most cases.
+    /// Draws the address of a page of this level: anywhere or in one of the tables' own frames, aligned in most cases.
     fn page(&self, dice: &Dice<'_>, level: u32) -> u64 {
         let sizes = self.description.page_sizes();
         let bits = sizes.iter().zip(0..).find(|(_, at)| *at == level).map_or(0, |(bits, _)| *bits);
@@ -199,12 +200,12 @@ impl Pages<'_> {
     }
 }
 
-/// The bit as a mask, or nothing.
+/// Returns the bit as a mask, or 0.
 fn place(bit: Option<u32>) -> u64 {
     bit.map_or(0, |bit| 1 << bit)
 }
 
-/// Accesses to the targets and around them, and now and then past the end of the described addresses.
+/// Makes accesses to the targets and around them, and a few past the end of the described addresses.
 fn accesses(dice: &Dice<'_>, mood: Mood, shape: &Shape, targets: &[u64]) -> Vec<Access> {
     let (bits, within) = (shape.va_bits(), shape.page_bits.min(12));
     let mut accesses = Vec::new();

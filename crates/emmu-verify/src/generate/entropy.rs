@@ -1,15 +1,15 @@
-//! Where random decisions come from.
+//! Sources of random decisions.
 
 use core::cell::RefCell;
 use quickcheck::{Arbitrary, Gen};
 
 /// A source of bytes.
 pub trait Entropy {
-    /// The next byte.
+    /// Returns the next byte.
     fn byte(&mut self) -> u8;
 }
 
-/// Makes decisions of bytes. One decision can be made while another is: hence the cell.
+/// Makes decisions from bytes. One decision can be made while another is under way, hence the cell.
 pub(super) struct Dice<'a>(RefCell<&'a mut dyn Entropy>);
 
 impl<'a> Dice<'a> {
@@ -21,45 +21,45 @@ impl<'a> Dice<'a> {
         self.0.borrow_mut().byte()
     }
 
-    /// Any number.
+    /// Returns any number.
     pub(super) fn word(&self) -> u64 {
         u64::from_le_bytes(core::array::from_fn(|_| self.byte()))
     }
 
-    /// A number below `bound`, or 0 if there is none.
+    /// Returns a number below `bound`, or 0 if there is none.
     pub(super) fn below(&self, bound: u64) -> u64 {
         // One byte where that is enough: the fewer bytes a decision takes, the better fuzzers steer it.
         let drawn = if bound <= 256 { u64::from(self.byte()) } else { self.word() };
         drawn % bound.max(1)
     }
 
-    /// A number below `bound`, of 32 bits.
+    /// Returns a number of 32 bits below `bound`, or 0 if there is none.
     pub(super) fn small(&self, bound: u32) -> u32 {
         u32::try_from(self.below(bound.into())).unwrap_or(0)
     }
 
-    /// True in about `percent` of 100 cases; false when nothing but zeros comes.
+    /// Returns true in about `percent` of 100 cases, and false if all bytes are zero.
     pub(super) fn chance(&self, percent: u64) -> bool {
         self.below(100) >= 100 - percent.min(100)
     }
 
-    /// `bits` in about `percent` of 100 cases, else 0.
+    /// Returns `bits` in about `percent` of 100 cases, and otherwise 0.
     pub(super) fn maybe(&self, percent: u64, bits: u64) -> u64 {
         if self.chance(percent) { bits } else { 0 }
     }
 
-    /// One of `items`.
+    /// Returns one of `items`.
     pub(super) fn pick<T: Copy, const N: usize>(&self, items: [T; N]) -> T {
         const { assert!(N > 0, "there must be something to pick") };
         items[self.index(N)]
     }
 
-    /// One of `items`, or `None` if there are none.
+    /// Returns one of `items`, or `None` if there are none.
     pub(super) fn pick_from<T: Copy>(&self, items: &[T]) -> Option<T> {
         items.get(self.index(items.len())).copied()
     }
 
-    /// An index into something of this length.
+    /// Returns an index below this length.
     fn index(&self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).unwrap_or(0)
     }
@@ -76,7 +76,7 @@ impl Entropy for Gen {
 pub struct Bytes<'a>(core::slice::Iter<'a, u8>);
 
 impl<'a> Bytes<'a> {
-    /// A source of these bytes.
+    /// Makes a source of these bytes.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes.iter())
@@ -95,7 +95,7 @@ impl Entropy for Bytes<'_> {
 pub struct Seed(u64);
 
 impl Seed {
-    /// The sequence of this number.
+    /// Makes the sequence of this number.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)

@@ -1,6 +1,6 @@
 //! Cases of hashed page tables, at one stage and at two.
 //!
-//! Tables are filled as software fills them, with pages that crowd around a few places of the table.
+//! The generator fills tables as software does, with pages that crowd around a few places of the table.
 
 use super::entropy::Dice;
 use super::nested::{self, guest_pages};
@@ -48,7 +48,7 @@ impl Generate for Guest {
     }
 }
 
-/// A table of any size, anywhere, switched off in so many of 100 cases.
+/// Makes registers with a table of any size at any address. Translation is off in `off` of 100 cases.
 fn registers(dice: &Dice<'_>, off: u64) -> Registers {
     let log2 = dice.pick([10, 10, 10, 11, 12, 13, 20, 36]);
     // The base is below 2^40 and a multiple of the table's size.
@@ -58,12 +58,12 @@ fn registers(dice: &Dice<'_>, off: u64) -> Registers {
     Registers { htab: on | asid | number << (log2 + 3) | u64::from(log2) }
 }
 
-/// Virtual addresses, for the generators of tables: any page of 48 bits.
+/// Returns the shape of virtual addresses for the generators of tables: any page of 48 bits.
 fn shape() -> Shape {
     Shape { entry_size: 8, page_bits: 12, index_bits: vec![9; 4] }
 }
 
-/// A few pages, with neighbours, and with others that have the same first place as one of them.
+/// Returns a few pages, with neighbours, and with others that have the same first place as one of them.
 fn pages(dice: &Dice<'_>, registers: Registers) -> Vec<u64> {
     let mut pages = tables::targets(dice, &shape());
     let entries = 1 << (registers.htab & 63);
@@ -79,7 +79,7 @@ fn pages(dice: &Dice<'_>, registers: Registers) -> Vec<u64> {
     pages
 }
 
-/// Another page with the same first place, or one that is near.
+/// Returns another page with the same first place, or with one near it.
 fn rival(dice: &Dice<'_>, registers: Registers, page: u64, entries: u64) -> u64 {
     let tags = (1_u64 << 36) / entries;
     let tag = dice.pick([dice.below(4), dice.below(256), dice.word()]) % tags;
@@ -93,7 +93,7 @@ fn rival(dice: &Dice<'_>, registers: Registers, page: u64, entries: u64) -> u64 
 struct HashedWords {
     registers: Registers,
     mood: Mood,
-    /// How many of 100 entries are damaged, and how many are taken out again.
+    /// The number of 100 entries that are damaged.
     damaged: u64,
     taken_out: u64,
     words: BTreeMap<PhysAddr, u64>,
@@ -127,7 +127,7 @@ impl HashedWords {
         }
     }
 
-    /// Frame and flags.
+    /// Returns the frame and the flags of an entry.
     fn page(&self, dice: &Dice<'_>) -> u64 {
         let number = dice.pick([dice.below(64), dice.word(), 0x8_0000 + dice.below(1024)]);
         let mut word = (number & ones(28)) << 10 | 1;
@@ -147,7 +147,7 @@ impl HashedWords {
     }
 }
 
-/// Accesses to the pages and around them, and now and then past the last of 48 bits.
+/// Makes accesses to the pages and around them, and a few past the last of 48 bits.
 fn accesses(dice: &Dice<'_>, mood: Mood, pages: &[u64]) -> Vec<Access> {
     let shape = shape();
     let mut accesses = Vec::new();
@@ -163,7 +163,7 @@ fn accesses(dice: &Dice<'_>, mood: Mood, pages: &[u64]) -> Vec<Access> {
     accesses
 }
 
-/// Holes where a table is: mostly none.
+/// Makes holes where a table is: mostly none.
 fn holes(dice: &Dice<'_>, words: &[Write]) -> Vec<PhysAddr> {
     let frames: Vec<_> = words.iter().map(|word| word.addr.align_down(12).raw()).collect();
     tables::holes(dice, &frames)

@@ -5,7 +5,8 @@ use emmu_core::{Access, PhysAddr, VirtAddr};
 use emmu_oracle::reference::{SparseMemory, Write};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The 4 KiB pages that a second stage has to map: those of the first stage's entries, and what these map.
+/// Returns the 4 KiB pages that a second stage has to map: the pages of the first stage's entries, and the pages that
+/// these entries map.
 pub(super) fn guest_pages(
     words: &[Write],
     mapped: impl Iterator<Item = PhysAddr>,
@@ -14,14 +15,14 @@ pub(super) fn guest_pages(
     entries.chain(mapped).map(|addr| addr.align_down(12).raw()).collect()
 }
 
-/// Guest-physical or host memory that holds these words.
+/// Returns guest-physical or host memory that holds these words.
 pub(super) fn memory(words: &[Write]) -> SparseMemory {
     let mut memory = SparseMemory::default();
     memory.apply_all(words);
     memory
 }
 
-/// Most accesses into a page that tables were made for: those that miss it do not get far.
+/// Moves most accesses into a page for which tables were made, because other accesses end at the first levels.
 pub(super) fn aimed(dice: &Dice<'_>, access: Access, targets: &[u64]) -> Access {
     match dice.pick_from(targets) {
         Some(target) if dice.chance(60) => {
@@ -31,8 +32,8 @@ pub(super) fn aimed(dice: &Dice<'_>, access: Access, targets: &[u64]) -> Access 
     }
 }
 
-/// All words in host memory: the guest's where the second stage says. Those that it maps nowhere are left out,
-/// and so are those that would stand where it has an entry of its own.
+/// Returns all words in host memory. The guest's words stand where the second stage maps them. Guest words that the
+/// second stage does not map are left out, and so are those that would overlap an entry of the second stage.
 pub(super) fn place(
     guest: &[Write],
     second: Vec<Write>,

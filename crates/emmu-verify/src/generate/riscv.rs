@@ -9,7 +9,7 @@ use emmu_core::{Access, Privilege};
 use emmu_oracle::reference::Write;
 use emmu_oracle::riscv::{PmpEntry, Registers, Xlen};
 
-/// One scheme: its number in `satp`.MODE (0: Bare) and what its tables look like.
+/// One scheme: its number in `satp`.MODE (0: Bare) and the shape of its tables.
 struct Scheme {
     xlen: Xlen,
     mode: u64,
@@ -99,7 +99,7 @@ struct Leaves<'a> {
     mood: Mood,
     /// True if hardware sets A and D. If it does not, most pages have them set.
     adue: bool,
-    /// Bits of an address that a leaf gives.
+    /// Number of bits of an address that a leaf gives.
     out_bits: u32,
     frames: &'a [u64],
 }
@@ -140,7 +140,7 @@ impl Entries for Leaves<'_> {
     }
 }
 
-/// Sixteen entries that are all alike.
+/// Returns the run of a Svnapot leaf: sixteen equal entries.
 fn napot_run(word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
     let napot = word >> 63 == 1 && word >> 10 & 0xf == 0b1000;
     if level > 0 || !napot {
@@ -150,7 +150,7 @@ fn napot_run(word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
 }
 
 impl Leaves<'_> {
-    /// A PPN, aligned to 2^`low` in most cases: any, or one of the tables' own.
+    /// Draws a PPN, aligned to 2^`low` in most cases: any, or one of the tables' own.
     fn page(&self, dice: &Dice<'_>, low: u32) -> u64 {
         let mask = (1 << (self.out_bits - 12)) - 1;
         let table = dice.pick_from(self.frames).unwrap_or(0) >> 12;
@@ -159,7 +159,8 @@ impl Leaves<'_> {
     }
 }
 
-/// The leaf with N and PPN bits 3:0 = 1000, or, more rarely, N without regard to them; mostly as it is.
+/// Returns the leaf with N set and PPN bits 3:0 = 1000, or, in a few cases, with N set and its own PPN; mostly
+/// unchanged.
 fn with_napot(dice: &Dice<'_>, level: u32, leaf: u64) -> u64 {
     let (n, low_ppn) = (1 << 63, 0b1111 << 10);
     match dice.below(20) {
@@ -169,8 +170,8 @@ fn with_napot(dice: &Dice<'_>, level: u32, leaf: u64) -> u64 {
     }
 }
 
-/// PMP entries around the words of the tables, in the pages that they map and around anything, and often one
-/// behind them that opens the rest; or, mostly, none at all.
+/// Draws PMP entries around the words of the tables, in the pages that they map and at any address, and often a last
+/// entry that opens the rest; or, mostly, none at all.
 fn pmp(dice: &Dice<'_>, xlen: Xlen, mem: &[Write]) -> Vec<PmpEntry> {
     let mut entries = Vec::new();
     if !dice.chance(35) {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// both common.
 #[derive(Clone, Copy)]
 pub(super) struct Mood {
-    /// How many of 100 entries are damaged.
+    /// The number of 100 entries that are damaged.
     damage: u64,
     /// True if entries allow most accesses.
     pub(super) generous: bool,
@@ -23,37 +23,37 @@ impl Mood {
         Self { damage, generous: dice.chance(65), user: dice.chance(50) }
     }
 
-    /// For two stages, where one access needs many entries to be good.
+    /// Makes a mood for two stages, where one access needs many valid entries.
     pub(super) fn of_two_stages(dice: &Dice<'_>) -> Self {
         let damage = dice.pick([0, 0, 0, 3]);
         Self { damage, generous: dice.chance(85), user: dice.chance(50) }
     }
 
-    /// User mode, or not, as is usual in this case or, more rarely, as is not.
+    /// Returns true for user mode: in most calls the usual mode of this case, in some the other one.
     pub(super) fn user(&self, dice: &Dice<'_>) -> bool {
         self.user != dice.chance(if self.generous { 10 } else { 40 })
     }
 
-    /// How many of 100 flags that allow something are set.
+    /// Returns the number of 100 permission flags that are set.
     pub(super) fn allowed(&self) -> u64 {
         if self.generous { 97 } else { 70 }
     }
 }
 
-/// How the entries of one format look.
+/// The entries of one format.
 pub(super) trait Entries {
-    /// How many bits of an entry may be damaged.
+    /// Returns the number of bits of an entry that may be damaged.
     fn bits(&self) -> u64 {
         64
     }
-    /// Returns true if an entry at `level` can be a leaf. Rarely, another entry looks like a leaf too.
+    /// Returns true if an entry at `level` can be a leaf. In rare cases, other entries look like a leaf too.
     fn can_be_leaf(&self, level: u32) -> bool;
-    /// A pointer to the table at `table`, standing at `level`.
+    /// Makes a pointer at `level` to the table at `table`.
     fn pointer(&self, dice: &Dice<'_>, level: u32, table: u64) -> u64;
-    /// A leaf at `level`, the level of the smallest pages being 0.
+    /// Makes a leaf at `level`. The level of the smallest pages is 0.
     fn leaf(&self, dice: &Dice<'_>, level: u32) -> u64;
-    /// Of what run of leaves at `level`, each with its word, the leaf `word` at `addr` says that it is one; none if
-    /// it does not say so.
+    /// Returns the address and word of each leaf of the run to which the leaf `word` at `addr` says that it belongs;
+    /// none if it belongs to no run.
     fn run(&self, word: u64, addr: u64, level: u32) -> Vec<(u64, u64)> {
         let _ = (word, addr, level);
         Vec::new()
@@ -62,7 +62,7 @@ pub(super) trait Entries {
 
 /// The shape of a tree of tables.
 pub(super) struct Shape {
-    /// Bytes in an entry.
+    /// The size of an entry in bytes.
     pub(super) entry_size: u8,
     /// Log2 of the smallest page in bytes.
     pub(super) page_bits: u32,
@@ -71,13 +71,13 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// The levels from the root down, and the bits of the index into a table there.
+    /// Returns the levels from the root down, and the number of index bits of each.
     fn levels(&self) -> impl Iterator<Item = (u32, u32)> {
         let upwards: Vec<_> = (0..).zip(self.index_bits.iter().copied()).collect();
         upwards.into_iter().rev()
     }
 
-    /// Bits of a virtual address that are translated, and of the offset.
+    /// Returns the number of bits of a virtual address, with those of the offset.
     pub(super) fn va_bits(&self) -> u32 {
         self.page_bits + self.index_bits.iter().sum::<u32>()
     }
@@ -86,10 +86,10 @@ impl Shape {
 /// The words of the tables made so far.
 pub(super) struct TableWords {
     mood: Mood,
-    /// How many of 100 entries that a path meets are made anew.
+    /// The number of 100 entries met by a path that are made anew.
     renewed: u64,
     words: BTreeMap<u64, u64>,
-    /// The entries that point to a table, and which one.
+    /// The entries that point to a table, with the address of that table.
     pointers: BTreeMap<u64, u64>,
 }
 
@@ -98,7 +98,7 @@ impl TableWords {
         Self { mood, renewed: 15, words: BTreeMap::new(), pointers: BTreeMap::new() }
     }
 
-    /// Tables of which most paths stay whole.
+    /// Starts tables in which most paths stay whole.
     pub(super) fn steady(mood: Mood) -> Self {
         Self { renewed: 1, ..Self::new(mood) }
     }
@@ -165,7 +165,7 @@ impl TableWords {
         }
     }
 
-    /// The words, in order of address, as wide as entries are.
+    /// Returns the words, in order of address, in the size of an entry.
     pub(super) fn into_writes(self, entry_size: u8) -> Vec<Write> {
         let mask = ones(8 * u32::from(entry_size));
         self.words
@@ -179,17 +179,17 @@ impl TableWords {
     }
 }
 
-/// A number whose low bits, at most 64, are ones.
+/// Returns a number whose low `bits` bits, at most 64, are ones.
 pub(super) fn ones(bits: u32) -> u64 {
     1_u64.unbounded_shl(bits).wrapping_sub(1)
 }
 
-/// Two to six frames for tables, of 2^`frame_bits` bytes each, below 2^`pa_bits`.
+/// Draws two to six frames for tables, of 2^`frame_bits` bytes each, below 2^`pa_bits`.
 pub(super) fn frames(dice: &Dice<'_>, frame_bits: u32, pa_bits: u32) -> Vec<u64> {
     frames_of(dice, 2 + dice.below(5), frame_bits, pa_bits)
 }
 
-/// So many frames for tables that few of them serve twice.
+/// Draws so many frames for tables that few of them serve twice.
 pub(super) fn many_frames(dice: &Dice<'_>, frame_bits: u32, pa_bits: u32) -> Vec<u64> {
     frames_of(dice, 12 + dice.below(9), frame_bits, pa_bits)
 }
@@ -205,7 +205,7 @@ fn frames_of(dice: &Dice<'_>, count: u64, frame_bits: u32, pa_bits: u32) -> Vec<
         .collect()
 }
 
-/// The frames of `frames` that are no memory: mostly none.
+/// Returns the frames of `frames` that are no memory: mostly none.
 pub(super) fn holes(dice: &Dice<'_>, frames: &[u64]) -> Vec<PhysAddr> {
     if dice.chance(12) {
         dice.pick_from(frames).map(PhysAddr::new).into_iter().collect()
@@ -214,7 +214,7 @@ pub(super) fn holes(dice: &Dice<'_>, frames: &[u64]) -> Vec<PhysAddr> {
     }
 }
 
-/// A few addresses below 2^`va_bits` whose indices come from a small set; some of them neighbours.
+/// Draws a few addresses below 2^`va_bits` whose indices come from a small set; some of them are neighbours.
 pub(super) fn targets(dice: &Dice<'_>, shape: &Shape) -> Vec<u64> {
     let palette: [u64; 3] =
         core::array::from_fn(|_| dice.pick([0, 1, 2, u64::MAX, u64::MAX - 1, dice.word()]));
@@ -232,7 +232,7 @@ pub(super) fn targets(dice: &Dice<'_>, shape: &Shape) -> Vec<u64> {
     targets
 }
 
-/// An address in or near a page of `targets`, and now and then anywhere below 2^`va_bits`.
+/// Draws an address in or near a page of `targets`, and in a few cases any address below 2^`va_bits`.
 pub(super) fn address(dice: &Dice<'_>, shape: &Shape, targets: &[u64]) -> u64 {
     let mask = ones(shape.va_bits());
     let target = dice.pick_from(targets).unwrap_or(0);
@@ -248,7 +248,7 @@ pub(super) fn address(dice: &Dice<'_>, shape: &Shape, targets: &[u64]) -> u64 {
     addr & mask
 }
 
-/// An access to `addr`, of any kind, cut off at the end of its 4 KiB page.
+/// Draws an access to `addr`, of any kind, cut off at the end of its 4 KiB page.
 pub(super) fn access(dice: &Dice<'_>, mood: Mood, addr: u64) -> Access {
     access_within(dice, mood, addr, 12)
 }
@@ -265,7 +265,7 @@ pub(super) fn access_within(dice: &Dice<'_>, mood: Mood, addr: u64, bits: u32) -
         .with_privilege(privilege)
 }
 
-/// `va` of `bits` bits extended to 64: as its top bit says, or, now and then, otherwise.
+/// Extends `va` of `bits` bits to 64 bits: by its top bit, or, in a few cases, otherwise.
 pub(super) fn extend(dice: &Dice<'_>, va: u64, bits: u32) -> u64 {
     if bits >= 64 {
         return va;

@@ -10,8 +10,8 @@ use emmu_oracle::reference::Memory;
 use emmu_oracle::x86::{Mode, Registers};
 
 impl Generate for Registers {
-    /// The PDPTE registers hold what a load of CR3 finds in the tables; if that load faults, they are 0 and
-    /// map nothing.
+    /// Makes a case. The PDPTE registers hold the entries that a load of CR3 finds in the tables; if that load faults,
+    /// they are 0 and map nothing.
     fn generate(entropy: &mut dyn Entropy) -> Case<Self> {
         let dice = &Dice::new(entropy);
         let mood = Mood::new(dice);
@@ -61,7 +61,7 @@ fn shape(mode: Mode) -> Shape {
     Shape { entry_size, page_bits: 12, index_bits }
 }
 
-/// The tables' frames. Under 32-bit paging all are below 4 GiB, under PAE the last one is.
+/// Draws the tables' frames. Under 32-bit paging all are below 4 GiB, under PAE the last one is.
 fn frames(dice: &Dice<'_>, mode: Mode, maxphyaddr: u32) -> Vec<u64> {
     let mut frames = tables::frames(dice, 12, if mode == Mode::Bits32 { 32 } else { maxphyaddr });
     if mode == Mode::Pae {
@@ -70,7 +70,7 @@ fn frames(dice: &Dice<'_>, mode: Mode, maxphyaddr: u32) -> Vec<u64> {
     frames
 }
 
-/// The address in CR3: of one of the frames, and for PAE of any 32 bytes in the last one.
+/// Draws the address in CR3: one of the frames, and for PAE any 32 bytes in the last one.
 fn root(dice: &Dice<'_>, mode: Mode, frames: &[u64]) -> u64 {
     match mode {
         Mode::Pae => frames.last().map_or(0, |frame| frame + 32 * dice.below(128)),
@@ -141,7 +141,7 @@ impl Entries for Pages<'_> {
 }
 
 impl Pages<'_> {
-    /// P, R/W, U/S, PWT, PCD, A, ignored bits, and bits 62:52 and XD where there are such.
+    /// Draws P, R/W, U/S, PWT, PCD, A, ignored bits, and bits 62:52 and XD where entries have them.
     fn flags(&self, dice: &Dice<'_>) -> u64 {
         let present = 1 - dice.maybe(3, 1);
         let low = present
@@ -161,7 +161,7 @@ impl Pages<'_> {
         low | xd | upper | beyond
     }
 
-    /// The address of a page of 2^`bits` bytes, whose low bits are 0 in most cases.
+    /// Draws the address of a page of 2^`bits` bytes, whose low bits are 0 in most cases.
     fn page(&self, dice: &Dice<'_>, bits: u32) -> u64 {
         let mask = (1 << self.maxphyaddr) - 1;
         let table = dice.pick_from(self.frames).unwrap_or(0);
@@ -175,7 +175,7 @@ impl Pages<'_> {
     }
 }
 
-/// The linear address whose translated bits these are.
+/// Returns the linear address whose translated bits these are.
 fn extended(dice: &Dice<'_>, mode: Mode, shape: &Shape, va: u64) -> u64 {
     match mode {
         Mode::Level4 | Mode::Level5 => tables::extend(dice, va, shape.va_bits()),

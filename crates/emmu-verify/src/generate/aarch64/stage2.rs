@@ -13,7 +13,7 @@ use emmu_oracle::aarch64::stage2::Registers;
 use emmu_oracle::reference::Write;
 
 impl Generate for Registers {
-    /// All fields have values that mean something, and nearly always ones that suit one another.
+    /// Makes a case. All fields have valid values, which nearly always suit one another.
     fn generate(entropy: &mut dyn Entropy) -> Case<Self> {
         let dice = &Dice::new(entropy);
         let plan = Plan::new(dice);
@@ -34,7 +34,7 @@ impl Generate for Registers {
     }
 }
 
-/// Stage 2: granule, levels, and how its addresses are cut up.
+/// Stage 2: granule, levels, and the shape of its addresses.
 struct Second {
     granule: Granule,
     sl0: u64,
@@ -47,10 +47,10 @@ struct Second {
 struct Plan {
     mood: Mood,
     pa_bits: u32,
-    /// IPS and PS, and what they come to.
+    /// The encoding of IPS and PS, and their number of bits.
     size: (u64, u32),
     second: Second,
-    /// Bits of an intermediate physical address.
+    /// Number of bits of an intermediate physical address.
     reach: u32,
     frames: Vec<u64>,
     halves: [Half; 2],
@@ -89,7 +89,7 @@ impl Plan {
         }
     }
 
-    /// The tables of stage 1, in intermediate physical memory.
+    /// Makes the tables of stage 1, in intermediate physical memory.
     fn guest_words(&self, dice: &Dice<'_>) -> Vec<Write> {
         let Self { mood, frames, .. } = self;
         let mut words = TableWords::steady(*mood);
@@ -103,7 +103,8 @@ impl Plan {
         words.into_writes(8)
     }
 
-    /// The virtual addresses that the tables of stage 1 are made along; without stage 1, what stage 2 reaches of them.
+    /// Returns the virtual addresses along which the tables of stage 1 are made; without stage 1, their bits that stage
+    /// 2 translates.
     fn pages(&self, dice: &Dice<'_>, vm: &Registers) -> Vec<u64> {
         let on = vm.el1.sctlr_el1 & 1 == 1;
         let mask = if on { u64::MAX } else { (1 << self.second.shape.va_bits()) - 1 };
@@ -112,7 +113,7 @@ impl Plan {
         lower.targets.iter().map(of(lower)).chain(upper.targets.iter().map(of(upper))).collect()
     }
 
-    /// The tables of stage 2, for those of stage 1 and what they map of `pages`.
+    /// Makes the tables of stage 2, for the tables of stage 1 and the pages of `pages` that these map.
     fn stage_2_words(
         &self,
         dice: &Dice<'_>,
@@ -157,7 +158,7 @@ fn second(dice: &Dice<'_>, pa_bits: u32, oa_bits: u32) -> Second {
     Second { granule, sl0, shape, frames, root }
 }
 
-/// How many levels, and SL0 for so many. Physical addresses must be wide enough for it.
+/// Draws the number of levels, and the SL0 that selects it. Physical addresses must be wide enough for it.
 fn levels(dice: &Dice<'_>, granule: Granule, pa_bits: u32) -> (u32, u64) {
     let (levels, sl0) = match granule.bits {
         12 => dice.pick([(3, 1), (4, 2), (2, 0), (3, 1), (1, 3)]),
@@ -175,7 +176,7 @@ fn levels(dice: &Dice<'_>, granule: Granule, pa_bits: u32) -> (u32, u64) {
     }
 }
 
-/// Where the first table is, aligned to its size: low, high, or anywhere.
+/// Draws the address of the first table, aligned to its size: low, high, or anywhere.
 fn root(dice: &Dice<'_>, shape: &Shape, oa_bits: u32) -> u64 {
     let size = shape.index_bits.last().map_or(3, |bits| bits + 3).max(FRAME_BITS);
     let last = (1 << (oa_bits - size)) - 1;
@@ -221,7 +222,7 @@ impl Entries for S2Descriptors<'_> {
 }
 
 impl S2Descriptors<'_> {
-    /// The address of a page or block of 2^`size` bytes: most are none that tables of stage 2 stand in.
+    /// Draws the address of a page or block of 2^`size` bytes: most hold no tables of stage 2.
     fn page(&self, dice: &Dice<'_>, size: u32) -> u64 {
         let oa_bits = self.plan.size.1;
         let mask = (1 << oa_bits) - (1 << 12);

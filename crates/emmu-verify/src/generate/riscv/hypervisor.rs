@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 const FRAME_BITS: u32 = 14;
 
 impl Generate for Registers {
-    /// HS-mode's own tables are those of G-stage, with the plain root at the start of the wide one.
+    /// Makes a case. HS-mode's own tables are those of G-stage, with the plain root at the start of the wide one.
     fn generate(entropy: &mut dyn Entropy) -> Case<Self> {
         let dice = &Dice::new(entropy);
         let (mood, vs) = (Mood::of_two_stages(dice), scheme(dice));
@@ -53,7 +53,7 @@ impl Generate for Registers {
     }
 }
 
-/// The scheme of G-stage: mostly not Bare. Its root has two bits more than the usual.
+/// Draws the scheme of G-stage: mostly not Bare. Its root has two index bits more than that of the usual scheme.
 fn g_scheme(dice: &Dice<'_>, xlen: Xlen) -> Scheme {
     let paged = dice.chance(94);
     let (mode, entry_size, mut index_bits) = match xlen {
@@ -71,7 +71,7 @@ fn g_scheme(dice: &Dice<'_>, xlen: Xlen) -> Scheme {
     }
 }
 
-/// Bits of a guest-physical address.
+/// Returns the number of bits of a guest-physical address.
 fn gpa_bits(g: &Scheme) -> u32 {
     if g.mode == 0 { pa_bits(g.xlen) } else { g.shape.va_bits().min(pa_bits(g.xlen)) }
 }
@@ -90,7 +90,7 @@ fn hart(dice: &Dice<'_>, (vs, guest_root): (&Scheme, u64), (g, root): (&Scheme, 
     Registers { hs, hgatp, vsatp: guest.satp, vsstatus: guest.mstatus & (3 << 18), henvcfg }
 }
 
-/// The guest's tables in guest-physical memory.
+/// Makes the guest's tables in guest-physical memory.
 fn guest_words(
     dice: &Dice<'_>,
     mood: Mood,
@@ -114,14 +114,14 @@ fn guest_words(
     words.into_writes(vs.shape.entry_size)
 }
 
-/// The guest-physical addresses that G-stage should map.
+/// Returns the guest-physical addresses that G-stage should map.
 fn interesting(hart: &Registers, guest: &[Write], pages: &[u64]) -> BTreeSet<u64> {
     let memory = nested::memory(guest);
     let mapped = pages.iter().filter_map(|va| hart.guest_physical(VirtAddr::new(*va), &memory));
     guest_pages(guest, mapped)
 }
 
-/// The tables of G-stage.
+/// Makes the tables of G-stage.
 fn g_words(
     dice: &Dice<'_>,
     mood: Mood,
@@ -144,7 +144,8 @@ fn g_words(
     words.into_writes(g.shape.entry_size)
 }
 
-/// Entries of either stage: as the usual ones, but most leaves allow most accesses, of which each needs several.
+/// Entries of either stage, like the usual ones. Most leaves allow most accesses, since each access needs several of
+/// them.
 struct Calm<'a> {
     usual: Leaves<'a>,
     svnapot: bool,
@@ -180,7 +181,7 @@ impl Entries for Calm<'_> {
 }
 
 impl Calm<'_> {
-    /// The PPN in its place. Most host pages are none that tables of G-stage stand in.
+    /// Draws the PPN, shifted to its field. Most host pages hold no tables of G-stage.
     fn page(&self, dice: &Dice<'_>, level: u32) -> u64 {
         let low = level * if self.usual.xlen == Xlen::Rv32 { 10 } else { 9 };
         let own = self.stage == Stage::Second && dice.chance(80) && low < 30;
@@ -189,7 +190,7 @@ impl Calm<'_> {
     }
 }
 
-/// The virtual address whose translated bits these are.
+/// Returns the virtual address whose translated bits these are.
 fn extended(dice: &Dice<'_>, vs: &Scheme, target: u64) -> u64 {
     match vs.xlen {
         Xlen::Rv32 => target,
@@ -197,7 +198,7 @@ fn extended(dice: &Dice<'_>, vs: &Scheme, target: u64) -> u64 {
     }
 }
 
-/// Mostly an access with V = 1, some of whose loads are HLVX.
+/// Returns in most cases an access with V = 1; some of the loads are HLVX.
 fn flagged(dice: &Dice<'_>, hart: &Registers, access: Access) -> Access {
     let mprv = hart.hs.mstatus >> 17 & 1 == 1;
     if mprv && dice.chance(40) || dice.chance(5) {

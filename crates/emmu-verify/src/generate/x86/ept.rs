@@ -10,8 +10,8 @@ use emmu_oracle::reference::Write;
 use emmu_oracle::x86::{Mode, ept::Registers};
 
 impl Generate for Registers {
-    /// The EPTP is one that VM entry accepts. The PDPTE registers hold what a load of CR3 finds through EPT; if it
-    /// finds nothing, 0.
+    /// Makes a case. VM entry accepts the EPTP. The PDPTE registers hold the entries that a load of CR3 finds through
+    /// EPT, or 0 if it finds none.
     fn generate(entropy: &mut dyn Entropy) -> Case<Self> {
         let dice = &Dice::new(entropy);
         let plan = Plan::new(dice);
@@ -44,14 +44,14 @@ struct Plan {
     mode: Mode,
     shape: Shape,
     maxphyaddr: u32,
-    /// Levels of EPT.
+    /// Number of levels of EPT.
     levels: u32,
-    /// Bits of a guest-physical address.
+    /// Number of bits of a guest-physical address.
     reach: u32,
-    /// The guest's tables, guest-physical, and the one that CR3 points to.
+    /// The frames of the guest's tables, guest-physical, and the table to which CR3 points.
     frames: Vec<u64>,
     root: u64,
-    /// Those of EPT, and the one that the EPTP points to.
+    /// The frames of EPT's tables, and the table to which the EPTP points.
     ept_frames: Vec<u64>,
     ept_root: u64,
     targets: Vec<u64>,
@@ -93,7 +93,7 @@ impl Plan {
         }
     }
 
-    /// The guest's tables in guest-physical memory.
+    /// Makes the guest's tables in guest-physical memory.
     fn guest_words(&self, dice: &Dice<'_>, vm: &Registers) -> Vec<Write> {
         if self.mode == Mode::Off {
             return Vec::new();
@@ -108,7 +108,7 @@ impl Plan {
         words.into_writes(self.shape.entry_size)
     }
 
-    /// The tables of EPT, for the guest's tables and what they map of `pages`.
+    /// Makes the tables of EPT, for the guest's tables and the pages of `pages` that these map.
     fn ept_words(
         &self,
         dice: &Dice<'_>,
@@ -165,7 +165,7 @@ impl Entries for EptEntries<'_> {
 }
 
 impl EptEntries<'_> {
-    /// Rights, accessed and dirty flags, ignored bits, and now and then one from MAXPHYADDR up to 51.
+    /// Draws rights, accessed and dirty flags, ignored bits, and in a few cases a bit from MAXPHYADDR up to 51.
     fn flags(&self, dice: &Dice<'_>) -> u64 {
         let only = if self.execute_only { 0b100 } else { 0b101 };
         // Read, and write or execute or both; and, rarely, nothing or what is not supported.
@@ -181,7 +181,7 @@ impl EptEntries<'_> {
         rights | flags | ignored | beyond
     }
 
-    /// The address of a page of 2^`bits` bytes: most are none that tables of EPT stand in.
+    /// Draws the address of a page of 2^`bits` bytes: most hold no tables of EPT.
     fn page(&self, dice: &Dice<'_>, bits: u32) -> u64 {
         let mask = (1 << self.plan.maxphyaddr) - 1;
         let own = (64 + dice.below(64)) << bits & mask;
