@@ -39,8 +39,9 @@ pub trait TableFormat {
     /// Returns the address to which an entry points, if it points to anything.
     fn target(&self, entry: u64) -> Option<PhysAddr>;
 
-    /// Turns translation on, with this root and ASID 0, and returns the largest ASID; none if there are none, and to
-    /// [`enter`](Self::enter) an address space makes the machine drop the entries of the last one. Of two roots it is the kernel's.
+    /// Turns translation on, with this root and ASID 0. Returns the largest ASID; `None` if there are no ASIDs, so that
+    /// to [`enter`](Self::enter) an address space drops the entries of the last one. Of two roots, `root` is the
+    /// kernel's.
     ///
     /// # Errors
     /// [`OsError`] if the machine cannot.
