@@ -15,7 +15,7 @@ impl UnitRegisters for AArch64Registers {
         AArch64::new()
     }
 
-    /// Writes all registers of EL1 but MAIR_EL1, which bears on no answer.
+    /// Writes all registers of EL1 but MAIR_EL1, which affects no answer.
     fn switch_on(
         &self,
         mut write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,

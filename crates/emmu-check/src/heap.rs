@@ -1,4 +1,4 @@
-//! Memory managers' vectors on emmu's managers: each description as a configuration of one of them.
+//! Runs the vectors of memory managers on emmu's managers: each description becomes a configuration of one of them.
 
 use crate::Units;
 use emmu_core::PhysAddr;
@@ -9,10 +9,10 @@ use emmu_heap::{
 use emmu_memory::Memory;
 use emmu_vectors::heap::{self, Description, Manager, Placed, Search, State, Subject};
 
-/// Where a manager keeps its own words: out of the reach of every heap.
+/// The address of a manager's own words, out of the reach of every heap.
 const CONTROL: PhysAddr = PhysAddr::new(1 << 50);
-/// Bytes for a unit of the simulators whose free blocks are as small as one byte: as much as a node takes, so that
-/// every free block holds its own.
+/// Bytes for a unit of the simulators, whose free blocks can be as small as one byte: the size of a node, so that every
+/// free block holds its own node.
 const NODE: u64 = 16;
 
 impl Subject for Units {
@@ -53,12 +53,12 @@ fn build(heap: &Description) -> Result<Box<dyn Manager>, Box<dyn std::error::Err
     })
 }
 
-/// The heap and the manager's own words, and nothing else.
+/// Makes a memory of the heap and the manager's own words, and nothing else.
 fn memory(start: PhysAddr, size: u64, own: u64) -> Result<Memory, Box<dyn std::error::Error>> {
     Ok(Memory::new().with_ram(start, size)?.with_ram(CONTROL, own)?)
 }
 
-/// A simulator's list: sizes rounded, cut from the low end.
+/// Makes the configuration of a simulator's list: sizes are rounded, and blocks are cut from the low end.
 fn free_space(heap: &Description) -> ListConfig {
     let Description::FreeSpace { header, align, policy, order, coalesce, .. } = *heap else {
         return ListConfig::default();

@@ -1,9 +1,9 @@
 //! Tests emmu's translation units and memory managers with vectors.
 //!
 //! Models: [`Units`], a subject that performs every operation of a vector on a paging unit, every step of a
-//! [textbook](emmu_vectors::textbook) record on the unit of its machine, and every step of a
-//! [memory manager's](emmu_vectors::heap) record on that manager; and [`UnitRegisters`], the registers of a vector as
-//! one of emmu's units takes them.
+//! [textbook](emmu_vectors::textbook) record on the unit of its machine, and every step of a [memory
+//! manager's](emmu_vectors::heap) record on that manager; and [`UnitRegisters`], which gives one of emmu's units the
+//! registers of a vector.
 //!
 //! Does not model: the units and memory managers, which are in their own crates, and the runner, which reads vectors
 //! and compares answers. The runner is in `emmu-vectors`.

@@ -1,18 +1,18 @@
-//! The seam between the registers of a vector and the unit that holds them.
+//! `UnitRegisters`: gives a unit the registers of a vector, and translates its faults into the vectors' exceptions.
 
 use emmu_core::{Fault, RegisterError, RegisterId};
 use emmu_paging::format::Format;
 
-/// The registers of a vector, and how a unit of emmu comes to hold them.
+/// The registers of a vector, and the way to give a unit of emmu the same registers.
 pub trait UnitRegisters {
     /// The format of the unit.
     type Format: Format;
 
-    /// The format of a processor out of reset that has what these registers take for granted.
+    /// Returns the format of a processor out of reset with the features that these registers need.
     fn format(&self) -> Self::Format;
 
-    /// Writes all registers by way of `write`, in an order that software may use. What stands in an operation, and not
-    /// in the registers of the vector (EFLAGS.AC, PSTATE.PAN), is left to the caller.
+    /// Writes all registers through `write`, in an order that software may use. The caller writes the registers that an
+    /// operation sets, and not the vector (EFLAGS.AC, PSTATE.PAN).
     ///
     /// # Errors
     /// The [`RegisterError`] of the first write that is refused.
@@ -21,10 +21,10 @@ pub trait UnitRegisters {
         write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,
     ) -> Result<(), RegisterError>;
 
-    /// The exception that a fault of the unit raises, or `None` if vectors have no word for it.
+    /// Returns the exception that a fault of the unit raises, or `None` if vectors have no such exception.
     fn exception(format: &Self::Format, fault: &Fault) -> Option<emmu_vectors::Fault>;
 
-    /// The exception that a refused write raises, if it raises one.
+    /// Returns the exception that a refused write raises, if it raises one.
     #[must_use]
     fn refused_write(error: &RegisterError) -> Option<emmu_vectors::Fault> {
         let _ = error;

@@ -14,7 +14,7 @@ use emmu_vectors::{
 impl UnitRegisters for RiscVRegisters {
     type Format = RiscV;
 
-    /// The ISA string names XLEN and Svnapot; the unit has all other extensions of a 64-bit hart.
+    /// Returns the format: the ISA string names XLEN and Svnapot; the unit has all other extensions of a 64-bit hart.
     fn format(&self) -> RiscV {
         if self.isa.starts_with("rv32") {
             return RiscV::rv32();

@@ -1,4 +1,4 @@
-//! Textbook records on emmu's units: [`BaseBounds`], [`Segmentation`], and [`Paging`] over a [`Description`].
+//! Runs textbook records on emmu's units: [`BaseBounds`], [`Segmentation`], and [`Paging`] over a [`Description`].
 
 use crate::Units;
 use emmu_base_bounds::{BaseBounds, Convention};
@@ -15,14 +15,14 @@ use emmu_segmentation::{Segment as Descriptor, SegmentFlags, Segmentation, Selec
 use emmu_vectors::textbook::{Answer, EntryRead, Fault, Loaded, Machine, Segment, Subject};
 use std::error::Error;
 
-/// Where a linear table is: out of the reach of its own frame numbers, so that no page is in it.
+/// The address of a linear table, out of the reach of its own frame numbers, so that no page is in it.
 const LINEAR_TABLE: PhysAddr = PhysAddr::new(1 << 63);
 
-/// Any of the units, and what it translates to.
+/// Any of the units, and its memory.
 type Parts = (Box<dyn TranslationUnit<Memory, Vec<Event>>>, Memory);
 
 impl Subject for Units {
-    /// A space that is no power of two has no top bit to select a segment by.
+    /// Returns false for a segmented space that is no power of two, which has no top bit to select a segment.
     fn takes(&self, machine: &Machine) -> bool {
         match machine {
             Machine::Segmentation { space, .. } => space.is_power_of_two(),
@@ -60,7 +60,7 @@ fn answer(
     Answer { entries, outcome: loaded.map_err(|refused| fault(machine, &refused)) }
 }
 
-/// The entry that an event tells of, by its index in a table that starts at a multiple of its size.
+/// Returns the entry that an event reports, with its index in a table that starts at a multiple of its size.
 fn entry_read(machine: &Machine, event: Event) -> Option<EntryRead> {
     let Event::EntryRead { level, addr, raw } = event else { return None };
     let index = match machine {
@@ -70,7 +70,7 @@ fn entry_read(machine: &Machine, event: Event) -> Option<EntryRead> {
     Some(EntryRead { level, index, raw })
 }
 
-/// The textbook's word for it.
+/// Returns the textbook's name of the fault.
 fn fault(machine: &Machine, refused: &Refused) -> Fault {
     let level = refused.entry.map(|entry| entry.level);
     match (refused.cause, machine, level) {
@@ -127,7 +127,7 @@ impl Units {
         self.paging(description.frame(0, 7).valid(7), directory, memory, bytes, PhysAddr::ZERO)
     }
 
-    /// A paging unit of the described format whose first table is at `root`, with `bytes` in memory from `at` on.
+    /// Makes a paging unit of the described format whose first table is at `root`, with `bytes` in memory from `at` on.
     fn paging(
         &self,
         description: Description,
@@ -144,7 +144,7 @@ impl Units {
     }
 }
 
-/// A unit with one selector bit, the top one of the address.
+/// Makes a unit with one selector bit, the top one of the address.
 fn segmentation(space: u32, [up, down]: &[Segment; 2]) -> Result<Segmentation, Box<dyn Error>> {
     let address_bits = space.checked_ilog2().unwrap_or(0);
     let descriptor = |segment: &Segment, direction| Descriptor {

@@ -1,4 +1,4 @@
-//! Vectors on emmu's units.
+//! Runs vectors on emmu's units.
 
 use crate::UnitRegisters;
 use emmu_core::{Access, Fault, RegisterId, TranslationUnit};
@@ -12,7 +12,7 @@ use emmu_paging::{
 };
 use emmu_vectors::{Answer, Operation, PagePiece, Registers, SparseMemory, Subject};
 
-/// Every translation unit of emmu as one subject: each operation gets a new unit with cold caches.
+/// All translation units of emmu as one subject: each operation gets a new unit with cold caches.
 #[derive(Clone, Debug, Default)]
 pub struct Units {
     pub(crate) config: PagingConfig,
@@ -22,7 +22,7 @@ pub struct Units {
 type Extra = Option<(RegisterId, u64)>;
 
 impl Units {
-    /// Units with these TLBs and walk caches, instead of none.
+    /// Makes units with these TLBs and walk caches, instead of none.
     ///
     /// # Errors
     /// [`ConfigError`] if there can be no such caches.
@@ -31,7 +31,7 @@ impl Units {
         Ok(Self { config })
     }
 
-    /// A unit with these registers, switched on.
+    /// Makes a unit with these registers, switched on.
     fn unit<R: UnitRegisters>(
         &self,
         registers: &R,

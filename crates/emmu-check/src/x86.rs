@@ -15,7 +15,7 @@ impl UnitRegisters for X86Registers {
         X86::new(u8::try_from(self.maxphyaddr).unwrap_or(u8::MAX))
     }
 
-    /// PCIDs can be switched on only in IA-32e mode and with PCID 0.
+    /// Writes all registers. PCIDs can be switched on only in IA-32e mode and with PCID 0.
     fn switch_on(
         &self,
         mut write: impl FnMut(RegisterId, u64) -> Result<(), RegisterError>,
@@ -44,7 +44,7 @@ impl UnitRegisters for X86Registers {
         })
     }
 
-    /// Only the load of the PDPTEs raises an exception.
+    /// Returns the exception of a refused write: only the load of the PDPTEs raises one.
     fn refused_write(error: &RegisterError) -> Option<Raised> {
         match error {
             RegisterError::Reserved { .. } => Some(Raised::GeneralProtection { code: 0 }),

@@ -17,7 +17,7 @@ impl Architecture for Registers {
     type Format = AArch64;
     type Second = ();
 
-    /// The unit has physical addresses of 48 bits. `TCR_EL1.IPS` still makes them narrower.
+    /// Sets the physical addresses to the unit's 48 bits. `TCR_EL1.IPS` still makes them narrower.
     fn implemented(self, _: &SparseMemory) -> Self {
         Self { pa_bits: 48, ..self }
     }
@@ -59,8 +59,8 @@ impl Architecture for Registers {
     }
 }
 
-/// D8.7.1, "The Contiguous bit": of which run a descriptor is that maps a page or block of this size, for input addresses
-/// of so many bits. The output addresses go up by the size.
+/// Returns the run of a descriptor that maps a page or block of this size, for input addresses of `address_bits` bits
+/// (D8.7.1, "The Contiguous bit"). The output addresses increase by the size.
 pub(crate) fn contiguous(descriptor: u64, page_bits: u32, address_bits: u32) -> Option<Run> {
     // The size tells granule and level.
     let bits = match page_bits {
@@ -74,7 +74,7 @@ pub(crate) fn contiguous(descriptor: u64, page_bits: u32, address_bits: u32) -> 
     is_one.then_some(Run { bits, page_bits, step: Some(1 << page_bits) })
 }
 
-/// Bits of an address of the half that `addr` is in: 64 less `TCR_EL1.TnSZ`.
+/// Returns the number of bits of an address of the half that contains `addr`: 64 less `TCR_EL1.TnSZ`.
 pub(crate) fn address_bits(registers: &Registers, addr: VirtAddr) -> u32 {
     let [t0sz, _, t1sz, ..] = registers.tcr_el1.to_le_bytes();
     let size = if addr.bits(55, 1) == 0 { t0sz } else { t1sz };

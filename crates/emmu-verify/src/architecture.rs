@@ -1,4 +1,5 @@
-//! The seam between a reference model and the unit that it judges: the same registers, the same exceptions.
+//! `Architecture`: gives a unit the registers of a reference model, and translates its faults into the model's
+//! exceptions.
 
 use crate::generate::Generate;
 use crate::recording;
@@ -18,24 +19,24 @@ use thiserror::Error;
 /// The unit of an architecture.
 pub type Unit<A> = Paging<<A as Architecture>::Format, <A as Architecture>::Second>;
 
-/// The registers of an architecture's reference model, and how a unit of emmu comes to hold the same.
+/// The registers of an architecture's reference model, and the way to give a unit of emmu the same registers.
 pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
-    /// The format of the unit: of its first stage, if it has two.
+    /// The format of the unit, or of its first stage, if it has two.
     type Format: Format + Clone + Debug;
 
     /// The second stage: none (`()`), or its unit.
     type Second: SecondStage + Clone;
 
-    /// Registers that the unit can hold too: what only the model can be told gets the value that the unit has, or
-    /// loads from `memory`.
+    /// Returns registers that the unit can hold too: a field that only the model has gets the value that the unit has,
+    /// or loads from `memory`.
     #[must_use]
     fn implemented(self, memory: &SparseMemory) -> Self {
         let _ = memory;
         self
     }
 
-    /// A processor out of reset that has what these registers take for granted. `config` says what holds the outcome
-    /// of translation, `second` what holds that of the second stage alone, if there is one.
+    /// Makes a processor out of reset with the features that these registers need. `config` describes the caches of the
+    /// unit, `second` those of the second stage alone, if there is one.
     ///
     /// # Errors
     /// [`SetupError`] if there can be no such caches, or no such format.
@@ -65,14 +66,14 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
         Ok(Vec::new())
     }
 
-    /// The exception that a refused write raises, if it raises one.
+    /// Returns the exception that a refused write raises, if it raises one.
     #[must_use]
     fn refused_write(&self, error: &RegisterError) -> Option<Self::Fault> {
         let _ = error;
         None
     }
 
-    /// The exception that a fault of the unit raises, or `None` if the model has no word for it.
+    /// Returns the exception that a fault of the unit raises, or `None` if the model has no such exception.
     fn exception(format: &Self::Format, fault: &Fault) -> Option<Self::Fault>;
 
     /// Returns the invalidations that empty all caches of a unit, for the present virtual machine and the one with the
@@ -81,27 +82,27 @@ pub trait Architecture: Reference<Fault: Exception> + Generate + Clone + Debug {
         vec![Invalidate::All, Invalidate::SecondStage { tables: None, addr: None, combined: true }]
     }
 
-    /// Returns true if the access has bytes past the end of the address space. The manuals let it wrap, or leave it
-    /// open; the CPU port refuses it.
+    /// Returns true if the access has bytes past the end of the address space. The manuals let the address wrap, or
+    /// leave the result open; the CPU port refuses the access.
     fn leaves_address_space(&self, access: Access) -> bool;
 
-    /// Returns true if physical memory protection is on (RISC-V PMP). It checks each of the accesses that an access
-    /// was decomposed into, and of which there may be one or several ("Priority and Matching Logic").
+    /// Returns true if physical memory protection is on (RISC-V PMP). It checks each of the accesses into which an
+    /// access is decomposed; their number is open ("Priority and Matching Logic").
     fn has_memory_protection(&self) -> bool {
         false
     }
 
-    /// Log2 of the sizes in bytes that a TLB is to hold, ascending: all pages, blocks and runs up to 16 GiB.
+    /// Returns log2 of the sizes in bytes that a TLB has to hold, ascending: all pages, blocks and runs up to 16 GiB.
     fn sizes(&self) -> Vec<u8> {
         vec![12, 14, 16, 21, 22, 25, 29, 30, 34, 39]
     }
 
-    /// Of which run the leaf entry that maps this access says it is, under the tables in `memory`. With two stages: the
-    /// largest that some entry on the way may say it is of.
+    /// Returns the run to which the leaf entry that maps this access belongs, under the tables in `memory`. With two
+    /// stages: the largest run to which some entry on the way may belong.
     fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run>;
 }
 
-/// Why there is no unit for these registers.
+/// The reason why there is no unit for these registers.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SetupError {
     /// There can be no such caches.
@@ -110,7 +111,7 @@ pub enum SetupError {
     /// There can be no such format.
     #[error(transparent)]
     Description(#[from] DescriptionError),
-    /// A description of emmu cannot say this.
+    /// A description of emmu cannot express this.
     #[error("a description with {what} that emmu has no word for")]
     Unspeakable {
         /// The property that emmu cannot describe.
@@ -128,10 +129,10 @@ impl<T: Clone + Debug + PartialEq> Exception for T {}
 pub struct Run {
     /// Log2 of the number of entries.
     pub bits: u32,
-    /// Log2 of the size in bytes of what each of them maps.
+    /// Log2 of the size in bytes of the page of each entry.
     pub page_bits: u32,
-    /// By how much the bits of one entry exceed those of the entry before. `None` if there may be several runs, which
-    /// are not looked at.
+    /// The difference between the bits of one entry and those of the entry before. `None` if there may be several runs,
+    /// which are not examined.
     pub step: Option<u64>,
 }
 

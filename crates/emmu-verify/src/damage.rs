@@ -1,4 +1,4 @@
-//! Memory managers whose data somebody else writes to.
+//! Checks memory managers whose data is overwritten by others.
 
 use crate::targets::Verdict;
 use emmu_core::{Bus, PhysAddr, Width};
@@ -14,14 +14,14 @@ type AnyHeap = Box<dyn Heap<Memory>>;
 const REGION: Extent = Extent::new(PhysAddr::new(0x2000), 0x1000);
 /// The manager's own words.
 const CONTROL: Extent = Extent::new(PhysAddr::new(0x8000), 0x400);
-/// Those of a manager in front of another.
+/// The words of a manager in front of another.
 const FRONT: PhysAddr = PhysAddr::new(0x8200);
 
-/// Makes the manager that the first byte names, and does what each four bytes after it say: allocate, free, look, or
-/// write anything anywhere into the heap or the manager's own words.
+/// Makes the manager that the first byte chooses, and executes a command for each four bytes after it: allocate, free,
+/// look, or write to any place in the heap or in the manager's own words.
 ///
 /// # Errors
-/// If a manager reaches for a byte that is not its own, or hands one out.
+/// If a manager accesses a byte that is not its own, or allocates one.
 pub fn heap(bytes: &[u8]) -> Verdict {
     let Some((kind, commands)) = bytes.split_first() else { return Ok(()) };
     let mut memory = memory().map_err(|error| error.to_string())?;
@@ -48,7 +48,7 @@ fn memory() -> Result<Memory, emmu_memory::MapError> {
     Memory::new().with_ram(REGION.addr, REGION.size)?.with_ram(CONTROL.addr, CONTROL.size)
 }
 
-/// One of many managers.
+/// Makes one of many managers.
 fn manager(kind: u8, memory: &mut Memory) -> Result<AnyHeap, ConfigError> {
     let pick = |step: u8, count: u8| usize::from(kind / step % count);
     let control = CONTROL.addr;
@@ -102,7 +102,8 @@ fn look(heap: &AnyHeap, memory: &mut Memory) -> Verdict {
     stays_within(heap.free_blocks(memory)).map(drop)
 }
 
-/// An answer, or nothing for an error; but the bus has all that a manager should ever reach for.
+/// Returns the answer, or `None` for an error. A bus error is a defect, since the bus has all bytes that a manager may
+/// access.
 fn stays_within<T>(answer: Result<T, HeapError>) -> Result<Option<T>, String> {
     match answer {
         Ok(answer) => Ok(Some(answer)),

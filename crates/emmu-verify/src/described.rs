@@ -54,7 +54,7 @@ impl Architecture for Registers {
         passes(access, 64)
     }
 
-    /// Those of the pages. A TLB can hold none of one byte.
+    /// Returns the sizes of the pages. A TLB cannot hold pages of one byte.
     fn sizes(&self) -> Vec<u8> {
         let sizes = self.description.page_sizes();
         let mut sizes: Vec<u8> =
@@ -68,11 +68,11 @@ impl Architecture for Registers {
     }
 }
 
-/// A model's description in the words of emmu.
+/// Returns the description of the unit that corresponds to a model's description.
 ///
 /// # Errors
-/// [`SetupError::Unspeakable`], of what emmu has no word for: entries of other than 1, 2, 4 or 8 bytes, and numbers of
-/// more than eight bits.
+/// [`SetupError::Unspeakable`] for properties that emmu cannot describe: entries of other than 1, 2, 4 or 8 bytes, and
+/// numbers of more than eight bits.
 pub fn description(model: &described::Description) -> Result<Description, SetupError> {
     let unspeakable = |what| SetupError::Unspeakable { what };
     let small = |number: u32| u8::try_from(number).map_err(|_| unspeakable("a number"));

@@ -1,8 +1,8 @@
-//! Segment descriptors of any bits whatever, loaded and used: x86's, and those of a segment table in memory.
+//! Loads and uses segment descriptors of any bits: x86's, and those of a segment table in memory.
 //!
-//! There is no second reading of descriptors here; the tests of `emmu-segmentation` have one. What must hold of
-//! any bits is that nothing panics, that a debugger sees what the program sees, that what is refused changes
-//! nothing and has an exception, and that a cache which is told of every change is not noticed.
+//! There is no second decoder of descriptors here; the tests of `emmu-segmentation` have one. For any bits, nothing may
+//! panic, a debugger must see the same as the program, a refused write must change nothing and have an exception, and a
+//! cache that is told of every change must make no difference.
 
 use crate::targets::Verdict;
 use emmu_core::{
@@ -16,11 +16,11 @@ use emmu_segmentation::x86::{
 };
 use emmu_segmentation::{DESCRIPTOR_BYTES, SegmentTable};
 
-/// Where descriptor tables are.
+/// The address of the descriptor tables.
 const TABLE: u64 = 0x1000;
 const RAM: u64 = 1 << 16;
 
-/// Numbers from bytes; zeros when there are none left.
+/// Numbers made from bytes, and zeros when the bytes are used up.
 struct Numbers<'a>(&'a [u8]);
 
 impl Numbers<'_> {
@@ -34,7 +34,7 @@ impl Numbers<'_> {
         (0..8).fold(0, |word, _| word << 8 | u64::from(self.byte()))
     }
 
-    /// An address near one of the edges of something, or anywhere.
+    /// Returns an address near one of the edges, or any address.
     fn addr(&mut self, edges: &[u64]) -> VirtAddr {
         let chosen = usize::from(self.byte());
         let away = u64::from(self.byte() % 32);
@@ -64,7 +64,7 @@ fn holds(fact: bool, what: impl FnOnce() -> String) -> Verdict {
 /// Plays the bytes on x86's segment registers and on a segment table.
 ///
 /// # Errors
-/// The rule that does not hold.
+/// The rule that is violated.
 pub(crate) fn descriptors(bytes: &[u8]) -> Verdict {
     x86(Numbers(bytes))?;
     table(Numbers(bytes))
@@ -96,7 +96,7 @@ fn x86(mut numbers: Numbers<'_>) -> Verdict {
     Ok(())
 }
 
-/// Writes a register. A refusal has an exception or is an access of its own, and changes nothing.
+/// Writes a register. A refused write must have an exception or be an access of its own, and change nothing.
 fn load(unit: &mut X86Segments, memory: &mut Memory, id: RegisterId, value: u64) -> Verdict {
     let before = unit.clone();
     let Err(error) = unit.write_register(id, value, memory, &mut ()) else { return Ok(()) };
@@ -157,7 +157,8 @@ fn machine(cached: bool, memory: &mut Memory) -> Result<SegmentTable, String> {
     Ok(unit)
 }
 
-/// With a cache, without one and for a debugger an access comes to the same, and a ticket can be repeated.
+/// Checks that an access has the same result with a cache, without a cache and for a debugger, and that its ticket can
+/// be repeated.
 fn alike(
     cached: &mut SegmentTable,
     plain: &mut SegmentTable,

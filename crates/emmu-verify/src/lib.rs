@@ -1,10 +1,10 @@
-//! emmu's translation units against reference models, the rules of the manuals, and fuzzers. Tests and fuzz targets use
-//! this crate; what is shipped does not.
+//! Compares emmu's units with reference models and with the rules of the manuals, on generated cases. Only tests and
+//! fuzz targets use this crate; no shipped crate does.
 //!
-//! Models: cases that are [generated](generate); [`differential`], which compares units with reference models on them, of every
-//! architecture and of formats that are [`described`] at run time; [`coherence`], which lets tables and registers change
-//! under units that remember them; [`snapshot`], which writes units down and reads them back; and the checks of the fuzz
-//! [`targets`].
+//! Models: [generated](generate) cases; [`differential`], which compares units with reference models on these cases,
+//! for every architecture and for formats that are [`described`] at run time; [`coherence`], which changes tables and
+//! registers while units have translations cached; [`snapshot`], which serializes units and reads them back; and the
+//! checks of the fuzz [`targets`].
 //!
 //! Does not model: anything. The reference models are in `emmu-oracle`, and the units in their own crates.
 //!

@@ -1,4 +1,4 @@
-//! `RecordingMemory`: it records the reads of a model of one stage in the form that models of two stages use.
+//! `RecordingMemory` records the reads of a model of one stage in the form that models of two stages use.
 
 use core::cell::RefCell;
 use emmu_core::{Access, PhysAddr};
@@ -7,7 +7,7 @@ use emmu_oracle::{
     two_stage::{Nested, Read, Stage},
 };
 
-/// Memory that takes note of what is read.
+/// Memory that records all reads.
 struct RecordingMemory<'a> {
     memory: &'a dyn Memory,
     reads: RefCell<Vec<Read>>,

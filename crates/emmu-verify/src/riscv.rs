@@ -51,7 +51,7 @@ impl Architecture for Registers {
         !self.pmp.is_empty()
     }
 
-    /// "Svnapot": sixteen entries that are all alike. Whether PMP refuses the access makes no difference.
+    /// Returns the run of a Svnapot page ("Svnapot"): sixteen equal entries. A refusal by PMP makes no difference.
     fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
         let open = Self { pmp: Vec::new(), ..self.clone() };
         let mapped = open.translate(access, memory).ok()?;
@@ -59,7 +59,7 @@ impl Architecture for Registers {
     }
 }
 
-/// The extensions of a 64-bit hart.
+/// Returns the extensions of a 64-bit hart.
 fn extensions(registers: &Registers) -> Extensions {
     let mut extensions = Extensions::all();
     extensions.set(Extensions::SVNAPOT, registers.svnapot);

@@ -1,9 +1,9 @@
-//! Units and whole machines that are written down in the middle of what they do, read back, and go on.
+//! Checks that units and whole machines can be serialized at any time, read back, and continued.
 //!
-//! [`goes_on`] plays the first half of a script on a unit, writes it as JSON and as postcard, and plays the second half
-//! on the unit and on what was read back: each answer, each event, each cycle and the memory must be the same.
-//! [`survives`] reads anything whatever: what is refused is refused with a message, and what is not can be used and
-//! written again.
+//! [`goes_on`] plays the first half of a script on a unit, serializes the unit as JSON and as postcard, and plays the
+//! second half on the unit and on the copies that were read back: each answer, each event, each cycle and the memory
+//! must be the same. [`survives`] reads any bytes: a refusal must have a message, and a unit that can be read must work
+//! and be serializable again.
 
 mod guests;
 mod machine;
@@ -33,7 +33,7 @@ pub use machines::machine_goes_on;
 /// `Ok` if a snapshot holds, or the reason why it does not.
 pub type Verdict = Result<(), String>;
 
-/// A unit that can be written down, and read back.
+/// A unit that can be serialized, and read back.
 trait Kept: TranslationUnit<SparseMemory, Observed> + Serialize + DeserializeOwned {}
 
 impl<T: TranslationUnit<SparseMemory, Observed> + Serialize + DeserializeOwned> Kept for T {}
@@ -114,7 +114,8 @@ enum Answer {
 }
 
 impl<U: Kept> Site<U> {
-    /// The unit as two formats bring it back, each with memory and cycles of its own.
+    /// Returns copies of the unit that were serialized in two formats and read back, each with memory and cycles of its
+    /// own.
     fn copies(&self) -> Result<[(&'static str, Self); 2], String> {
         let postcard = written(&self.unit)?;
         let json = serde_json::to_string(&self.unit).map_err(|error| error.to_string())?;
@@ -166,7 +167,7 @@ impl<U: Kept> Site<U> {
         }
     }
 
-    /// Writes a register: what it holds, or that with one other bit.
+    /// Writes a register: its own value, or that value with one bit changed.
     fn write(&mut self, which: u8, how: u8) -> Answer {
         let registers = self.unit.registers();
         let Some(info) = registers.get(usize::from(which) % registers.len().max(1)) else {
@@ -201,7 +202,7 @@ fn cycles() -> Result<Cycles, String> {
     Ok(Cycles::new(&machine))
 }
 
-/// An access of the case, or one much like it.
+/// Returns an access of the case, or one that differs a little from it.
 fn varied(accesses: &[Access], which: u8, how: u8, beyond: u8) -> Option<Access> {
     let access = *accesses.get(usize::from(which).checked_rem(accesses.len())?)?;
     let kind = if how & 4 != 0 { AccessKind::ALL[usize::from(how & 3)] } else { access.kind };
@@ -236,11 +237,11 @@ fn scope(addr: VirtAddr, scope: u8, more: u8) -> Invalidate {
     }
 }
 
-/// Reads a unit or a machine out of these bytes, of which the first says which and the second how many steps of four
-/// bytes come before the snapshot. What can be read is played on.
+/// Reads a unit or a machine from these bytes. The first byte chooses the unit or machine, and the second is the number
+/// of steps of four bytes that come before the snapshot. If the snapshot can be read, the steps are played on it.
 ///
 /// # Errors
-/// If a refusal has no message, or what was read is no unit: it cannot be written again, or is another one then.
+/// If a refusal has no message, or if the unit that was read cannot be serialized again or differs afterwards.
 pub fn survives(bytes: &[u8]) -> Verdict {
     let [kind, count] = core::array::from_fn(|at| bytes.get(at).copied().unwrap_or(0));
     let rest = bytes.get(2..).unwrap_or_default();
@@ -258,7 +259,7 @@ pub fn survives(bytes: &[u8]) -> Verdict {
     }
 }
 
-/// How many kinds of paging units [`survives`] knows.
+/// The number of kinds of paging units that [`survives`] reads.
 const PAGING: u8 = 7;
 
 fn read<F: Format, S: SecondStage>(snapshot: &[u8], steps: &[Step]) -> Verdict

@@ -1,8 +1,8 @@
 //! Checks that must hold for any bytes. Each fuzz target runs one of these checks, and `cargo test` runs them over
 //! the seeds kept in `fuzz/seeds/<target>`.
 //!
-//! None panics by itself, so a panic is a finding. Damage must be answered by an error that says what and
-//! where; what is accepted must survive being written and read again.
+//! No check panics by itself, so a panic is a finding. Damaged input must be answered by an error that says what and
+//! where; accepted input must survive being written and read again.
 
 use crate::Architecture;
 use crate::coherence::{self, Manual, Script};
@@ -26,7 +26,7 @@ pub type Verdict = Result<(), String>;
 /// A fuzz target: its name, and its check.
 pub type Target = (&'static str, fn(&[u8]) -> Verdict);
 
-/// All of them. The binaries in `fuzz/` and the folders of seeds have the same names.
+/// All targets. The binaries in `fuzz/` and the folders of seeds have the same names.
 pub const TARGETS: &[Target] = &[
     ("lackey", lackey),
     ("dinero", dinero),
@@ -53,19 +53,19 @@ pub const TARGETS: &[Target] = &[
     ("snapshot", snapshot),
 ];
 
-/// Runs the check of this name. The binaries in `fuzz/` have no code of their own besides, so that they are linked, and
-/// the checks are compiled once.
+/// Runs the check of this name. The binaries in `fuzz/` have no other code of their own, so that only they are linked,
+/// and the checks are compiled once.
 ///
 /// # Errors
-/// Runs the check with this name, and returns its finding, or that there is no such check.
+/// The finding of the check, or a message that there is no such check.
 pub fn run(name: &str, bytes: &[u8]) -> Verdict {
     let target = TARGETS.iter().find(|(known, _)| *known == name);
     let (_, check) = target.ok_or_else(|| format!("no target is named {name}"))?;
     check(bytes)
 }
 
-/// Writes a native trace of the references that these bytes stand for, and reads it back: whole, cut off, damaged
-/// and from the middle. The first five bytes say where.
+/// Makes references from these bytes, writes them as a native trace, and reads it back: whole, cut off, damaged and
+/// from the middle. The first five bytes choose the place.
 ///
 /// # Errors
 /// If other references come back, or damage passes unnoticed.
@@ -80,11 +80,11 @@ pub fn native_writer(bytes: &[u8]) -> Verdict {
     check::seek(references, at.into())
 }
 
-/// Reads a machine description. If it is accepted, its canonical form is the same machine, with TLBs that can be
-/// built.
+/// Reads a machine description. If it is accepted, its canonical form must describe the same machine, with TLBs that
+/// can be built.
 ///
 /// # Errors
-/// If it is not, or if the error does not begin with the place.
+/// If the canonical form differs, or if the error does not begin with the place.
 pub fn machine(bytes: &[u8]) -> Verdict {
     let text = String::from_utf8_lossy(bytes);
     match Machine::from_toml("fuzz.toml", &text) {
@@ -103,7 +103,7 @@ fn is_canonical(machine: &Machine) -> Verdict {
     }
 }
 
-/// Reads translation vectors or textbook records, and puts emmu's units to those that parse, whatever they answer.
+/// Reads translation vectors or textbook records, and runs emmu's units on those that parse, whatever the units answer.
 ///
 /// # Errors
 /// If an error does not begin with the file.
@@ -115,8 +115,8 @@ pub fn vectors(bytes: &[u8]) -> Verdict {
     }
 }
 
-/// Makes registers, tables and accesses of these bytes, and runs them on the units of the architecture, of one stage or
-/// of two, and on CPUs: each does what the reference model does ([`agree`], [`spans_agree`]).
+/// Makes registers, tables and accesses from these bytes, and runs them on the units of the architecture, of one stage
+/// or of two, and on CPUs. Each must give the results of the reference model ([`agree`], [`spans_agree`]).
 ///
 /// # Errors
 /// The first access on which they differ, if there is one.
@@ -125,8 +125,8 @@ pub fn walk<A: Architecture>(bytes: &[u8]) -> Verdict {
     agree(case.clone()).and_then(|()| spans_agree(case)).map_err(|found| found.to_string())
 }
 
-/// Makes a case and a script of these bytes, the first of which says of which architecture and how many stages, and
-/// plays it on a unit and, with one stage, on a pair of CPUs ([`coherence::coherent`],
+/// Makes a case and a script from these bytes, the first of which chooses the architecture and the number of stages.
+/// Plays the script on a unit and, with one stage, on a pair of CPUs ([`coherence::coherent`],
 /// [`coherence::accelerator_agrees`]).
 ///
 /// # Errors
@@ -135,20 +135,20 @@ pub fn coherent(bytes: &[u8]) -> Verdict {
     let (architecture, bytes) = bytes.split_at(bytes.len().min(1));
     let (script, bytes) = Script::from_bytes(bytes);
     match architecture.first().map_or(0, |number| number % 6) {
-        0 => remembers::<riscv::Registers>(bytes, script),
-        1 => remembers::<x86::Registers>(bytes, script),
-        2 => remembers::<aarch64::Registers>(bytes, script),
-        3 => remembers_guests::<riscv::hypervisor::Registers>(bytes, script),
-        4 => remembers_guests::<x86::ept::Registers>(bytes, script),
-        _ => remembers_guests::<aarch64::stage2::Registers>(bytes, script),
+        0 => coherent_one_stage::<riscv::Registers>(bytes, script),
+        1 => coherent_one_stage::<x86::Registers>(bytes, script),
+        2 => coherent_one_stage::<aarch64::Registers>(bytes, script),
+        3 => coherent_two_stages::<riscv::hypervisor::Registers>(bytes, script),
+        4 => coherent_two_stages::<x86::ept::Registers>(bytes, script),
+        _ => coherent_two_stages::<aarch64::stage2::Registers>(bytes, script),
     }
 }
 
-/// Makes a case of two stages and steps of these bytes, the first of which says of which architecture and the second
-/// how many steps, and changes tables behind the narrowest fences ([`fences_suffice`]).
+/// Makes a case of two stages and steps from these bytes, the first of which chooses the architecture and the second
+/// the number of steps. Changes tables, each time followed by the narrowest fences ([`fences_suffice`]).
 ///
 /// # Errors
-/// The first access that does not do what the reference model does, if there is one.
+/// The first access whose result differs from the reference model's, if there is one.
 pub fn fences(bytes: &[u8]) -> Verdict {
     let (head, bytes) = bytes.split_at(bytes.len().min(2));
     let [architecture, count] = [0, 1].map(|at| head.get(at).copied().unwrap_or(0));
@@ -165,19 +165,19 @@ fn fenced<A: Fenced>(bytes: &[u8], steps: &[[u8; 4]]) -> Verdict {
     fences_suffice(Case::<A>::from_bytes(bytes), steps).map_err(|found| found.to_string())
 }
 
-fn remembers_guests<A: Manual>(bytes: &[u8], script: Script) -> Verdict {
+fn coherent_two_stages<A: Manual>(bytes: &[u8], script: Script) -> Verdict {
     coherence::coherent(Case::<A>::from_bytes(bytes), script).map_err(|found| found.to_string())
 }
 
-fn remembers<A: Manual<Second = ()>>(bytes: &[u8], script: Script) -> Verdict {
+fn coherent_one_stage<A: Manual<Second = ()>>(bytes: &[u8], script: Script) -> Verdict {
     let case = Case::<A>::from_bytes(bytes);
     coherence::coherent(case.clone(), script.clone())
         .and_then(|()| coherence::accelerator_agrees(case, script))
         .map_err(|found| found.to_string())
 }
 
-/// Writes descriptors of these bytes into memory, loads segment registers with them and makes accesses: on x86's
-/// segment registers, and on a segment table.
+/// Makes descriptors from these bytes, writes them into memory, loads segment registers with them and makes accesses:
+/// on x86's segment registers, and on a segment table.
 ///
 /// # Errors
 /// If a refusal has an effect or no exception, or a debugger or a cache makes a difference.
@@ -185,10 +185,10 @@ pub fn descriptors(bytes: &[u8]) -> Verdict {
     crate::descriptors::descriptors(bytes)
 }
 
-/// Reads units out of these bytes, and makes accesses with what can be read ([`crate::snapshot::survives`]).
+/// Reads units from these bytes, and makes accesses with those that can be read ([`crate::snapshot::survives`]).
 ///
 /// # Errors
-/// If what was read is written as something else, or that does otherwise.
+/// If a unit that was read cannot be serialized, or differs after it is read again.
 pub fn snapshot(bytes: &[u8]) -> Verdict {
     crate::snapshot::survives(bytes)
 }

@@ -20,7 +20,7 @@ impl Architecture for Registers {
     type Format = X86;
     type Second = ();
 
-    /// The PDPTE registers hold what the load of CR3 finds.
+    /// Sets the PDPTE registers to the entries that the load of CR3 finds.
     fn implemented(self, memory: &SparseMemory) -> Self {
         Self { pdptes: self.load_pdptes(memory).unwrap_or_default(), ..self }
     }
@@ -37,7 +37,7 @@ impl Architecture for Registers {
         write_all(self, |id, value| unit.write_register(id, value, bus, &mut ()))
     }
 
-    /// Only the load of the PDPTEs can fail.
+    /// Returns no changes: only the load of the PDPTEs can fail.
     fn expected_switch_on(&self, memory: &SparseMemory) -> Result<Vec<Write>, Raised> {
         self.load_pdptes(memory).map(|_| Vec::new())
     }

@@ -20,7 +20,7 @@ use emmu_paging::{
     format::aarch64::{HCR_EL2, Stage2, VTCR_EL2, VTTBR_EL2},
 };
 
-/// HCR_EL2.PTW, which the unit does not have.
+/// HCR_EL2.PTW, which the unit does not model.
 const PTW: u64 = 1 << 2;
 
 impl Architecture for Registers {
@@ -51,7 +51,7 @@ impl Architecture for Registers {
         self.nested(access, memory)
     }
 
-    /// HPFAR_EL2 counts only where it is not UNKNOWN.
+    /// Returns the exception; HPFAR_EL2 is compared only where it is not UNKNOWN.
     fn exception(element: &AArch64, fault: &Fault) -> Option<Taken> {
         let stage1 = aarch64::Registers::exception(element, fault)?;
         let (Some(guest), hpfar) = (fault.guest, element.exception(fault).hpfar) else {
@@ -77,7 +77,7 @@ impl Architecture for Registers {
         self.el1.leaves_address_space(access)
     }
 
-    /// "The Contiguous bit", at either stage. The largest runs have 128 entries.
+    /// Returns a run if an entry of either stage has "The Contiguous bit" set. The largest runs have 128 entries.
     fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
         let nested = self.nested(access, memory);
         let page_bits = nested.answer.map_or(12, |outcome| outcome.page_bits);
@@ -88,7 +88,7 @@ impl Architecture for Registers {
 
 /// "TLB maintenance requirements and the TLB maintenance instructions".
 impl Fenced for Registers {
-    /// Sixteen tables of 64 KiB at most.
+    /// Returns the first table: sixteen tables of 64 KiB at most.
     fn second_root(&self) -> (PhysAddr, u64) {
         (PhysAddr::new(self.vttbr_el2 & 0xffff_ffff_fffe), 1 << 20)
     }
@@ -98,12 +98,13 @@ impl Fenced for Registers {
         vec![(VTTBR_EL2, self.vttbr_el2)]
     }
 
-    /// TLBI VAAE1 and TLBI VMALLE1.
+    /// Makes a TLBI VAAE1 for an address, or a TLBI VMALLE1.
     fn fence_first(&self, addr: Option<VirtAddr>, _: bool) -> Vec<Invalidate> {
         vec![addr.map_or(Invalidate::All, Invalidate::Page)]
     }
 
-    /// TLBI IPAS2E1 and then TLBI VMALLE1; TLBI VMALLS12E1; TLBI ALLE1.
+    /// Makes a TLBI IPAS2E1 and then a TLBI VMALLE1 for an address, a TLBI VMALLS12E1, or for all virtual machines a
+    /// TLBI ALLE1.
     fn fence_second(&self, all: bool, addr: Option<PhysAddr>) -> Vec<Invalidate> {
         // VTCR_EL2.VS: VMIDs of 16 bits, or of 8.
         let vmid = self.vttbr_el2 >> 48 & if self.vtcr_el2 >> 19 & 1 == 1 { 0xffff } else { 0xff };

@@ -24,7 +24,8 @@ impl Architecture for Registers {
     type Format = RiscVH;
     type Second = Paging<GStage>;
 
-    /// HFENCE.GVMA leaves what holds guest-physical addresses, and HFENCE.VVMA is for one virtual machine.
+    /// Returns all fences. HFENCE.GVMA leaves the entries that hold guest-physical addresses, and HFENCE.VVMA is for
+    /// one virtual machine.
     fn everything(&self) -> Vec<Invalidate> {
         let second = Invalidate::SecondStage { tables: None, addr: None, combined: true };
         [vec![Invalidate::All, second], self.fence_tables()].concat()
@@ -76,7 +77,8 @@ impl Architecture for Registers {
         self.hs.has_memory_protection()
     }
 
-    /// "Svnapot", at either stage. The page of the model is the whole run.
+    /// Returns a run if an entry of either stage is a Svnapot entry ("Svnapot"). The page of the model is the whole
+    /// run.
     fn run(&self, access: Access, memory: &dyn Memory) -> Option<Run> {
         let nested = self.nested(access, memory);
         let whole_bits = nested.answer.map_or(12, |outcome| outcome.page_bits);
@@ -109,7 +111,7 @@ impl Fenced for Registers {
         vec![(VSATP, self.vsatp)]
     }
 
-    /// HFENCE.VVMA.
+    /// Makes an HFENCE.VVMA.
     fn fence_first(&self, addr: Option<VirtAddr>, own: bool) -> Vec<Invalidate> {
         let asid = own.then(|| match self.hs.xlen {
             Xlen::Rv32 => number(self.vsatp >> 22 & 0x1ff),
@@ -119,13 +121,13 @@ impl Fenced for Registers {
         vec![Invalidate::Guest { vmid, asid, addr, keeps_global: false }]
     }
 
-    /// HFENCE.GVMA.
+    /// Makes an HFENCE.GVMA.
     fn fence_second(&self, all: bool, addr: Option<PhysAddr>) -> Vec<Invalidate> {
         let tables = (!all).then(|| vmid(self).into());
         vec![Invalidate::SecondStage { tables, addr, combined: true }]
     }
 
-    /// HFENCE.VVMA, in both virtual machines.
+    /// Makes an HFENCE.VVMA in both virtual machines.
     fn fence_tables(&self) -> Vec<Invalidate> {
         let vmids = [vmid(self), vmid(self) ^ 1].map(Vmid);
         let fence = |vmid| Invalidate::Guest { vmid, asid: None, addr: None, keeps_global: false };
@@ -140,7 +142,7 @@ fn vmid(registers: &Registers) -> u16 {
     }
 }
 
-/// The low 16 bits.
+/// Returns the low 16 bits.
 fn number(bits: u64) -> u16 {
     let [low, high, ..] = bits.to_le_bytes();
     u16::from_le_bytes([low, high])

@@ -1,4 +1,5 @@
-//! Units that no reference model has registers for: two stages on x86 and AArch64, and a described format.
+//! Snapshots of units for which no reference model has registers: two stages on x86 and AArch64, and a described
+//! format.
 
 use super::{Verdict, goes_on};
 use crate::Architecture as _;
@@ -18,10 +19,10 @@ use emmu_paging::{
     },
 };
 
-/// Where the second stage's tables are: not where those of the first are in any case.
+/// The address of the second stage's tables, where no case has tables of the first stage.
 const TABLES: u64 = 0xabc0_0000;
 
-/// Two tables of 512 words: all of the first point to the second, whose words map each gigabyte to itself.
+/// Writes two tables of 512 words: all words of the first point to the second, whose words map each gigabyte to itself.
 fn identity(memory: &mut SparseMemory, table: u64, leaf: u64) {
     for index in 0..512 {
         let [first, second] = [0, 0x1000].map(|page| PhysAddr::new(TABLES + page + 8 * index));
@@ -30,7 +31,7 @@ fn identity(memory: &mut SparseMemory, table: u64, leaf: u64) {
     }
 }
 
-/// A guest on x86 behind 4-level EPT, with accessed and dirty flags.
+/// Plays the script on an x86 guest with 4-level EPT, with accessed and dirty flags, and on its snapshots.
 ///
 /// # Errors
 /// The first difference between the unit and its snapshots.
@@ -59,7 +60,8 @@ pub fn x86_guest(case: Case<emmu_oracle::x86::Registers>, script: Script) -> Ver
     }
 }
 
-/// A guest on AArch64 behind a second stage of four levels, with accessed and dirty flags.
+/// Plays the script on an AArch64 guest with a second stage of four levels, with accessed and dirty flags, and on its
+/// snapshots.
 ///
 /// # Errors
 /// The first difference between the unit and its snapshots.
@@ -90,7 +92,8 @@ pub fn aarch64_guest(case: Case<emmu_oracle::aarch64::Registers>, script: Script
     }
 }
 
-/// A machine of a textbook: addresses of 22 bits, entries of two bytes.
+/// Plays the script on a machine of a textbook, with addresses of 22 bits and entries of two bytes, and on its
+/// snapshots.
 ///
 /// # Errors
 /// The first difference between the unit and its snapshots.

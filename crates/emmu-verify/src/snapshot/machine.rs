@@ -1,4 +1,4 @@
-//! Whole machines that are written down in the middle of what they do: a CPU with its unit and memory.
+//! Checks that whole machines, a CPU with its unit and memory, can be serialized at any time, read back, and continued.
 
 use super::{Verdict, read_back, scope, written};
 use crate::coherence::Step;
@@ -11,10 +11,10 @@ use emmu_cpu::{Cpu, Stop, Trap};
 use emmu_memory::Memory;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A CPU whose every event is kept.
+/// A CPU that records all events.
 pub(super) type Machine<U> = Cpu<U, Memory, Vec<Event>>;
 
-/// A unit that can be written down, and read back.
+/// A unit that can be serialized, and read back.
 pub(super) trait Kept:
     TranslationUnit<Memory, Vec<Event>> + Serialize + DeserializeOwned
 {
@@ -31,7 +31,7 @@ pub(super) fn goes_on<U: Kept>(mut machine: Machine<U>, steps: &[Step]) -> Verdi
     alike(machine, after)
 }
 
-/// Reads a machine out of a snapshot. If it can be one, it goes on as its own snapshots do.
+/// Reads a machine from a snapshot. If the snapshot is valid, plays the steps on the machine and on its own snapshots.
 pub(super) fn used<U: Kept>(snapshot: &[u8], steps: &[Step]) -> Verdict {
     match postcard::from_bytes::<Machine<U>>(snapshot) {
         Ok(machine) => alike(machine, steps),
@@ -40,8 +40,8 @@ pub(super) fn used<U: Kept>(snapshot: &[u8], steps: &[Step]) -> Verdict {
     }
 }
 
-/// Plays the steps on the machine and on what is read back of it: answers, events, and in the end all that can be
-/// written down are the same.
+/// Plays the steps on the machine and on the copies that are read back. Answers, events, and the serialized machines at
+/// the end must be the same.
 fn alike<U: Kept>(mut machine: Machine<U>, steps: &[Step]) -> Verdict {
     let mut copies = copies(&machine)?;
     machine.probe_mut().clear();
@@ -66,7 +66,7 @@ fn alike<U: Kept>(mut machine: Machine<U>, steps: &[Step]) -> Verdict {
     Ok(())
 }
 
-/// The machine as two formats bring it back.
+/// Returns copies of the machine that were serialized in two formats and read back.
 fn copies<U: Kept>(machine: &Machine<U>) -> Result<[(&'static str, Machine<U>); 2], String> {
     let snapshot = written(machine)?;
     let json = serde_json::to_string(machine).map_err(|error| error.to_string())?;
@@ -118,7 +118,7 @@ fn play<U: Kept>(machine: &mut Machine<U>, Step([what, which, how, more]): Step)
     }
 }
 
-/// An address in the first 16 KiB, or a little or far beyond.
+/// Returns an address in the first 16 KiB, or a little or far beyond.
 fn place(which: u8, how: u8, more: u8) -> VirtAddr {
     let low = u64::from(which & 0x3f) << 8 | u64::from(more);
     let high = match how >> 2 & 7 {
@@ -155,7 +155,7 @@ fn write<U: Kept>(machine: &mut Machine<U>, which: u8, how: u8, more: u8) -> Ans
     Answer::Done(machine.write_register(id, value))
 }
 
-/// Into the handler, out of it, and what only it may do.
+/// Enters the handler, leaves it, or makes a call that only the handler may make.
 fn turn<U: Kept>(machine: &mut Machine<U>, which: u8, addr: VirtAddr) -> Answer {
     Answer::Done(match which % 4 {
         0 => Err(machine.system_call()),

@@ -20,7 +20,7 @@ use emmu_segmentation::{
     x86::{GDTR_BASE, GDTR_LIMIT, X86Segments},
 };
 
-/// How many machines there are.
+/// The number of machines.
 pub(super) const COUNT: u8 = 9;
 
 const RAM: u64 = 0x8000;
@@ -57,7 +57,7 @@ pub fn machine_goes_on(number: u8, script: Script) -> Verdict {
     }
 }
 
-/// Reads the machine of this number, or a disk, out of the bytes.
+/// Reads the machine of this number, or a disk, from the bytes.
 pub(super) fn survives(number: u8, snapshot: &[u8], steps: &[Step]) -> Verdict {
     match number {
         0 => used::<Bare>(snapshot, steps),
@@ -82,7 +82,7 @@ fn convention(setup: u16) -> Convention {
 const ALL_RIGHTS: SegmentFlags =
     SegmentFlags::READ.union(SegmentFlags::WRITE).union(SegmentFlags::EXECUTE);
 
-/// Three segments: one that is aligned, one that is not, and one that grows down.
+/// Makes three segments: one that is aligned, one that is not, and one that grows down.
 fn explicit() -> Result<Segmentation, String> {
     let selection = Selection::Explicit { selector_bits: 2, segments: 3 };
     segments(Segmentation::new(14, selection).map_err(message)?)
@@ -104,7 +104,7 @@ fn segments(unit: Segmentation) -> Result<Segmentation, String> {
 const TABLE_REGISTERS: [(RegisterId, u64); 2] =
     [(SegmentTable::BASE, TABLE), (SegmentTable::LENGTH, 12)];
 
-/// Sixteen segments of at most 1 KiB, and a cache of four descriptors or none.
+/// Makes sixteen segments of at most 1 KiB, with a cache of four descriptors or none.
 fn table(setup: u16) -> Result<SegmentTable, String> {
     let policy = Policy::BUILT_IN[usize::from(setup) % Policy::BUILT_IN.len()];
     let shape = if setup & 8 == 0 { (1, 4) } else { (2, 2) };
@@ -143,7 +143,7 @@ const X86_PAGING: [(RegisterId, u64); 3] = [(CR4, 1 << 4), (CR3, TABLE), (CR0, 1
 
 /// Sv39, and Sv39x4 as the second stage: the same table.
 const ROOT: u64 = 8 << 60 | TABLE >> 12;
-/// The lowest gigabyte maps to itself for users, and the next one to it for supervisors.
+/// Maps the lowest gigabyte to itself for users, and the next one to the lowest for supervisors.
 const RISCV_TABLE: [(u64, u64); 2] = [(TABLE, 0xdf), (TABLE + 8, 0xcf)];
 
 fn play<U: Kept>(
@@ -173,7 +173,7 @@ fn machine<U: Kept>(
     Ok(cpu)
 }
 
-/// Reads a disk. If it can be one, it does what its snapshot does.
+/// Reads a disk. If the snapshot is valid, the disk must do the same as its own copy.
 fn disk(snapshot: &[u8], steps: &[Step]) -> Verdict {
     let Ok(disk) = read_back::<Disk>(snapshot) else { return Ok(()) };
     let again = read_back::<Disk>(&written(&disk)?)?;

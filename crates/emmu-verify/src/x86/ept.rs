@@ -25,7 +25,8 @@ impl Architecture for Registers {
     type Format = X86;
     type Second = Paging<Ept>;
 
-    /// The unit has execute-only translations. The PDPTE registers hold what the load of CR3 finds.
+    /// Sets the execute-only translations of the unit, and the PDPTE registers to the entries that the load of CR3
+    /// finds.
     fn implemented(self, memory: &SparseMemory) -> Self {
         let this = Self { execute_only: true, ..self };
         let pdptes = this.load_pdptes(memory).map(|(pdptes, _)| pdptes).unwrap_or_default();
@@ -91,7 +92,7 @@ impl Fenced for Registers {
         (PhysAddr::new(self.eptp & !0xfff), 1 << 12)
     }
 
-    /// The VPID stays: "EPTRTA" tells the virtual machines apart.
+    /// Writes the EPTP only: the VPID stays, since "EPTRTA" tells the virtual machines apart.
     fn enter(&mut self, _: bool, root: PhysAddr) -> Vec<(RegisterId, u64)> {
         if !self.enable_ept {
             return Vec::new();
@@ -100,7 +101,7 @@ impl Fenced for Registers {
         vec![(EPTP, self.eptp)]
     }
 
-    /// INVLPG in the guest, and INVVPID for a single context.
+    /// Makes an INVLPG in the guest, or an INVVPID for a single context.
     fn fence_first(&self, addr: Option<VirtAddr>, _: bool) -> Vec<Invalidate> {
         let vmid = Vmid(self.vpid);
         let single = Invalidate::Guest { vmid, asid: None, addr, keeps_global: false };
@@ -111,14 +112,14 @@ impl Fenced for Registers {
         vec![addr.map_or(single, invlpg)]
     }
 
-    /// INVEPT for a single context, or for all.
+    /// Makes an INVEPT for a single context, or for all.
     fn fence_second(&self, all: bool, _: Option<PhysAddr>) -> Vec<Invalidate> {
         let tables = (!all).then_some(self.eptp);
         vec![Invalidate::SecondStage { tables, addr: None, combined: true }]
     }
 }
 
-/// A VM exit as the model says it, with or without a linear address.
+/// Returns a VM exit in the form of the model, with or without a linear address.
 fn exit(exit: Option<VmExit>, has_linear: bool) -> Option<Raised> {
     Some(match exit? {
         VmExit::EptViolation { qualification, guest_linear, guest_physical } => {
@@ -131,7 +132,7 @@ fn exit(exit: Option<VmExit>, has_linear: bool) -> Option<Raised> {
     })
 }
 
-/// Nothing answers at the host address of an entry.
+/// Returns the bus error of an entry at whose host address nothing answers.
 fn bus_error(fault: &Fault) -> Option<Raised> {
     match fault.cause {
         Cause::Bus(error) => Some(Raised::BusError { entry: error.addr() }),
