@@ -8,11 +8,11 @@ use thiserror::Error;
 
 const PAGE_BITS: u32 = 12;
 
-/// Flat memory of each process, apart from all translation: what it stored, and what it is owed. Every byte that a
-/// process reads is compared with it.
+/// Flat memory of each process, apart from all translation: the bytes that the process stored, and the bytes that the
+/// kernel gave it. [`Shadow::check`] compares every byte that a process reads with this memory.
 ///
-/// It finds what no look at the tables can: a frame given to two processes, bytes that came back from the wrong place,
-/// a page that was not zeroed, a store of which a part was made although it was refused.
+/// The comparison finds defects that the tables do not show: a frame given to two processes, bytes that came back from
+/// the wrong place, a page that was not zeroed, a refused store of which a part was made.
 ///
 /// ```
 /// use emmu_core::{PhysAddr, VirtAddr};
@@ -30,36 +30,36 @@ const PAGE_BITS: u32 = 12;
 #[derive(Clone, Debug, Default)]
 pub struct Shadow(BTreeMap<u32, Pages>);
 
-/// The bytes of a process that are known, by page.
+/// The expected bytes of a process, by page; `None` for bytes without an expectation.
 type Pages = BTreeMap<u64, Box<[Option<u8>]>>;
 
 impl Shadow {
-    /// Nobody's.
+    /// Makes a shadow without any process.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The process is owed these bytes there: a file's, or zeros.
+    /// Expects these bytes of the process from this address on: a file's, or zeros.
     pub fn expect(&mut self, process: u32, addr: VirtAddr, bytes: &[u8]) {
         self.put(process, addr, bytes.iter().map(|byte| Some(*byte)));
     }
 
-    /// The process has nothing there any more.
+    /// Drops the expected bytes of the process in this range, because the range is no longer mapped.
     pub fn unmap(&mut self, process: u32, addr: VirtAddr, len: usize) {
         self.put(process, addr, core::iter::repeat_n(None, len));
     }
 
-    /// A fork: the child has what the parent has.
+    /// Copies the expected bytes of the parent to the child, as a fork does.
     pub fn fork(&mut self, parent: u32, child: u32) {
         let pages = self.0.get(&parent).cloned().unwrap_or_default();
         self.0.insert(child, pages);
     }
 
-    /// Compares what the process reads with what it should find.
+    /// Compares the bytes that the process reads with the expected bytes.
     ///
     /// # Errors
-    /// The first run of bytes that differ. What is not known is not compared.
+    /// The first run of bytes that differ. Bytes without an expectation are not compared.
     pub fn check(&self, process: u32, addr: VirtAddr, bytes: &[u8]) -> Result<(), Box<Mismatch>> {
         let expected = |at: u64| self.byte(process, addr.wrapping_add(at));
         let differs = |(at, byte): &(u64, &u8)| expected(*at).is_some_and(|owed| owed != **byte);

@@ -126,7 +126,7 @@ fn run<A: Architecture>(case: &Case<A>, setting: Setting) -> Result<bool, Disagr
         let place = "switching on".to_owned();
         Disagreement { setting, place, mismatch }
     })?;
-    // What cannot be switched on, because the model says so, is not put to any access.
+    // If the model says that the registers cannot be switched on, there are no accesses to compare.
     let Some(mut trial) = switched_on else { return Ok(true) };
     for place in case.accesses.iter().copied().enumerate() {
         trial.access(place.1).map_err(|mismatch| mismatch.at(setting, place))?;

@@ -83,7 +83,7 @@ impl<A: Manual> Trial<A> {
         let fits = |choice: &&Choice<A>| match (&choice.result, led) {
             (Ok(outcome), Some(led)) => outcome.pa == led,
             (Err(_), Some(_)) => false,
-            // A walk that came to its end, or did not.
+            // A walk that ended, or one that faulted.
             (Ok(_), None) => true,
             (Err(_), None) => part.faulted != Some(false),
         };
@@ -334,7 +334,7 @@ fn is_done<F>(part: &Part, walked: &Walked<F>, cached: usize) -> bool {
     let traced: BTreeMap<_, _> = part.updates.iter().copied().collect();
     let due = walked.changes.iter().map(|write| (write.addr, write.value));
     let due: BTreeMap<_, _> = due.collect();
-    // The model takes it that an entry is the same whenever it is read: what it writes is not to be compared then.
+    // The model reads an entry with the same value each time, so its writes are not compared then.
     let is_open = part.restarted || walked.revisits();
     match &walked.result {
         _ if is_open => true,

@@ -180,7 +180,7 @@ impl<A: Manual> Ledger<A> {
 
     /// Returns the answers that a TLB may give.
     pub(super) fn answers(&self, now: &A, query: Query, memory: &SparseMemory) -> Vec<Recalled<A>> {
-        // No walk reads the leaf of another page of a run, so that its protection may count or not.
+        // No walk reads the leaf of another page of a run, so its physical protection may apply or not.
         let open = now.unprotected();
         let answers = self.fills_for(now, query).flat_map(|fill| {
             let walk_path = fill.walk_path_for(now, query);
@@ -268,7 +268,7 @@ impl<A: Manual> Fill<A> {
         let (registers, place) = (now.with_root_of(registers), now.place(query.addr()));
         let settled = Cell::new(true);
         let beyond = |gpa, visit: Visit| {
-            // An update shows in what changes.
+            // An update shows in the changes.
             if visit.is_walk() {
                 return Ok(unpaged(gpa));
             }
@@ -278,7 +278,7 @@ impl<A: Manual> Fill<A> {
             walked.map_or(Ok(unpaged(gpa)), |walked| walked.result)
         };
         let walked = walk(&registers, query, &ReplayMemory::new(path, &[], memory), &beyond);
-        // What the model writes to an entry that is on the way twice is not to be relied on.
+        // The model's writes to an entry that is on the way twice are not compared.
         let due = walked.result.is_ok() && !walked.changes.is_empty() && !walked.revisits();
         if !walked.follows(path) || due || !settled.get() {
             return None;

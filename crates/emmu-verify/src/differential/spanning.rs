@@ -135,7 +135,7 @@ impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
         let (registers, memory) = (self.registers, &self.memory);
         // A run may count as one page.
         let of_run = |page| registers.run(page, memory).is_some();
-        // What a larger page holds may be protected as one access or as several.
+        // An access within a larger page may be protected as one access or as several.
         let whole =
             |page| registers.translate(page, memory).is_ok_and(|found| found.page_bits > 12);
         let protected = registers.has_memory_protection();
@@ -228,7 +228,7 @@ impl<'a, A: Architecture, B: CaseBus> Machine<'a, A, B> {
         let entries: BTreeSet<_> = entries.map(|addr| addr.align_down(3)).collect();
         let stale = self.memory.words().any(|(word, _)| entries.contains(&word.align_down(3)));
         for ((_, addr), byte) in places.iter().zip(bytes) {
-            // It was read, so it can be written.
+            // The byte was read, so it can be written.
             let _ = self.memory.write(*addr, Width::B1, (*byte).into());
         }
         stale

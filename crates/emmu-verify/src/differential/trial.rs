@@ -322,12 +322,12 @@ impl<A: Architecture> Trial<A> {
         match (fault.entry, fault.guest) {
             (Some(entry @ FaultEntry { raw: Some(_), .. }), None) => sound_entry(entry, trace),
             (Some(entry @ FaultEntry { raw: Some(raw), addr, .. }), Some(_)) => {
-                // What the second stage would refuse is found out before flags are set, without a walk that is told.
+                // The unit finds a refusal of the second stage before it sets flags, by a walk without events.
                 let stands = self.memory.read32(addr).is_ok_and(|low| u64::from(low) == raw & LOW);
                 let is_last = trace.reads.last().is_some_and(|traced| traced.entry == entry);
                 same("faulting entry, read or there", &(entry, true), &(entry, stands || is_last))
             }
-            // It could not be read, or the access got past it.
+            // The entry could not be read, or the access passed it.
             (Some(_), _) => Ok(()),
             (None, Some(_)) => Ok(()),
             (None, None) if fault.cause == Cause::Protection => Ok(()),

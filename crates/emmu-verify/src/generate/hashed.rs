@@ -84,7 +84,7 @@ fn rival(dice: &Dice<'_>, registers: Registers, page: u64, entries: u64) -> u64 
     let tags = (1_u64 << 36) / entries;
     let tag = dice.pick([dice.below(4), dice.below(256), dice.word()]) % tags;
     let (_, place) = registers.tag_and_first(page << 12);
-    // What is exclusive-or'ed to a tag alone is where the page with this tag and low bits of 0 goes.
+    // The first place of the page with this tag and low bits of 0: the share of the tag in the first place.
     let (_, folded) = registers.tag_and_first((tag * entries) << 12);
     tag * entries + ((place ^ folded) + dice.pick([0, 0, 0, 1])) % entries
 }
@@ -114,7 +114,7 @@ impl HashedWords {
             if !is_free {
                 continue;
             }
-            // Something was here, and is no more; or never was, and who looks for the page stops.
+            // Leaves a deleted entry in this place, or an entry at which the search for the page stops.
             if dice.chance(15) {
                 self.words.insert(place, dice.pick([2, 2, dice.word() & !1, 0]));
                 continue;

@@ -29,7 +29,7 @@ impl<A: Manual> Ledger<A> {
         memory: &SparseMemory,
     ) {
         self.pointers.retain(|pointer| !pointer.is_concerned(scope, now, memory));
-        // What ends a walk is a leaf to an invalidation.
+        // An invalidation treats an entry that ends a walk as a leaf.
         let as_leaf = |cover| Cover { walk_caches: WalkCacheScope::OnTheWay, ..cover };
         self.refusals.retain(|refusal| {
             let cover = refusal.cover_of(scope, now).map(as_leaf);
@@ -38,7 +38,7 @@ impl<A: Manual> Ledger<A> {
         self.fills.retain_mut(|fill| {
             let Some(cover) = fill.cover_of(scope, now) else { return true };
             match scope {
-                // What both stages made together goes by the guest-physical address of the access.
+                // A translation of both stages is named by the guest-physical address of the access.
                 Invalidate::SecondStage { addr: Some(gpa), .. }
                     if fill.space.stage == Stage::First =>
                 {
