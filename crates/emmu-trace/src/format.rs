@@ -103,8 +103,10 @@ fn of_text(start: &[u8], whole: bool) -> Result<TraceFormat, TraceError> {
     if lines.iter().any(|(_, line)| lackey::is_valgrind(line)) {
         return Ok(TraceFormat::Lackey);
     }
-    let mut recognized = lines.iter().filter_map(|(number, line)| Some((*number, format_of_line(line)?)));
-    let first = recognized.next().ok_or_else(|| TraceError::Unrecognized { found: excerpt(start) })?;
+    let mut recognized =
+        lines.iter().filter_map(|(number, line)| Some((*number, format_of_line(line)?)));
+    let first =
+        recognized.next().ok_or_else(|| TraceError::Unrecognized { found: excerpt(start) })?;
     match recognized.find(|(_, format)| *format != first.1) {
         Some(second) => Err(TraceError::Ambiguous { first, second }),
         None => Ok(first.1),

@@ -181,7 +181,10 @@ fn lines_cannot_be_skipped_in_a_format_without_lines() {
 fn other_compressed_files_are_named() {
     let expected = "expected a trace, plain or compressed by gzip, xz or zstd; found";
     assert_eq!(format_of(BZIP2).unwrap_err(), format!("{expected} a bzip2 file"));
-    assert_eq!(format_of(b"PK\x03\x04\x14\0\0\0").unwrap_err(), format!("{expected} a ZIP archive"));
+    assert_eq!(
+        format_of(b"PK\x03\x04\x14\0\0\0").unwrap_err(),
+        format!("{expected} a ZIP archive")
+    );
 }
 
 #[test]

@@ -46,7 +46,8 @@ impl Architecture for Registers {
             Cause::DirtyFlag => Reason::NotDirty,
             _ => return None,
         };
-        let entry = fault.entry.map(|entry| EntryPlace { level: entry.level.into(), addr: entry.addr });
+        let entry =
+            fault.entry.map(|entry| EntryPlace { level: entry.level.into(), addr: entry.addr });
         Some(Refused { reason, entry })
     }
 

@@ -92,7 +92,8 @@ fn raised(fault: &Fault) -> Option<Raised> {
         _ => return None,
     };
     // Probe k is level 7 - k.
-    let entry = fault.entry.map(|entry| EntryPlace { probe: 7 - entry.level.min(7), addr: entry.addr });
+    let entry =
+        fault.entry.map(|entry| EntryPlace { probe: 7 - entry.level.min(7), addr: entry.addr });
     let guest = fault.guest.map(|guest| Refused {
         gpa: guest.addr,
         walk: guest.walk,

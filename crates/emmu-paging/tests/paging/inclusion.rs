@@ -402,7 +402,8 @@ mod inclusive {
         // The superpage becomes a table, and no fence says so: a store walks, as the superpage was clean.
         machine.set(0x2008, 0x4000 >> 2 | 1);
         (0..512).for_each(|page| machine.set(0x4000 + 8 * page, (0x200 + page) << 10 | LEAF));
-        let events = "L1 miss, L2 hit, 0x200000 of 2^21 to L1, walk, 0x201000 to L2, 0x201000 to L1";
+        let events =
+            "L1 miss, L2 hit, 0x200000 of 2^21 to L1, walk, 0x201000 to L2, 0x201000 to L1";
         assert_eq!(machine.events_of(Access::store(VirtAddr::new(0x20_1000), 8)), events);
         assert_eq!(machine.level_of(fetch(0x20_5000)), 0);
     }

@@ -123,11 +123,7 @@ impl<F> Walked<F> {
     }
 
     /// Returns the entries after these updates, except the first `cached` ones, which stay as they were.
-    pub(super) fn path_after(
-        &self,
-        cached: usize,
-        updates: &[(PhysAddr, u64)],
-    ) -> Vec<EntryRead> {
+    pub(super) fn path_after(&self, cached: usize, updates: &[(PhysAddr, u64)]) -> Vec<EntryRead> {
         let (kept, read) = self.path.split_at(cached.min(self.path.len()));
         let updated = |entry: &EntryRead| {
             let update = updates.iter().rev().find(|(host, _)| *host == entry.host);

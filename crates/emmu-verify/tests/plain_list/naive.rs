@@ -122,7 +122,7 @@ impl NaiveLevel {
 }
 
 impl NaiveBank {
-    /// TlbShape by table, and in each the smallest size first.
+    /// Table by table, and in each the smallest size first.
     fn lookup(&mut self, addr: u64) -> Option<Page> {
         self.tables.iter_mut().find_map(|NaiveTable { sizes, sets }| {
             let mut pages = sizes.iter().map(|&bits| Page::around(addr, bits));

@@ -225,7 +225,9 @@ impl<A: Manual> Fill<A> {
 
     /// Removes the part of the translation that an invalidation covers. Returns true if nothing is left.
     fn cover(&mut self, Cover { pages, .. }: Cover, now: &A) -> bool {
-        pages.is_none_or(|(first, last)| self.pages.invalidate(&(now.place(first)..=now.place(last))))
+        pages.is_none_or(|(first, last)| {
+            self.pages.invalidate(&(now.place(first)..=now.place(last)))
+        })
     }
 }
 

@@ -39,7 +39,10 @@ impl<A: Manual> Trial<A> {
             for ((query, was), (_, is)) in parts(access, &was).zip(parts(access, &is)) {
                 self.keeps_part(scope, access, query, [was.source(), is.source()])?;
                 let fills = |part: &Part| part.guest.is_some() && !part.fills_nothing();
-                if cached_share(&was.source()) != cached_share(&is.source()) || fills(was) || fills(is) {
+                if cached_share(&was.source()) != cached_share(&is.source())
+                    || fills(was)
+                    || fills(is)
+                {
                     break;
                 }
             }
@@ -54,7 +57,9 @@ impl<A: Manual> Trial<A> {
         query: Query,
         [was, is]: [Source; 2],
     ) -> Result<(), Incoherent> {
-        if cached_share(&was) == 0 || self.ledger.concerns(scope, &self.now, (query, &was), &self.memory) {
+        if cached_share(&was) == 0
+            || self.ledger.concerns(scope, &self.now, (query, &was), &self.memory)
+        {
             return Ok(());
         }
         self.coverage.kept += 1;
