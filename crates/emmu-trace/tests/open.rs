@@ -86,7 +86,11 @@ fn content_tells_the_format() {
     assert_eq!(format_of(b"SB 10\n"), Ok(TraceFormat::Lackey));
     assert_eq!(format_of(b"\nhello\n2 0\nr 10 4"), Ok(TraceFormat::Dinero));
     assert_eq!(format_of(b"size,kind,address\n"), Ok(TraceFormat::Csv));
-    assert_eq!(format_of(b"size,kind,address,size,pc,pc\n"), Ok(TraceFormat::Csv), "its reader refuses");
+    assert_eq!(
+        format_of(b"size,kind,address,size,pc,pc\n"),
+        Ok(TraceFormat::Csv),
+        "its reader refuses"
+    );
     let long = format!("kind,address,size,{},pc\n", "x".repeat(5000));
     assert_eq!(format_of(long.as_bytes()), Ok(TraceFormat::Csv), "its reader refuses");
     assert_eq!(format_of(&champsim), Ok(TraceFormat::ChampSim));
