@@ -6,7 +6,7 @@ use crate::{
     CsvReader, DineroReader, LackeyReader, Record, RecordSource, TextFormat, TextReader, TextWriter,
 };
 
-/// Reads any bytes as lackey's text, as [`text_bytes`] does.
+/// Reads any bytes as lackey's text. Accepted references must survive being written and read again.
 ///
 /// # Errors
 /// Returns a finding if a property does not hold.
@@ -14,7 +14,7 @@ pub fn lackey_bytes(bytes: &[u8]) -> Verdict {
     text_bytes(bytes, LackeyReader::new)
 }
 
-/// Reads any bytes as Dinero's text, as [`text_bytes`] does.
+/// Reads any bytes as Dinero's text. Accepted references must survive being written and read again.
 ///
 /// # Errors
 /// Returns a finding if a property does not hold.
@@ -22,7 +22,7 @@ pub fn dinero_bytes(bytes: &[u8]) -> Verdict {
     text_bytes(bytes, DineroReader::new)
 }
 
-/// Reads any bytes as comma-separated values, as [`text_bytes`] does.
+/// Reads any bytes as comma-separated values. Accepted references must survive being written and read again.
 ///
 /// # Errors
 /// Returns a finding if a property does not hold.
